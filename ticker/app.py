@@ -1,0 +1,110 @@
+"""Wiring only: what is made, in which order, and which address leads where."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import msgspec
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from ticker import __version__
+from ticker.desk.api import DeskApi
+from ticker.desk.keys import Keyring
+from ticker.desk.pages import DeskPages
+from ticker.errors import Misconfigured, TickerError
+from ticker.fanout.relay import Relay
+from ticker.newswire import open_newswire
+from ticker.problems import answer
+from ticker.readers.embed import Widget
+from ticker.readers.live import Live
+from ticker.readers.pages import Pages
+from ticker.readers.snapshot import Snapshots
+from ticker.security import SecurityHeaders
+from ticker.settings import Settings
+
+
+def web_folder() -> Path:
+    """Our pages and the widget: inside the installed package, or beside it in a checkout. Raises Misconfigured."""
+    here = Path(__file__).parent
+    for folder in (here / "web", here.parent / "web"):
+        if (folder / "ticker.js").is_file():
+            return folder
+    raise Misconfigured("The pages (web/) are missing from this installation. Install Ticker again.")
+
+
+class Node:
+    """One node: its parts, and the ASGI application over them."""
+
+    def __init__(self, settings: Settings) -> None:
+        web = web_folder()
+        self.newswire = open_newswire(settings.newswire)
+        self.relay = Relay(self.newswire, settings.channels)
+        self.keyring = Keyring(self.newswire, settings.admin_key)
+        self._channels = settings.channels
+        self.app = Starlette(
+            routes=[
+                *DeskApi(self.newswire, self.relay, self.keyring).routes(),
+                *DeskPages(web, self.relay, self.keyring).routes(),
+                *Live(self.relay).routes(),
+                *Snapshots(self.newswire, self.relay).routes(),
+                *Widget(web, __version__).routes(),
+                *Pages(web, self.relay).routes(),
+                Route("/healthz", self.alive),
+                Route("/readyz", self.ready),
+                Mount("/assets", StaticFiles(directory=web)),
+            ],
+            middleware=[
+                Middleware(SecurityHeaders),
+                # Everything public may be read from any page. Changes are for our own pages and for programs.
+                Middleware(
+                    CORSMiddleware,
+                    allow_origins=["*"],
+                    allow_methods=["GET", "HEAD"],
+                    allow_headers=["If-None-Match", "Last-Event-ID", "Cache-Control"],
+                    expose_headers=["ETag", "Retry-After"],
+                ),
+            ],
+            exception_handlers={TickerError: answer, HTTPException: answer, Exception: answer},
+            lifespan=lambda app: self.running(),
+        )
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Open the newswire and follow it. Raises Misconfigured."""
+        await self.newswire.open(self._channels)
+        tasks = [asyncio.create_task(self.relay.run()), asyncio.create_task(self.relay.beat())]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await self.newswire.close()
+
+    async def alive(self, request: Request) -> Response:
+        return _status("ok", 200)
+
+    async def ready(self, request: Request) -> Response:
+        """Whether readers and editors should be sent here. Raises NewswireUnavailable."""
+        if self.relay.hub.draining:
+            return _status("draining", 503)
+        if not self.relay.ready:
+            return _status("no newswire", 503)
+        await self.newswire.probe()
+        return _status("ok", 200)
+
+
+def _status(word: str, status: int) -> Response:
+    return Response(
+        msgspec.json.encode({"status": word}), status, {"Cache-Control": "no-store"}, media_type="application/json"
+    )

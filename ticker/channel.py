@@ -1,0 +1,79 @@
+"""What a channel is: one edition or desk, its language and its limits. Knows no lines."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from msgspec import Struct
+
+from ticker.text import is_right_to_left
+
+Direction = Literal["ltr", "rtl"]
+
+# "Breaking", as newsrooms of the language put it on screen.
+LABELS = {
+    "ar": "عاجل",
+    "bg": "Извънредно",
+    "bn": "ব্রেকিং",
+    "cs": "Mimořádně",
+    "da": "Seneste nyt",
+    "de": "Eilmeldung",
+    "el": "Έκτακτο",
+    "en": "Breaking",
+    "es": "Última hora",
+    "fa": "خبر فوری",
+    "fi": "Juuri nyt",
+    "fr": "Dernière minute",
+    "he": "מבזק",
+    "hi": "ब्रेकिंग",
+    "hu": "Rendkívüli",
+    "id": "Terkini",
+    "it": "Ultim'ora",
+    "ja": "速報",
+    "ko": "속보",
+    "ms": "Berita terkini",
+    "nl": "Laatste nieuws",
+    "no": "Siste nytt",
+    "pl": "Z ostatniej chwili",
+    "pt": "Última hora",
+    "ro": "Ultima oră",
+    "ru": "Срочно",
+    "sv": "Just nu",
+    "sw": "Habari mpya",
+    "th": "ด่วน",
+    "tr": "Son dakika",
+    "uk": "Терміново",
+    "ur": "بریکنگ نیوز",
+    "vi": "Tin nóng",
+    "zh": "突发",
+}
+
+HOUR = 3_600
+DAY = 24 * HOUR
+
+
+class Channel(Struct, frozen=True, kw_only=True):
+    """A channel as `ticker.toml` declares it. Times are seconds."""
+
+    slug: str
+    title: str
+    language: str
+    direction: Direction
+    label: str
+    max_lines: int = 10
+    """Usable lines on the board; tombstones take no line's place."""
+    expires_in: int | None = 2 * HOUR
+    """Default for a line that names none; None is never."""
+    tombstones_for: int = DAY
+    """How long a withheld or canceled line is shown as such, so that a returning reader learns of it."""
+    history_for: int = 90 * DAY
+    """How long events are kept. What stands on the board stays, however old."""
+
+
+def direction_of(language: str) -> Direction:
+    return "rtl" if is_right_to_left(language) else "ltr"
+
+
+def label_for(language: str) -> str:
+    """The word for "Breaking" in a language (BCP 47); English where we don't know it."""
+    return LABELS.get(language.lower().split("-")[0], LABELS["en"])

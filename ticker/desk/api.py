@@ -1,0 +1,172 @@
+"""The API that changes lines. Knows what editors may send; knows no page and no reader."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+
+import msgspec
+from msgspec import UNSET, Struct
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from ticker import text
+from ticker.channel import Channel
+from ticker.desk.intake import body_of, sent
+from ticker.desk.keys import Keyring, allow, allow_admin
+from ticker.errors import FieldError, Invalid, Malformed, NotFound
+from ticker.fanout.relay import Relay
+from ticker.key import Key, Listed, Role, listed
+from ticker.line import Draft, Line, Patch, checked
+from ticker.newswire import Newswire, Once, Receipt
+
+ON_AIR_WITHIN = 2.0  # seconds an answer waits for this node's readers to have the line; it is kept either way
+IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
+
+
+class Note(Struct, frozen=True, forbid_unknown_fields=True):
+    """The body of a DELETE."""
+
+    note: str | None = None
+
+
+class KeyRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    name: str
+    role: Role = "editor"
+    channels: tuple[str, ...] = ()
+
+
+class Version(Line, frozen=True, kw_only=True):
+    """A line as an event left it, and whose key did it."""
+
+    by: str
+
+
+class DeskApi:
+    """The editors' routes."""
+
+    def __init__(self, newswire: Newswire, relay: Relay, keyring: Keyring) -> None:
+        self._newswire = newswire
+        self._relay = relay
+        self._keyring = keyring
+
+    def routes(self) -> list[Route]:
+        line = "/v1/channels/{channel}/lines/{line_id}"
+        return [
+            Route("/v1/channels/{channel}/lines", self.publish, methods=["POST"]),
+            Route(line, self.correct, methods=["PATCH"]),
+            Route(line, self.cancel, methods=["DELETE"]),
+            Route(f"{line}/audit", self.audit),
+            Route("/v1/keys", self.make_key, methods=["POST"]),
+            Route("/v1/keys", self.list_keys),
+            Route("/v1/keys/{key_id}", self.revoke_key, methods=["DELETE"]),
+        ]
+
+    async def publish(self, request: Request) -> Response:
+        key, channel = await self._entitled(request)
+        draft = checked(await sent(request, Draft))
+        once = _once(request, key, draft)
+        receipt = await self._newswire.publish(channel, draft, by=key.name, once=once)
+        location = f"/v1/channels/{channel.slug}/lines/{receipt.line.id}"
+        return await self._kept(channel, receipt, 201, {"Location": location})
+
+    async def correct(self, request: Request) -> Response:
+        key, channel = await self._entitled(request)
+        patch = checked(await sent(request, Patch))
+        if patch.status == "canceled":
+            raise Invalid(FieldError("status", "To cancel a line for good, DELETE it."))
+        return await self._amend(request, key, channel, patch)
+
+    async def cancel(self, request: Request) -> Response:
+        key, channel = await self._entitled(request)
+        given = await sent(request, Note) if await body_of(request) else Note(request.query_params.get("note"))
+        patch = checked(Patch(status="canceled", note=UNSET if given.note is None else given.note))
+        return await self._amend(request, key, channel, patch)
+
+    async def audit(self, request: Request) -> Response:
+        """Every version whole, words included whatever the status, and who made it. For editors alone."""
+        _, channel = await self._entitled(request)
+        events = await self._newswire.versions(channel.slug, request.path_params["line_id"])
+        versions = [Version(**msgspec.structs.asdict(event.line), by=event.by) for event in events]
+        return _json({"versions": versions}, headers={"ETag": events[-1].line.etag})
+
+    async def make_key(self, request: Request) -> Response:
+        allow_admin(await self._keyring.who(request))
+        asked = await sent(request, KeyRequest)
+        errors = [
+            FieldError("channels", f"There is no channel {slug!r}. The channels are {', '.join(self._relay.channels)}.")
+            for slug in asked.channels
+            if slug not in self._relay.channels
+        ]
+        try:
+            name = text.one_line(asked.name, text.SOURCE_MAX)
+        except ValueError as broken:
+            errors.append(FieldError("name", str(broken)))
+        if errors:
+            raise Invalid(*errors)
+        key, token = await self._keyring.make(name, asked.role, asked.channels)
+        return _json({**msgspec.structs.asdict(listed(key)), "key": token}, 201)
+
+    async def list_keys(self, request: Request) -> Response:
+        allow_admin(await self._keyring.who(request))
+        keys: list[Listed] = [listed(key) for key in await self._keyring.all()]
+        return _json({"keys": keys})
+
+    async def revoke_key(self, request: Request) -> Response:
+        allow_admin(await self._keyring.who(request))
+        return _json(listed(await self._keyring.revoke(request.path_params["key_id"])))
+
+    async def _entitled(self, request: Request) -> tuple[Key, Channel]:
+        """Who asks, and for which channel. Raises Unauthorized, NotFound, Forbidden, in this order."""
+        key = await self._keyring.who(request)
+        slug = request.path_params["channel"]
+        if (channel := self._relay.channels.get(slug)) is None:
+            raise NotFound(f"There is no channel {slug!r}. The channels are {', '.join(self._relay.channels)}.")
+        allow(key, slug)
+        return key, channel
+
+    async def _amend(self, request: Request, key: Key, channel: Channel, patch: Patch) -> Response:
+        receipt = await self._newswire.amend(
+            channel,
+            request.path_params["line_id"],
+            patch,
+            by=key.name,
+            if_match=request.headers.get("if-match"),
+            once=_once(request, key, patch),
+        )
+        return await self._kept(channel, receipt, 200, {})
+
+    async def _kept(self, channel: Channel, receipt: Receipt, status: int, headers: Mapping[str, str]) -> Response:
+        """The answer once it is kept: when it comes, this node's readers have been sent the line."""
+        headers = {**headers, "ETag": receipt.line.etag}
+        line = receipt.line
+        if receipt.event:
+            await self._relay.arrived(channel.slug, receipt.event.cursor, ON_AIR_WITHIN)
+        if receipt.replayed:
+            headers["Idempotency-Replayed"] = "true"
+            now = await self._newswire.line(channel.slug, line.id)
+            line = line if now.status == "usable" else now  # the same answer, but never words since withdrawn
+        return _json(line.public(channel.tombstones_for), status, headers)
+
+
+def _json(content: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    return Response(
+        msgspec.json.encode(content),
+        status,
+        {"Cache-Control": "no-store", **(headers or {})},
+        media_type="application/json",
+    )
+
+
+def _once(request: Request, key: Key, meant: Struct) -> Once | None:
+    """The request's Idempotency-Key (IETF httpapi draft), the sender's own; the fingerprint is of what it means,
+    so that a form with another multipart boundary is the same request."""
+    value = request.headers.get("idempotency-key")
+    if value is None:
+        return None
+    if not IDEMPOTENCY_KEY.fullmatch(value):
+        raise Malformed("Idempotency-Key has 1 to 255 printable ASCII characters; a UUID is usual.")
+    meaning = f"{request.method} {request.url.path}\n".encode() + msgspec.json.encode(meant)
+    return Once(f"{key.id}:{value}", hashlib.sha256(meaning).hexdigest())

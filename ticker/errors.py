@@ -1,0 +1,145 @@
+"""Everything that can go wrong on purpose, as one tree. Knows no HTTP but the answer each error deserves.
+
+TickerError                     500
+├── Refused                     422  the request is understood and can't be done as it stands
+│   ├── Invalid                 422  fields that break a rule; each named in `errors`
+│   └── KeyReused               422  an Idempotency-Key came back with another body
+├── Malformed                   400  not JSON, not UTF-8, not a cursor
+├── Unauthorized                401  no key, or one that doesn't hold
+├── Forbidden                   403  a key that holds, but not for this
+├── NotFound                    404  no such channel, line or page
+├── Conflict                    409  the line's life cycle doesn't allow it
+├── Gone                        410  older than the history kept
+├── Stale                       412  If-Match names a version that has passed
+├── TooLarge                    413
+├── UnsupportedType             415
+├── NewswireUnavailable         503  nothing was kept; try again
+│   └── NewswireFull            507  the disk is full; nothing was kept
+└── Misconfigured                –   said at start, in one sentence; exit 2
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from msgspec import Struct
+
+
+class FieldError(Struct, frozen=True):
+    """One broken rule: the field's name and what to do about it."""
+
+    field: str
+    detail: str
+
+
+class TickerError(Exception):
+    """The root. `detail` is one sentence for a person and says what to do next."""
+
+    status: ClassVar[int] = 500
+    title: ClassVar[str] = "Something broke on our side"
+    slug: ClassVar[str] = "internal"
+    retry_after: ClassVar[int | None] = None
+    """Seconds for `Retry-After`, where trying again makes sense."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail)
+        self.detail = detail
+
+
+class Refused(TickerError):
+    status = 422
+    title = "Refused"
+    slug = "refused"
+
+
+class Invalid(Refused):
+    """Fields that break a rule. All of them at once, so that an editor mends them in one go."""
+
+    title = "Not valid"
+    slug = "invalid"
+
+    def __init__(self, *errors: FieldError, detail: str | None = None) -> None:
+        super().__init__(detail or " ".join(e.detail for e in errors))
+        self.errors = errors
+
+
+class KeyReused(Refused):
+    title = "Idempotency-Key used for something else"
+    slug = "idempotency-key-reused"
+
+
+class Malformed(TickerError):
+    status = 400
+    title = "Malformed request"
+    slug = "malformed"
+
+
+class Unauthorized(TickerError):
+    status = 401
+    title = "A key is needed"
+    slug = "unauthorized"
+
+
+class Forbidden(TickerError):
+    status = 403
+    title = "This key does not reach that far"
+    slug = "forbidden"
+
+
+class NotFound(TickerError):
+    status = 404
+    title = "Not found"
+    slug = "not-found"
+
+
+class Conflict(TickerError):
+    status = 409
+    title = "The line can't be changed so"
+    slug = "conflict"
+
+
+class Gone(TickerError):
+    status = 410
+    title = "Older than the history kept"
+    slug = "gone"
+
+
+class Stale(TickerError):
+    status = 412
+    title = "The line has changed meanwhile"
+    slug = "stale"
+
+
+class TooLarge(TickerError):
+    status = 413
+    title = "Too large"
+    slug = "too-large"
+
+
+class UnsupportedType(TickerError):
+    status = 415
+    title = "Unsupported media type"
+    slug = "unsupported-media-type"
+
+
+class NewswireUnavailable(TickerError):
+    """The newswire couldn't keep the line. Nothing was published."""
+
+    status = 503
+    title = "The newswire is not available"
+    slug = "newswire-unavailable"
+    retry_after = 2
+
+
+class NewswireFull(NewswireUnavailable):
+    status = 507
+    title = "The newswire's disk is full"
+    slug = "newswire-full"
+    retry_after = 30
+
+
+class Misconfigured(TickerError):
+    """The node can't start so. Said in one sentence on standard error, exit status 2."""
+
+    title = "Configuration"
+    slug = "misconfigured"

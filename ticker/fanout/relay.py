@@ -1,0 +1,195 @@
+"""From the newswire to the hub: folds events into boards, mends gaps, never gives up. Knows no reader.
+
+Rule 1: an event is folded in only where its `prev` is the board's cursor; else the board is loaded anew.
+Rule 2: readers hold what deltas gave them. Where the board gains a line that no delta brought (the
+        eleventh, when one of ten leaves), every reader gets the board.
+Rule 3: no beat without the newswire. Silence makes banners say "delayed"; a false calm would not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections import defaultdict, deque
+from collections.abc import AsyncGenerator, Iterable, Mapping
+from contextlib import aclosing
+from datetime import UTC, datetime
+from typing import NamedTuple, cast
+
+from ticker.board import Board
+from ticker.channel import Channel
+from ticker.errors import NewswireUnavailable
+from ticker.fanout.frames import BeatObject, BoardObject, Frame, board_object, frame, line_object
+from ticker.fanout.hub import Hub
+from ticker.line import Event, Line
+from ticker.newswire import Newswire
+
+BEAT = 20.0  # seconds; the contract promises 25, and many proxies cut a silent connection at 30
+GREETING_FOR = 1.0  # seconds a framed board serves newcomers, so that a storm of them costs no JSON
+RETRY_MAX = 5.0  # seconds between two tries to reach the newswire
+RECENT = 256  # cursors remembered per channel, for editors who wait to see their own line arrive
+TIMER_MAX = 3_600.0  # seconds; a timer set further ahead would not notice that the clock was put right
+
+log = logging.getLogger("ticker.fanout")
+
+
+class _Greeting(NamedTuple):
+    lines: tuple[Line, ...]
+    cursor: str | None
+    made: datetime
+    frame: Frame
+
+
+class Relay:
+    """The boards of this node. `ready` only while they are known to be those of the newswire."""
+
+    def __init__(self, newswire: Newswire, channels: Mapping[str, Channel]) -> None:
+        self._ready = asyncio.Event()
+        self.channels = channels
+        self._newswire = newswire
+        self._boards = {slug: Board(channel) for slug, channel in channels.items()}
+        self._greetings: dict[str, _Greeting] = {}
+        self._refilled: dict[str, str | None] = {}
+        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._recent: dict[str, deque[str]] = {slug: deque(maxlen=RECENT) for slug in channels}
+        self._arrivals: defaultdict[tuple[str, str], asyncio.Event] = defaultdict(asyncio.Event)
+        self.hub = Hub(channels, self.board_frame)
+
+    @property
+    def ready(self) -> bool:
+        return self._ready.is_set()
+
+    async def until_ready(self) -> None:
+        await self._ready.wait()
+
+    # What readers are shown
+
+    def board(self, slug: str) -> BoardObject:
+        """The channel's board at this moment."""
+        now = _now()
+        board = self._boards[slug]
+        return board_object(board.channel, board.cursor, board.lines(now), now)
+
+    def board_frame(self, slug: str) -> Frame:
+        now = _now()
+        board = self._boards[slug]
+        lines = board.lines(now)
+        held = self._greetings.get(slug)
+        if (
+            held is None
+            or held.lines is not lines
+            or held.cursor != board.cursor
+            or abs((now - held.made).total_seconds()) > GREETING_FOR
+        ):
+            held = _Greeting(lines, board.cursor, now, frame(board_object(board.channel, board.cursor, lines, now)))
+            self._greetings[slug] = held
+        return held.frame
+
+    def greeting(self, slug: str, cursors: Iterable[str]) -> Frame:
+        """What a newcomer gets first: the board, or a beat where one of its cursors is where we stand."""
+        cursor = self._boards[slug].cursor
+        if cursor is not None and cursor in cursors and self._refilled.get(slug) != cursor:
+            return self._beat_frame(slug)
+        return self.board_frame(slug)
+
+    # What comes from the newswire
+
+    async def run(self) -> None:
+        """Follow the newswire until canceled."""
+        failures = 0
+        while True:
+            try:
+                async with aclosing(cast("AsyncGenerator[Event]", self._newswire.tail())) as tail:
+                    for slug in self.channels:
+                        await self._load(slug)
+                    self._ready.set()
+                    failures = 0
+                    async for event in tail:
+                        await self._take(event)
+            except NewswireUnavailable as error:
+                log.warning("Readers get no news: %s", error.detail)
+            except Exception:
+                log.exception("The relay stumbled; it starts again")
+            self._ready.clear()
+            failures += 1
+            await asyncio.sleep(random.uniform(0, min(RETRY_MAX, 0.1 * 2**failures)))
+
+    async def beat(self) -> None:
+        """Tell every reader that all is well, for as long as it is; until canceled."""
+        while True:
+            await asyncio.sleep(BEAT)
+            if self.ready:
+                for slug in self.channels:
+                    self.hub.broadcast(slug, self._beat_frame(slug))
+            self.hub.drop_stalled()
+
+    async def arrived(self, slug: str, cursor: str, timeout: float) -> bool:
+        """Wait until this node's readers were sent the event; False where `timeout` seconds pass before."""
+        if cursor in self._recent[slug]:
+            return True
+        try:
+            await asyncio.wait_for(self._arrivals[slug, cursor].wait(), timeout)
+        except TimeoutError:
+            return False
+        finally:
+            self._arrivals.pop((slug, cursor), None)
+        return True
+
+    async def _take(self, event: Event) -> None:
+        board = self._boards.get(event.channel)
+        if board is None or event.cursor == board.cursor:
+            return
+        if board.follows(event):
+            now = _now()
+            before = board.lines(now)
+            board.apply(event)
+            self.hub.broadcast(event.channel, frame(line_object(event, board.channel)))
+            self._refill(event.channel, before, event.line.id)
+            self._set_timer(event.channel)
+        else:
+            log.warning("A gap in %s before %s: the board is loaded anew", event.channel, event.cursor)
+            await self._load(event.channel)
+        self._recent[event.channel].append(event.cursor)
+        if waiting := self._arrivals.get((event.channel, event.cursor)):
+            waiting.set()
+
+    async def _load(self, slug: str) -> None:
+        snapshot = await self._newswire.snapshot(self.channels[slug])
+        before = self._boards[slug]
+        self._boards[slug] = Board(self.channels[slug], snapshot.cursor, snapshot.lines)
+        if snapshot.cursor != before.cursor:
+            self.hub.broadcast(slug, self.board_frame(slug))
+        self._set_timer(slug)
+
+    def _refill(self, slug: str, before: tuple[Line, ...], brought: str | None) -> None:
+        """Send the board where it shows a line that readers may not hold."""
+        board = self._boards[slug]
+        held = {line.id for line in before}
+        if any(line.id not in held and line.id != brought for line in board.lines(_now())):
+            self._refilled[slug] = board.cursor
+            self.hub.broadcast(slug, self.board_frame(slug))
+
+    def _set_timer(self, slug: str) -> None:
+        """Look at the board again when its next line expires."""
+        if timer := self._timers.pop(slug, None):
+            timer.cancel()
+        now = _now()
+        changes_at = self._boards[slug].changes_at(now)
+        if changes_at is not None:
+            delay = min(TIMER_MAX, (changes_at - now).total_seconds() + 0.005)
+            self._timers[slug] = asyncio.get_running_loop().call_later(
+                delay, self._expire, slug, self._boards[slug].lines(now)
+            )
+
+    def _expire(self, slug: str, before: tuple[Line, ...]) -> None:
+        self._refill(slug, before, None)
+        self._set_timer(slug)
+
+    def _beat_frame(self, slug: str) -> Frame:
+        return frame(BeatObject(channel=slug, cursor=self._boards[slug].cursor, now=_now()))
+
+
+def _now() -> datetime:
+    now = datetime.now(UTC)
+    return now.replace(microsecond=now.microsecond // 1000 * 1000)

@@ -1,0 +1,262 @@
+"""What a line is: its fields, its limits, its life cycle. Pure: no clock, no input or output.
+
+    usable ──withhold──▶ withheld ──release──▶ usable
+       └────────cancel──────┴──▶ canceled          for good: nothing leads out of it
+
+Rule 1: a withheld or canceled line goes out without its words (`public`).
+Rule 2: every change makes a new version; a change that changes nothing makes none.
+Rule 3: times come from the newswire's clock, by way of the event's cursor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, Literal, NamedTuple, Self, TypeVar, assert_never
+
+from msgspec import UNSET, Struct, UnsetType
+from msgspec.structs import asdict, replace
+
+from ticker import text as rules
+from ticker.channel import Channel, Direction, direction_of
+from ticker.errors import Conflict, FieldError, Invalid, Malformed, Stale
+
+Urgency = Literal["flash", "bulletin", "urgent", "update"]
+Status = Literal["usable", "withheld", "canceled"]
+
+EXPIRES_IN_MAX = 10 * 365 * 86_400  # seconds; whoever wants longer wants `null`, never
+
+
+class Cursor(NamedTuple):
+    """Names an event of a channel: milliseconds of the newswire's clock, and a counter.
+
+    Opaque outside the newswire: compare for equality only.
+    """
+
+    ms: int
+    n: int
+
+    def __str__(self) -> str:
+        return f"{self.ms}-{self.n}"
+
+    @property
+    def time(self) -> datetime:
+        return datetime.fromtimestamp(self.ms // 1000, UTC).replace(microsecond=self.ms % 1000 * 1000)
+
+    @classmethod
+    def parse(cls, value: str) -> Self:
+        """Raises Malformed where `value` isn't `MS-N`."""
+        ms, dash, n = value.partition("-")
+        if not (dash and _is_number(ms) and _is_number(n)):
+            raise Malformed(f"{value[:64]!r} is not a cursor. A cursor looks like 1763892000000-0.")
+        return cls(int(ms), int(n))
+
+
+def _is_number(digits: str) -> bool:
+    return digits.isascii() and digits.isdigit() and len(digits) <= 15
+
+
+class Line(Struct, frozen=True, kw_only=True):
+    """One breaking item, as kept. Field names follow IPTC ninjs where it has one."""
+
+    id: str
+    channel: str
+    text: str | UnsetType
+    urgency: Urgency
+    status: Status
+    version: int
+    published: datetime
+    updated: datetime
+    corrected: datetime | None
+    """When its words last changed; None for words that stand as first published."""
+    expires: datetime | None
+    pinned: bool
+    url: str | UnsetType | None
+    source: str | UnsetType | None
+    story: str | None
+    note: str | None
+    language: str
+    direction: Direction
+
+    @property
+    def etag(self) -> str:
+        """The version's entity tag (RFC 9110, 8.8.3), quotes included."""
+        return f'"{self.version}-{int(self.updated.timestamp() * 1000)}"'
+
+    def public(self, tombstones_for: int) -> Line:
+        """The line as the public may see it. A tombstone has no words, and expires as a tombstone does:
+        `tombstones_for` seconds after it became one."""
+        match self.status:
+            case "usable":
+                return self
+            case "withheld" | "canceled":
+                gone = self.updated + timedelta(seconds=tombstones_for)
+                return replace(self.wordless(), expires=gone)
+            case _:
+                assert_never(self.status)
+
+    def wordless(self) -> Line:
+        """The line without what it said: no text, link or source."""
+        return replace(self, text=UNSET, url=UNSET, source=UNSET)
+
+
+class Event(Struct, frozen=True, kw_only=True):
+    """One change to one line. `line` is whole, as the change left it; `prev` is the channel's event before."""
+
+    channel: str
+    cursor: str
+    prev: str | None
+    line: Line
+    by: str
+    """Whose key did it. For editors, never for the public."""
+
+
+class Draft(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What an editor sends to publish. A misspelt field is refused: silence would lose what was meant."""
+
+    text: str
+    urgency: Urgency = "urgent"
+    url: str | None = None
+    source: str | None = None
+    story: str | None = None
+    note: str | None = None
+    pinned: bool = False
+    language: str | UnsetType = UNSET
+    direction: Direction | UnsetType = UNSET
+    expires: datetime | UnsetType | None = UNSET
+    expires_in: int | UnsetType = UNSET
+
+
+class Patch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What an editor sends to change a line (JSON merge patch, RFC 7396)."""
+
+    text: str | UnsetType = UNSET
+    urgency: Urgency | UnsetType = UNSET
+    url: str | UnsetType | None = UNSET
+    source: str | UnsetType | None = UNSET
+    story: str | UnsetType | None = UNSET
+    note: str | UnsetType | None = UNSET
+    pinned: bool | UnsetType = UNSET
+    language: str | UnsetType = UNSET
+    direction: Direction | UnsetType = UNSET
+    expires: datetime | UnsetType | None = UNSET
+    expires_in: int | UnsetType = UNSET
+    status: Status | UnsetType = UNSET
+
+
+_RULES: Final[dict[str, Callable[[str], str]]] = {
+    "text": lambda value: rules.one_line(value, rules.TEXT_MAX),
+    "source": lambda value: rules.one_line(value, rules.SOURCE_MAX),
+    "note": lambda value: rules.one_line(value, rules.NOTE_MAX),
+    "url": rules.link,
+    "story": rules.slug,
+    "language": rules.language_tag,
+}
+
+Input = TypeVar("Input", Draft, Patch)
+
+
+def checked(given: Input) -> Input:
+    """What was given, in the form in which it will stand. Raises Invalid, which names every field at fault."""
+    errors: list[FieldError] = []
+    clean: dict[str, str] = {}
+    for name, rule in _RULES.items():
+        value = getattr(given, name)
+        if isinstance(value, str):
+            try:
+                clean[name] = rule(value)
+            except ValueError as broken:
+                errors.append(FieldError(name, str(broken)))
+    if isinstance(given.expires, datetime) and given.expires.tzinfo is None:
+        errors.append(FieldError("expires", "The time has no offset. Write it as in 2026-05-04T16:30:00Z (RFC 3339)."))
+    if given.expires_in is not UNSET:
+        if given.expires is not UNSET:
+            errors.append(FieldError("expires_in", "Give either expires or expires_in, not both."))
+        if not 1 <= given.expires_in <= EXPIRES_IN_MAX:
+            errors.append(FieldError("expires_in", f"It is a number of seconds from 1 to {EXPIRES_IN_MAX}."))
+    if errors:
+        raise Invalid(*errors)
+    return replace(given, **clean)
+
+
+def begin(draft: Draft, channel: Channel, cursor: Cursor) -> Line:
+    """A new line, from a checked draft. Raises Invalid where it would be over before it starts."""
+    now = cursor.time
+    expires = _expiry(draft, now)
+    if expires is UNSET:
+        expires = None if channel.expires_in is None else now + timedelta(seconds=channel.expires_in)
+    if expires is not None and expires <= now:
+        raise Invalid(FieldError("expires", f"That time has passed: by our clock it is {now:%Y-%m-%dT%H:%M:%SZ}."))
+    language = channel.language if draft.language is UNSET else draft.language
+    direction = channel.direction if draft.language is UNSET else direction_of(language)
+    return Line(
+        id=str(cursor),
+        channel=channel.slug,
+        text=draft.text,
+        urgency=draft.urgency,
+        status="usable",
+        version=1,
+        published=now,
+        updated=now,
+        corrected=None,
+        expires=expires,
+        pinned=draft.pinned,
+        url=draft.url,
+        source=draft.source,
+        story=draft.story,
+        note=draft.note,
+        language=language,
+        direction=direction if draft.direction is UNSET else draft.direction,
+    )
+
+
+def amend(line: Line, patch: Patch, cursor: Cursor) -> Line:
+    """The line after a checked patch; the very same line where the patch changes nothing.
+
+    The note gives the reason of the last change of words or status: such a change without a note clears it.
+    Raises Conflict where the life cycle doesn't allow it.
+    """
+    now = cursor.time
+    if line.status == "canceled":
+        if patch.status == "canceled":
+            return line
+        raise Conflict("This line was canceled, for good. Publish a new one.")
+    changes: dict[str, Any] = {
+        name: value
+        for name, value in asdict(patch).items()
+        if value is not UNSET and name not in ("expires", "expires_in") and value != getattr(line, name)
+    }
+    if (expires := _expiry(patch, now)) is not UNSET and expires != line.expires:
+        changes["expires"] = expires
+    if "language" in changes and patch.direction is UNSET:
+        changes["direction"] = direction_of(changes["language"])
+    if not changes:
+        return line
+    if "text" in changes:
+        changes["corrected"] = now
+    if ("text" in changes or "status" in changes) and patch.note is UNSET:
+        changes["note"] = None
+    after = replace(line, **changes, version=line.version + 1, updated=now)
+    if line.status == "withheld" and after.status == "usable" and after.expires is not None and after.expires <= now:
+        raise Conflict("This line has expired while it was held. Release it with expires_in or expires.")
+    return after
+
+
+def expect(line: Line, if_match: str | None) -> None:
+    """Raises Stale where `if_match` (If-Match, RFC 9110, 13.1.1) names other versions than this one.
+
+    A weak tag counts as a strong one: proxies that compress weaken tags, and ours name the version itself.
+    """
+    if if_match is None or if_match.strip() == "*":
+        return
+    tags = {tag.strip().removeprefix("W/") for tag in if_match.split(",")}
+    if line.etag not in tags:
+        raise Stale(f"The line is at version {line.version} now. Read it again, then decide.")
+
+
+def _expiry(given: Draft | Patch, now: datetime) -> datetime | UnsetType | None:
+    if given.expires_in is not UNSET:
+        return now + timedelta(seconds=given.expires_in)
+    if isinstance(given.expires, datetime):
+        return given.expires.astimezone(UTC)
+    return given.expires

@@ -1,0 +1,112 @@
+"""Where lines are kept, and how each change reaches every node. Knows lines; knows no reader, no HTTP.
+
+The newswire is the truth: what it has kept was published, what it has refused was not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from datetime import datetime
+from typing import NamedTuple, Protocol
+
+from ticker.channel import Channel
+from ticker.errors import Misconfigured
+from ticker.key import Key
+from ticker.line import Draft, Event, Line, Patch
+
+ONCE_FOR = 86_400  # seconds an Idempotency-Key is remembered: a night, and the morning after
+
+
+class Once(NamedTuple):
+    """An Idempotency-Key, made the sender's own, and a fingerprint of what it was sent with."""
+
+    key: str
+    fingerprint: str
+
+
+class Receipt(NamedTuple):
+    """The newswire's word that a change is kept. `event` is None where nothing changed, or nothing anew."""
+
+    line: Line
+    event: Event | None
+    replayed: bool = False
+
+
+class Snapshot(NamedTuple):
+    """What a board starts from: the cursor and the lines that may show, both of one moment."""
+
+    cursor: str | None
+    lines: list[Line]
+
+
+class Page(NamedTuple):
+    """A stretch of history, oldest first. The lines named in `withdrawn` are held or canceled by now."""
+
+    events: list[Event]
+    withdrawn: frozenset[str]
+    more: bool
+
+
+class Newswire(Protocol):
+    """What every newswire promises; one contract suite runs over each.
+
+    An event returned or announced is kept. Cursors of a channel grow strictly, also when the clock steps
+    back. Where keeping fails, NewswireUnavailable is raised and nothing was published. Every method may
+    raise it.
+    """
+
+    async def open(self, channels: Mapping[str, Channel]) -> None:
+        """Raises Misconfigured with the one sentence that an operator needs."""
+
+    async def close(self) -> None: ...
+
+    async def publish(self, channel: Channel, draft: Draft, *, by: str, once: Once | None = None) -> Receipt:
+        """Keep, number and announce a new line, in one step. `draft` is checked. Raises KeyReused, Invalid."""
+
+    async def amend(
+        self,
+        channel: Channel,
+        line_id: str,
+        patch: Patch,
+        *,
+        by: str,
+        if_match: str | None = None,
+        once: Once | None = None,
+    ) -> Receipt:
+        """Keep and announce a change. Raises NotFound, Conflict, Stale, KeyReused."""
+
+    async def snapshot(self, channel: Channel) -> Snapshot: ...
+
+    async def line(self, channel: str, line_id: str) -> Line:
+        """The line whole, words included whatever its status. Raises NotFound."""
+
+    async def versions(self, channel: str, line_id: str) -> list[Event]:
+        """Each change of one line, oldest first. Raises NotFound."""
+
+    async def events(self, channel: str, after: str | None, limit: int) -> Page:
+        """History after a cursor (None: from the oldest kept). Raises Gone where the cursor isn't kept."""
+
+    def tail(self) -> AsyncIterator[Event]:
+        """Every event from this call on, in order, of all channels."""
+
+    async def probe(self) -> None:
+        """Raises NewswireUnavailable unless a line could be kept now."""
+
+    async def keep_key(self, key: Key) -> None: ...
+    async def key(self, key_id: str) -> Key | None: ...
+    async def keys(self) -> list[Key]: ...
+    async def touch_key(self, key_id: str, used: datetime) -> None: ...
+    async def revoke_key(self, key_id: str, when: datetime) -> Key | None: ...
+
+
+def open_newswire(url: str) -> Newswire:
+    """The newswire that a URL names; not opened yet. Raises Misconfigured."""
+    scheme, _, rest = url.partition("://")
+    if scheme == "sqlite" and rest.startswith("/") and len(rest) > 1:
+        from ticker.newswire.sqlite import SqliteNewswire
+
+        return SqliteNewswire(rest[1:])
+    raise Misconfigured(
+        f"{url.split('@')[-1]!r} names no newswire that this version knows. "
+        "Use sqlite:///FILE (relative) or sqlite:////PATH/FILE (absolute)."
+    )

@@ -1,0 +1,62 @@
+"""Errors as answers: problem details for HTTP APIs (RFC 9457). One place, whatever broke."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from http import HTTPStatus
+
+import msgspec
+from starlette.exceptions import HTTPException
+from starlette.requests import HTTPConnection
+from starlette.responses import Response
+
+from ticker.errors import Invalid, TickerError, Unauthorized
+
+TYPE = "urn:ticker:problem:"
+
+
+def problem(
+    status: int,
+    slug: str,
+    title: str,
+    detail: str,
+    *,
+    errors: object = None,
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """An `application/problem+json` answer; `errors` names the fields at fault."""
+    body: dict[str, object] = {"type": TYPE + slug, "title": title, "status": status, "detail": detail}
+    if errors:
+        body["errors"] = errors
+    return Response(
+        msgspec.json.encode(body),
+        status,
+        {"Cache-Control": "no-store", **(headers or {})},
+        media_type="application/problem+json",
+    )
+
+
+async def answer(connection: HTTPConnection, error: Exception) -> Response:
+    """The one handler: for our own errors, for the framework's, and for what nobody foresaw."""
+    match error:
+        case TickerError():
+            headers = {} if error.retry_after is None else {"Retry-After": str(error.retry_after)}
+            if isinstance(error, Unauthorized):
+                headers["WWW-Authenticate"] = "Bearer"
+            errors = error.errors if isinstance(error, Invalid) else None
+            return problem(error.status, error.slug, error.title, error.detail, errors=errors, headers=headers)
+        case HTTPException():
+            status = HTTPStatus(error.status_code)
+            detail = error.detail if error.detail != status.phrase else _DETAILS.get(status, f"{status.phrase}.")
+            slug = status.phrase.lower().replace(" ", "-")
+            return problem(status, slug, status.phrase, detail, headers=error.headers)
+        case _:  # the server logs the traceback
+            detail = "This is our fault. Nothing more is known here; the node's log has the rest."
+            return problem(500, TickerError.slug, TickerError.title, detail)
+
+
+_DETAILS = {
+    HTTPStatus.NOT_FOUND: "There is nothing at this address. The channels are at /v1/channels.",
+    HTTPStatus.METHOD_NOT_ALLOWED: "This address doesn't take that method; the Allow header says which it takes.",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The body is larger than any line needs to be.",
+}

@@ -1,0 +1,63 @@
+"""Pages for people: a channel's public page, which needs no script, and the demo. Knows templates."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from msgspec import UNSET
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from ticker.errors import NotFound
+from ticker.fanout.relay import Relay
+from ticker.line import Line
+from ticker.security import PAGE_POLICY
+
+
+class Pages:
+    """`/channels/{channel}`, `/demo`, and `/`, which leads to the first channel."""
+
+    def __init__(self, web: Path, relay: Relay) -> None:
+        self._relay = relay
+        self._templates = Environment(loader=FileSystemLoader(web), autoescape=True, undefined=StrictUndefined)
+        self._templates.filters["rfc3339"] = _rfc3339
+
+    def routes(self) -> list[Route]:
+        return [
+            Route("/", self.front),
+            Route("/demo", self.demo),
+            Route("/channels/{channel}", self.channel),
+        ]
+
+    async def front(self, request: Request) -> Response:
+        return RedirectResponse(f"/channels/{next(iter(self._relay.channels))}", 307)
+
+    async def demo(self, request: Request) -> Response:
+        return self._page("demo/index.html", channels=list(self._relay.channels.values()))
+
+    async def channel(self, request: Request) -> Response:
+        slug = request.path_params["channel"]
+        if (channel := self._relay.channels.get(slug)) is None:
+            raise NotFound(f"There is no channel {slug[:64]!r}. The channels are at /v1/channels.")
+        board = self._relay.board(slug)
+        lines = [_plain(line) for line in board.lines]
+        return self._page("channel/index.html", channel=channel, lines=lines, now=board.now)
+
+    def _page(self, name: str, **values: Any) -> Response:
+        html = self._templates.get_template(name).render(**values)
+        headers = {"Cache-Control": "no-cache", "Content-Security-Policy": PAGE_POLICY}
+        return Response(html, headers=headers, media_type="text/html")
+
+
+def _plain(line: Line) -> dict[str, Any]:
+    """A line for a template: what it doesn't have is None."""
+    return {name: None if value is UNSET else value for name, value in msgspec.structs.asdict(line).items()}
+
+
+def _rfc3339(time: datetime) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ")

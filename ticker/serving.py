@@ -1,0 +1,130 @@
+"""One process that serves one node: its socket, its limits, its signals, its end. Knows uvicorn; knows no route."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import logging
+import resource
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+
+import uvicorn
+
+from ticker.app import Node
+from ticker.demo import play
+from ticker.errors import Misconfigured
+from ticker.readers.handover import HandoverProtocol
+from ticker.settings import Settings
+
+BACKLOG = 4_096  # connections the kernel holds while we are busy: every open page comes back at once
+GRACE = 5  # seconds requests under way may still take once readers have gone
+READY_WITHIN = 10.0  # seconds until the boards are loaded
+
+log = logging.getLogger("ticker")
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server, which first sends its readers elsewhere."""
+
+    def __init__(self, config: uvicorn.Config, node: Node, drain: float) -> None:
+        super().__init__(config)
+        self._node = node
+        self._drain = drain
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        if readers := len(self._node.relay.hub):
+            log.info("Sending %d readers elsewhere over %g s", readers, self._drain)
+        await self._node.relay.hub.drain(self._drain)
+        await super().shutdown(sockets)
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Take SIGTERM and SIGINT without raising them again at the end: the newswire is still to be closed."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self.handle_exit, number, None)
+        yield
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A listening socket. Raises Misconfigured."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # Named as TCP, or asyncio won't turn Nagle's algorithm off and every second answer waits 40 ms for an ACK.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise Misconfigured(
+            f"Can't listen on {host}:{port}: {error.strerror}. Try another --port or --host."
+        ) from error
+    listener.setblocking(False)
+    return listener
+
+
+async def serve(settings: Settings, listener: socket.socket, *, drain: float, demo: bool) -> None:
+    """Serve until SIGTERM or SIGINT. Raises Misconfigured where the newswire can't be opened."""
+    node = Node(settings)
+    _raise_file_limit()
+    async with node.running():
+        await asyncio.wait_for(node.relay.until_ready(), READY_WITHIN)
+        config = uvicorn.Config(
+            node.app,
+            ws=HandoverProtocol,
+            http="httptools",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            ws_per_message_deflate=False,
+            ws_max_size=1_024,
+            backlog=BACKLOG,
+            timeout_graceful_shutdown=GRACE,
+        )
+        token = await node.keyring.first()
+        _say_where(settings, node, token, demo)
+        _quieten_garbage_collector()
+        playing = asyncio.create_task(play(node.newswire, node.relay)) if demo else None
+        await _Server(config, node, drain).serve([listener])
+        if playing:
+            playing.cancel()
+            await asyncio.gather(playing, return_exceptions=True)
+
+
+def _say_where(settings: Settings, node: Node, token: str | None, demo: bool) -> None:
+    """What a person at the terminal wants to know, on standard output; the log goes to standard error."""
+    lines = [f"Ticker is on at {settings.public_url}"]
+    known = token or (settings.admin_key if demo else None)
+    if token:
+        lines += ["", "The first key, an admin's. It is shown this once; keep it:", f"  {token}"]
+    if known:
+        link = f"{settings.public_url}/desk#once={node.keyring.one_time(known)}"
+        lines += ["", "The desk, signed in (this link works once, within the hour):", f"  {link}"]
+    if demo:
+        lines += ["", "The demo page, with the banner on it:", f"  {settings.public_url}/demo"]
+    print("\n".join(lines), "\n", flush=True)
+
+
+def _raise_file_limit() -> None:
+    """A reader is a file: take as many as the system lets this process have."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    log.info("Up to %d open files, so that many readers", hard)
+
+
+def _quieten_garbage_collector() -> None:
+    """Collecting is most of a handshake's cost while each leaves cycles behind (ARCHITECTURE, settled 3)."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
+
+
+def configure_log(level: str) -> None:
+    logging.basicConfig(stream=sys.stderr, level=level, format="%(asctime)s %(levelname)-7s %(name)s  %(message)s")
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)  # it says hello and goodbye for each connection

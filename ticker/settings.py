@@ -1,0 +1,100 @@
+"""What an operator can set, and `ticker.toml`. Knows the shape of the settings; knows nothing that uses them."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from msgspec import Struct
+
+from ticker import text
+from ticker.channel import Channel, Direction, direction_of, label_for
+from ticker.errors import Misconfigured
+
+ADMIN_KEY_MIN = 32  # characters; 32 of base64 hold 192 bits
+MAX_LINES_MAX = 100  # a board is sent whole to every newcomer
+DEFAULT_CHANNEL = "breaking"
+
+_UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
+_DURATION = re.compile(r"(\d{1,9})([smhd])")
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    """One node's settings. `public_url` is where readers and editors find it, without a slash at the end."""
+
+    channels: dict[str, Channel]
+    newswire: str = "sqlite:///ticker.db"
+    public_url: str
+    admin_key: str | None = None
+
+
+def duration(value: str) -> int:
+    """Seconds, from `90s`, `30m`, `2h` or `7d`. Raises ValueError."""
+    match = _DURATION.fullmatch(value.strip())
+    if not match or int(match[1]) == 0:
+        raise ValueError(f"{value!r} is no duration. Write it as 90s, 30m, 2h or 7d.")
+    return int(match[1]) * _UNITS[match[2]]
+
+
+def read_channels(path: Path | None) -> dict[str, Channel]:
+    """The channels that a `ticker.toml` declares; with no file, one: `breaking`. Raises Misconfigured."""
+    if path is None:
+        return {DEFAULT_CHANNEL: _channel(DEFAULT_CHANNEL, {})}
+    try:
+        declared = tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise Misconfigured(f"{path} can't be read: {error.strerror}.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise Misconfigured(f"{path} is not TOML: {error}.") from error
+    tables = declared.pop("channels", {})
+    if declared:
+        raise Misconfigured(f"{path}: {', '.join(sorted(declared))} means nothing here. It holds [channels.…] tables.")
+    if not isinstance(tables, dict) or not tables or not all(isinstance(table, dict) for table in tables.values()):
+        raise Misconfigured(f"{path} declares no channel. Write [channels.en] and, under it, title and language.")
+    channels = {}
+    for slug, table in tables.items():
+        try:
+            channels[slug] = _channel(slug, dict(table))
+        except ValueError as error:
+            raise Misconfigured(f"{path}, [channels.{slug}]: {error}") from error
+    return channels
+
+
+def _channel(slug: str, table: dict[str, Any]) -> Channel:
+    """Raises ValueError with one sentence."""
+    text.slug(slug)
+    language = text.language_tag(_string(table, "language", "en"))
+    direction = _string(table, "direction", direction_of(language))
+    if direction not in ("ltr", "rtl"):
+        raise ValueError(f"direction is {direction!r}; it is ltr or rtl.")
+    direction_typed: Direction = "rtl" if direction == "rtl" else "ltr"
+    max_lines = table.pop("max_lines", 10)
+    if type(max_lines) is not int or not 1 <= max_lines <= MAX_LINES_MAX:
+        raise ValueError(f"max_lines is {max_lines!r}; it is a number from 1 to {MAX_LINES_MAX}.")
+    expires_in = _string(table, "expires_in", "2h")
+    channel = Channel(
+        slug=slug,
+        title=text.one_line(_string(table, "title", slug.capitalize()), text.SOURCE_MAX),
+        language=language,
+        direction=direction_typed,
+        label=text.one_line(_string(table, "label", label_for(language)), text.SOURCE_MAX),
+        max_lines=max_lines,
+        expires_in=None if expires_in == "never" else duration(expires_in),
+        tombstones_for=duration(_string(table, "tombstones", "24h")),
+        history_for=duration(_string(table, "history", "90d")),
+    )
+    if table:
+        raise ValueError(
+            f"{', '.join(sorted(table))} means nothing here. A channel has title, language, direction, label, "
+            "max_lines, expires_in, tombstones and history."
+        )
+    return channel
+
+
+def _string(table: dict[str, Any], name: str, default: str) -> str:
+    value = table.pop(name, default)
+    if not isinstance(value, str):
+        raise ValueError(f'{name} is {value!r}; write it in quotes, as in {name} = "{default}".')
+    return value

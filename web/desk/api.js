@@ -1,0 +1,125 @@
+/**
+ * The desk's way to the publishing API. Knows HTTP and problem+json (RFC 9457); knows no page.
+ *
+ * A call ends in one of three ways, and no caller may take one for another:
+ *   it gives its answer · it throws Refused (nothing happened) · it throws Unheard (nobody knows)
+ */
+
+const PATIENCE = 15_000; // ms for an answer; after that an editor must be told that there is none
+
+/**
+ * @typedef {{slug: string, title: string, language: string, direction: "ltr"|"rtl", label: string,
+ *            max_lines: number, expires_in: number|null}} Channel
+ * @typedef {{name: string, role: string, channels: Channel[]}} Session
+ * @typedef {{id: string, channel: string, text?: string, urgency: string, status: string, version: number,
+ *            published: string, updated: string, corrected: string|null, expires: string|null,
+ *            pinned: boolean, url?: string|null, source?: string|null, note: string|null,
+ *            language: string, direction: "ltr"|"rtl", by?: string}} Line
+ * @typedef {{line: Line, etag: string|null}} Kept
+ */
+
+/** The server said no: nothing was done. `fields` maps a field's name to what is wrong with it. */
+export class Refused extends Error {
+  /** @param {number} status @param {{title?: string, detail?: string, errors?: {field: string, detail: string}[]}} problem */
+  constructor(status, problem) {
+    const fields = new Map((problem.errors ?? []).map(({ field, detail }) => [field, detail]));
+    super(fields.size ? problem.title ?? "Refused." : [problem.title, problem.detail].filter(Boolean).join(": "));
+    this.status = status;
+    this.detail = problem.detail ?? problem.title ?? "Refused.";
+    this.fields = fields;
+  }
+}
+
+/** No answer came, or none that can be trusted: whether it was done is not known. */
+export class Unheard extends Error {}
+
+/** Says `signedout` when the server no longer takes us for signed in. */
+export class Api extends EventTarget {
+  /** Who is signed in; null for nobody. @returns {Promise<Session|null>} */
+  async session() {
+    try {
+      return await (await this.#ask("GET", "/desk/session", { quiet: true })).json();
+    } catch (problem) {
+      if (problem instanceof Refused && problem.status === 401) return null;
+      throw problem;
+    }
+  }
+
+  /** @param {{key: string}|{once: string}} credential */
+  async signIn(credential) {
+    await this.#ask("POST", "/desk/session", { body: JSON.stringify(credential), quiet: true });
+  }
+
+  async signOut() {
+    await this.#ask("DELETE", "/desk/session", { quiet: true });
+  }
+
+  /**
+   * The same `body` with the same `key` is published once, however often it is sent.
+   * @param {string} channel @param {string} body JSON @param {string} key @returns {Promise<Kept>}
+   */
+  publish(channel, body, key) {
+    return this.#keep("POST", lines(channel), { body, headers: { "Idempotency-Key": key } });
+  }
+
+  /** @param {Line} line @param {object} change JSON merge patch @param {string} [etag] @returns {Promise<Kept>} */
+  correct(line, change, etag) {
+    const headers = etag ? { "If-Match": etag } : {};
+    return this.#keep("PATCH", lines(line.channel, line.id), { body: JSON.stringify(change), headers });
+  }
+
+  /** @param {Line} line @param {string} note @returns {Promise<Kept>} */
+  cancel(line, note) {
+    return this.#keep("DELETE", lines(line.channel, line.id), { body: JSON.stringify(note ? { note } : {}) });
+  }
+
+  /** What was said, by whom, oldest first, held words included. @param {Line} line @returns {Promise<{versions: Line[], etag: string}>} */
+  async audit(line) {
+    const answer = await this.#ask("GET", `${lines(line.channel, line.id)}/audit`);
+    const { versions } = await this.#read(answer);
+    return { versions, etag: answer.headers.get("ETag") ?? "" };
+  }
+
+  async #keep(method, url, { body, headers }) {
+    const answer = await this.#ask(method, url, { body, headers });
+    return { line: await this.#read(answer), etag: answer.headers.get("ETag") };
+  }
+
+  async #read(answer) {
+    try {
+      return await answer.json();
+    } catch (broken) {
+      throw new Unheard("The answer broke off.", { cause: broken });
+    }
+  }
+
+  /** @returns {Promise<Response>} an answer in the 200s */
+  async #ask(method, url, { body = undefined, headers = {}, quiet = false } = {}) {
+    const sent = { Accept: "application/json, application/problem+json", ...headers };
+    if (body !== undefined) sent["Content-Type"] = "application/json";
+    let answer;
+    try {
+      const signal = AbortSignal.timeout(PATIENCE);
+      answer = await fetch(url, { method, body, headers: sent, signal, cache: "no-store", redirect: "error" });
+    } catch (lost) {
+      throw new Unheard("The server did not answer.", { cause: lost });
+    }
+    if (answer.ok) return answer;
+    const problem = await problemOf(answer);
+    if (!problem || answer.status === 500) throw new Unheard(`The server broke off (${answer.status}).`);
+    if (answer.status === 401 && !quiet) this.dispatchEvent(new Event("signedout"));
+    throw new Refused(answer.status, problem);
+  }
+}
+
+/** Our server's own words; null for those of something on the way to it, such as a proxy's error page. */
+async function problemOf(answer) {
+  const ours = answer.headers.get("Content-Type")?.startsWith("application/problem+json");
+  if (!ours) return answer.status < 500 ? { title: `The server refused (${answer.status}).` } : null;
+  return answer.json().catch(() => null);
+}
+
+function lines(channel, id) {
+  const base = `/v1/channels/${encodeURIComponent(channel)}/lines`;
+  return id === undefined ? base : `${base}/${encodeURIComponent(id)}`;
+}

@@ -1,0 +1,93 @@
+/** The two questions the desk asks before it does what can't be taken back. Knows the API; knows no board. */
+
+import { Refused, Unheard } from "./api.js";
+import { clearFaults, sendKeys, showFaults } from "./fields.js";
+import { toTheSecond } from "./words.js";
+
+/**
+ * @param {HTMLDialogElement} dialog @param {{title: string, more: string, yes: string, no: string}} words
+ * @returns {Promise<boolean>} whether the answer was yes; Escape is no
+ */
+export function ask(dialog, { title, more, yes, no }) {
+  dialog.querySelector("h2").textContent = title;
+  dialog.querySelector(".more").textContent = more;
+  dialog.querySelector("button[value=yes]").textContent = yes;
+  dialog.querySelector("button[value=no]").textContent = no;
+  dialog.returnValue = "";
+  dialog.showModal();
+  return new Promise((resolve) => {
+    dialog.addEventListener("close", () => resolve(dialog.returnValue === "yes"), { once: true });
+  });
+}
+
+/** Cancels a line for good, after the editor has seen which one and said so. */
+export class Cancelling {
+  #dialog;
+  #form;
+  #api;
+  #sending = false;
+  /** @type {import("./row.js").Row|null} */ #row = null;
+  /** @type {(tone: string, words: string) => void} */ #say;
+
+  /** @param {HTMLDialogElement} dialog @param {import("./api.js").Api} api @param {(tone: string, words: string) => void} say @param {AbortSignal} signal */
+  constructor(dialog, api, say, signal) {
+    this.#dialog = dialog;
+    this.#form = dialog.querySelector("form");
+    this.#api = api;
+    this.#say = say;
+    sendKeys(this.#form, {}, signal);
+    this.#form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.#submit();
+    }, { signal });
+    dialog.querySelector("[data-do=keep]").addEventListener("click", () => dialog.close(), { signal });
+    dialog.addEventListener("cancel", (event) => {
+      if (this.#sending) event.preventDefault(); // too late to close as if nothing happened
+    }, { signal });
+    dialog.addEventListener("close", () => this.#row?.focus(), { signal });
+  }
+
+  /** @param {import("./row.js").Row} row */
+  open(row) {
+    this.#row = row;
+    this.#form.reset();
+    clearFaults(this.#form);
+    this.#trouble("");
+    row.quote(this.#dialog.querySelector("blockquote"));
+    this.#dialog.showModal();
+    /** @type {HTMLElement} */ (this.#form.querySelector("input")).focus();
+  }
+
+  async #submit() {
+    if (this.#sending) return;
+    this.#sending = true;
+    this.#form.setAttribute("aria-busy", "true");
+    this.#trouble("");
+    clearFaults(this.#form);
+    try {
+      const note = /** @type {HTMLInputElement} */ (this.#form.querySelector("input")).value.trim();
+      const { line } = await this.#api.cancel(this.#row.line, note);
+      this.#dialog.close();
+      this.#say("good", `Canceled for good at ${toTheSecond(line.updated)}. The words are gone from every page.`);
+    } catch (problem) {
+      if (problem instanceof Unheard) {
+        this.#trouble(`${problem.message} It is not known whether the line was canceled. Trying again is safe.`);
+      } else if (problem instanceof Refused) {
+        const rest = showFaults(this.#form, problem.fields);
+        if (rest || problem.fields.size === 0) this.#trouble(rest || problem.message);
+        if (problem.status === 401) this.#dialog.close(); // the door must not stand behind a dialog
+      } else {
+        throw problem;
+      }
+    } finally {
+      this.#sending = false;
+      this.#form.removeAttribute("aria-busy");
+    }
+  }
+
+  #trouble(words) {
+    const place = /** @type {HTMLElement} */ (this.#form.querySelector(".trouble"));
+    place.hidden = words === "";
+    place.textContent = words;
+  }
+}
