@@ -9,6 +9,7 @@ import msgspec
 from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
+from starlette.routing import Match, Route
 
 from ticker.errors import Invalid, TickerError, Unauthorized
 
@@ -49,10 +50,24 @@ async def answer(connection: HTTPConnection, error: Exception) -> Response:
             status = HTTPStatus(error.status_code)
             detail = error.detail if error.detail != status.phrase else _DETAILS.get(status, f"{status.phrase}.")
             slug = status.phrase.lower().replace(" ", "-")
-            return problem(status, slug, status.phrase, detail, headers=error.headers)
+            headers = dict(error.headers or {})
+            if status == HTTPStatus.METHOD_NOT_ALLOWED:
+                headers["Allow"] = ", ".join(sorted(_methods_at(connection)))
+            return problem(status, slug, status.phrase, detail, headers=headers)
         case _:  # the server logs the traceback
             detail = "This is our fault. Nothing more is known here; the node's log has the rest."
             return problem(500, TickerError.slug, TickerError.title, detail)
+
+
+def _methods_at(connection: HTTPConnection) -> set[str]:
+    """What the address takes, over all its routes: the router asks only the first of them."""
+    routes = [route for route in connection.app.routes if isinstance(route, Route)]
+    return {
+        method
+        for route in routes
+        if route.matches(connection.scope)[0] is Match.PARTIAL
+        for method in route.methods or ()
+    }
 
 
 _DETAILS = {

@@ -106,7 +106,16 @@ def _say_where(settings: Settings, node: Node, token: str | None, demo: bool) ->
         link = f"{settings.public_url}/desk#once={node.keyring.one_time(known)}"
         lines += ["", "The desk, signed in (this link works once, within the hour):", f"  {link}"]
     if demo:
-        lines += ["", "The demo page, with the banner on it:", f"  {settings.public_url}/demo"]
+        first = next(iter(settings.channels))
+        lines += [
+            "",
+            "The demo page, with the banner on it:",
+            f"  {settings.public_url}/demo",
+            "",
+            "Publish, and watch it:",
+            f'  curl -H "Authorization: Bearer {known}" \\',
+            f"    --data-urlencode 'text=Hello, readers' {settings.public_url}/v1/channels/{first}/lines",
+        ]
     print("\n".join(lines), "\n", flush=True)
 
 

@@ -879,8 +879,8 @@ a:hover { text-decoration: underline; text-decoration-thickness: 1px; text-under
 button {
   display: inline-grid;
   place-items: center;
-  min-inline-size: var(--target);
-  min-block-size: var(--target);
+  min-inline-size: 44px; /* WCAG 2.2, 2.5.5 */
+  min-block-size: 44px;
   border: 0;
   background: none;
   color: var(--muted);
@@ -896,15 +896,15 @@ svg { inline-size: 1.25em; block-size: 1.25em; fill: none; stroke: currentColor;
   font-variant-numeric: tabular-nums; white-space: nowrap }
 .idle { visibility: hidden }
 .pause { position: relative }
-.waiting .pause::after { content: ""; position: absolute; inset-block-start: 24%; inset-inline-end: 24%;
+.rotate .waiting .pause::after { content: ""; position: absolute; inset-block-start: 24%; inset-inline-end: 24%;
   inline-size: .5em; block-size: .5em; border-radius: 50%; background: var(--accent-text); outline: 2px solid var(--surface) }
 
 .head { grid-area: head; position: relative; display: flex; align-items: center; min-inline-size: 0 }
 .label { display: flex; align-items: center; gap: .6em; font-size: .875em; font-weight: 800; line-height: 1.15 }
 .label.cased { text-transform: uppercase; letter-spacing: .05em }
-.label::before { content: ""; flex: none; inline-size: .5em; block-size: .5em; border-radius: 50%;
-  border: .25em solid currentColor }
-:host(:not([state="live"])) .label::before { border-width: .09em; opacity: .85 }
+.label::before { content: ""; flex: none; inline-size: .55em; block-size: .55em; border-radius: 50%;
+  border: .1em solid currentColor; background: currentColor }
+:host(:not([state="live"])) .label::before { background: none }
 .state { font-size: .6875em; line-height: 1.2; white-space: nowrap; overflow: hidden; text-overflow: ellipsis;
   animation: appear 0s 2s both }
 @keyframes appear { from { visibility: hidden } }
@@ -930,7 +930,7 @@ svg { inline-size: 1.25em; block-size: 1.25em; fill: none; stroke: currentColor;
 }
 .rotate .head { padding-inline: 1.25em; background: var(--accent); color: var(--on-accent) }
 .rotate .label { min-inline-size: 6.5em; max-inline-size: 11em }
-.rotate .state { position: absolute; inset-inline: 1.25em .25em; inset-block-end: .6em }
+.rotate .state { position: absolute; inset-inline: 1.82em .3em; inset-block-end: .6em }
 .rotate .stage { grid-area: stage; position: relative; min-inline-size: 0 }
 .rotate .controls { padding-inline-end: .5em }
 .rotate ol, .rotate li, .rotate .empty, .rotate slot { position: absolute; inset: 0 }
@@ -941,14 +941,15 @@ svg { inline-size: 1.25em; block-size: 1.25em; fill: none; stroke: currentColor;
 .rotate li.current { visibility: visible; opacity: 1; transition: opacity .2s .08s }
 .rotate .line { display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: var(--rows); overflow: hidden;
   font-size: 1.125em; font-weight: 600; text-wrap: pretty }
-.rotate .line > * + * { margin-inline-start: .5em }
+.rotate .line > :not(:last-child) { margin-inline-end: .4em }
 .rotate .text { font-size: 1em }
 .rotate [data-urgency="update"] .line { font-weight: 500 }
-.rotate .more { position: absolute; inset-block-end: 0; inset-inline-end: 0; min-block-size: var(--target);
-  align-content: end; padding: 0 1.125em .62em 1.5em; font-size: .875em; font-weight: 600; color: var(--ink);
+.rotate .more { position: absolute; inset-block-end: 0; inset-inline-end: 0; align-content: end;
+  padding: 0 1.28em .72em 2em; line-height: 1.5; font-size: .875em; font-weight: 600; color: var(--ink);
   text-decoration: underline; text-underline-offset: .2em;
-  background: linear-gradient(to var(--end, right), transparent, var(--surface) 1.4em) }
-.rotate [dir="rtl"] .more, .rotate[dir="rtl"] .more { --end: left; padding: 0 1.5em .62em 1.125em }
+  background: linear-gradient(to right, transparent, var(--surface) 1.75em) bottom / 100% 2.4em no-repeat }
+.rotate .more[dir="rtl"] { inset: auto auto 0 0; padding: 0 2em .72em 1.28em;
+  background-image: linear-gradient(to left, transparent, var(--surface) 1.75em) }
 .rotate .open .stage { z-index: 1; display: grid; align-self: start; min-block-size: 100%; background: var(--surface);
   border-block-end: 1px solid var(--rule); box-shadow: 0 1em 1.25em -.75em rgb(0 0 0 / .35) }
 .rotate .open ol { position: relative; display: grid }
@@ -965,14 +966,20 @@ svg { inline-size: 1.25em; block-size: 1.25em; fill: none; stroke: currentColor;
     block-size: calc(var(--target) + 5.5em) }
   .rotate .head { padding-inline: 1em .5em }
   .rotate .label { min-inline-size: 0; font-size: .8125em }
-  .rotate .state { inset-inline: 1em .25em; inset-block-end: .1em }
-  .rotate .controls { padding-inline-end: 0; background: var(--accent); --muted: var(--on-accent); --ink: var(--on-accent);
+  .rotate .state { inset-inline: 1.45em .3em; inset-block-end: .1em }
+  .rotate .controls { padding-inline-end: .25em; background: var(--accent); --muted: var(--on-accent); --ink: var(--on-accent);
     --accent-text: var(--on-accent); --surface: var(--accent) }
   .rotate .flash .controls { background: color-mix(in oklab, var(--accent), #000 28%) }
   .rotate li, .rotate .empty, .rotate slot { padding-inline: 1em }
   .rotate .wait { inset-inline: 1em }
   .rotate .line { font-size: 1.0625em }
-  .rotate .more { padding-block-end: .42em; padding-inline-end: 1em }
+  .rotate .more { padding-block-end: .5em; padding-inline-end: 1.14em }
+}
+@container (inline-size < 18em) { /* large text on a phone */
+  .rotate .bar { --rows: 4 }
+  .rotate .line { font-size: .9375em; line-height: 1.35 }
+  .rotate .position { display: none }
+  .rotate .label { gap: .4em }
 }
 
 /* The newest, one under the other. Lines come in from above, inside a block of constant height. */
@@ -989,19 +996,20 @@ svg { inline-size: 1.25em; block-size: 1.25em; fill: none; stroke: currentColor;
 .list .turn, .list .position, .list .more { display: none }
 .list .stage { grid-area: stage; position: relative; border-block-start: 1px solid var(--rule); overflow: auto; overflow-anchor: none;
   scrollbar-width: thin }
+.list .below { mask-image: linear-gradient(#000 calc(100% - 3em), transparent) }
 .list li, .list .empty { padding: .8em var(--ticker-gutter, 1em) .85em }
 .list li + li { border-block-start: 1px solid var(--rule) }
 .list .line { display: grid; gap: .2em .75em; justify-items: start }
 .list .meta { display: flex; flex-wrap: wrap; align-items: center; gap: .2em .6em }
 .list .text { font-weight: 600; text-wrap: pretty }
 .list [data-urgency="update"] .text { font-weight: 400 }
-.list [data-urgency="flash"][data-status="usable"] { box-shadow: inset .1875em 0 var(--accent) }
+.list [data-urgency="flash"][data-status="usable"] { padding-inline-start: max(.75em, var(--ticker-gutter, 1em)); box-shadow: inset .1875em 0 var(--accent) }
 .list [data-urgency="flash"][data-status="usable"][dir="rtl"] { box-shadow: inset -.1875em 0 var(--accent) }
 .list [data-urgency="flash"] .text { color: var(--accent-text); font-weight: 700 }
 .list .arrived { animation: arrived 4s ease-out }
 @keyframes arrived { 0%, 25% { background: color-mix(in srgb, var(--accent) 11%, transparent) } }
 .list .fresh { position: absolute; z-index: 1; inset-block-start: calc(var(--target) + .5em); inset-inline: 0;
-  inline-size: max-content; margin-inline: auto; padding-inline: 1.25em; border-radius: 99em;
+  display: flex; align-items: center; inline-size: max-content; margin-inline: auto; padding-inline: 1.25em; border-radius: 99em;
   background: var(--accent); color: var(--on-accent); font-size: .8125em; font-weight: 700;
   box-shadow: 0 .25em 1em rgb(0 0 0 / .25) }
 .list .fresh::before { content: "↑ " / "" }
@@ -1017,6 +1025,8 @@ svg { inline-size: 1.25em; block-size: 1.25em; fill: none; stroke: currentColor;
   .list .line { grid-template-columns: 8.5em minmax(0, 1fr) }
   .list .line > * { grid-column: 2 }
   .list .meta { grid-column: 1; grid-row: 1 / span 9; flex-direction: column; align-items: start }
+  .list .line { row-gap: 0 }
+  .list .text + * { margin-block-start: .25em }
 }
 
 @media (prefers-reduced-motion: reduce) {
@@ -1146,7 +1156,7 @@ export class BreakingTicker extends Base {
     bar.addEventListener("focusout", () => this.#hold("focused", false), options);
     bar.addEventListener("keydown", (event) => event.key === "Escape" && this.#unfold(false), options);
 
-    stage.addEventListener("scroll", () => stage.scrollTop < 2 && this.#arriveAtTop(), options);
+    stage.addEventListener("scroll", () => this.#scrolled(), options);
     for (const type of ["wheel", "touchmove", "keydown"]) {
       stage.addEventListener(type, () => (this.#gliding = false), { signal, passive: true });
     }
@@ -1452,7 +1462,7 @@ export class BreakingTicker extends Base {
     if (turn && !this.#still) return this.#show(turn.line.id);
     if (this.#current) for (const { line } of arrived) this.#waiting.add(line.id);
     const kept = this.#rows.has(this.#current);
-    this.#show(kept ? this.#current : (this.#lines[Math.min(this.#turn, this.#lines.length - 1)]?.id ?? ""));
+    this.#show(kept ? this.#current : (this.#lines[Math.min(Math.max(this.#turn, 0), this.#lines.length - 1)]?.id ?? ""));
   }
 
   /** @param {string} id */
@@ -1492,13 +1502,14 @@ export class BreakingTicker extends Base {
     const { more, stage } = this.#ui;
     if (this.#rotates) {
       const line = this.#rows.get(this.#current)?.item.firstElementChild;
-      more.hidden = !this.#unfolded && !(line && line.scrollHeight > line.clientHeight + 1);
+      more.hidden = !this.#unfolded && !(line && line.scrollHeight > line.clientHeight * 1.25); // some scripts stand out a little
       more.dir = this.#rows.get(this.#current)?.line.direction ?? "";
       stage.removeAttribute("tabindex");
     } else {
       more.hidden = true;
       stage.toggleAttribute("tabindex", stage.scrollHeight > stage.clientHeight); // to scroll by keyboard
       if (stage.hasAttribute("tabindex")) stage.tabIndex = 0;
+      this.#scrolled();
     }
   }
 
@@ -1531,6 +1542,12 @@ export class BreakingTicker extends Base {
     if (stage.scrollTop < 2) return this.#arriveAtTop();
     this.#gliding = true;
     stage.scrollTo({ top: 0, behavior: calm() ? "instant" : "smooth" });
+  }
+
+  #scrolled() {
+    const { stage } = this.#ui;
+    stage.classList.toggle("below", stage.scrollTop + stage.clientHeight < stage.scrollHeight - 2);
+    if (stage.scrollTop < 2) this.#arriveAtTop();
   }
 
   #arriveAtTop() {

@@ -10,7 +10,7 @@ from playwright.sync_api import Locator, Page, Route, expect
 
 WORDS = "Ferry service between the two islands resumes after the storm"
 OTHER_WORDS = "Power is back in all districts of the old town"
-LATE = 20_000  # ms; the page gives an unheard line three more tries, and a lost connection up to half a minute
+LATE = 20_000  # ms; the page gives a line that it didn't hear of three more tries, 7 s apart in all
 
 
 @pytest.fixture
@@ -50,6 +50,11 @@ def publish(page: Page, words: str) -> None:
 
 def texts(node: Any, channel: str = "en") -> list[str]:
     return [line["text"] for line in node.get(f"/v1/channels/{channel}/lines")["lines"] if line["status"] == "usable"]
+
+
+def complaints(page: Any) -> list[str]:
+    """What the console says; the browser itself notes each 401, and asking who is signed in earns one."""
+    return [each for each in page.errors if "401" not in each]
 
 
 # The door
@@ -191,6 +196,7 @@ def test_markup_in_a_text_is_shown_as_text(node: Any, desk: Page) -> None:
     row = line(desk, "<b>bold</b>")
     expect(row.locator("article > .text")).to_have_text(markup)
     expect(row.locator("img, b")).to_have_count(0)
+    assert complaints(desk) == []
 
 
 def test_a_line_whose_answer_was_lost_goes_out_once(node: Any, desk: Page) -> None:
@@ -233,11 +239,34 @@ def test_a_killed_node_is_said_to_be_offline_and_the_line_goes_out_once_when_it_
     expect(text).not_to_be_editable()
 
     node.start()
+    desk.context.set_offline(True)
+    desk.context.set_offline(False)  # "online": the page need not wait for its turn to connect
     desk.get_by_role("button", name="Try again").click()
-    expect(connection(desk)).to_have_text("Live", timeout=60_000)
+    expect(connection(desk)).to_have_text("Live", timeout=LATE)
     expect(line(desk, WORDS).locator(".state")).to_have_text("On air")
     expect(desk.locator("#told")).to_contain_text("On air since")
     assert texts(node) == [WORDS, earlier["text"]]
+
+
+def test_a_line_in_doubt_can_be_given_up_and_its_words_go_out_as_a_new_one(node: Any, desk: Page) -> None:
+    desk.route("**/v1/channels/en/lines", lambda route: route.abort())
+    publish(desk, WORDS)
+    desk.get_by_role("button", name="Edit it as a new line").click()
+    expect(desk.locator("#told")).to_contain_text("look before you publish")
+    desk.unroute("**/v1/channels/en/lines")
+    publish(desk, OTHER_WORDS)
+    expect(line(desk, OTHER_WORDS)).to_be_visible()
+    assert texts(node) == [OTHER_WORDS]
+
+
+def test_a_server_late_with_its_sign_of_life_is_said_to_be_delayed(node: Any, page: Page) -> None:
+    page.clock.install()
+    sign_in(page, node)
+    node.publish("en", WORDS)
+    expect(line(page, WORDS)).to_be_visible()
+    page.clock.fast_forward(31_000)
+    expect(connection(page)).to_have_text("Delayed")
+    expect(page.locator("#doubt")).to_contain_text("late")
 
 
 # The board
@@ -321,6 +350,21 @@ def test_a_held_line_is_corrected_before_it_is_released(node: Any, desk: Page) -
     expect(line(desk, OTHER_WORDS)).to_be_visible()
 
 
+def test_a_line_whose_time_ran_out_while_held_is_released_with_a_new_one(node: Any, desk: Page) -> None:
+    kept = node.publish("en", WORDS, expires_in=1)
+    node.correct("en", kept["id"], status="withheld")
+    held = tombstone(desk, "withheld")
+    expect(held.locator(".held")).to_have_text(WORDS)
+    desk.wait_for_function("(end) => Date.now() > Date.parse(end)", arg=kept["expires"])
+    held.get_by_role("button", name="Release").click()
+    expect(held.locator(".words")).to_have_text(WORDS)
+    held.get_by_role("button", name="Put back on air").click()
+    expect(held.locator('[data-field="expires_in"] .fault')).to_contain_text("Choose how long")
+    held.get_by_label("On air for").select_option("2 hours from now")
+    held.get_by_role("button", name="Put back on air").click()
+    expect(line(desk, WORDS).locator(".expiry")).to_contain_text("expires in")
+
+
 def test_a_line_is_canceled_for_good_only_after_a_question(node: Any, desk: Page) -> None:
     node.publish("en", WORDS)
     row = line(desk, WORDS)
@@ -393,6 +437,21 @@ def test_a_correction_typed_into_a_line_outlives_the_line(node: Any, desk: Page)
     node.cancel("en", kept["id"])
     expect(row.locator(".trouble")).to_contain_text("canceled meanwhile")
     expect(row.get_by_label("Corrected text")).to_have_value("My words")
+
+
+def test_another_channel_is_not_shown_over_an_unsaved_correction_without_a_question(node: Any, desk: Page) -> None:
+    node.publish("en", WORDS)
+    row = desk.locator("#lines > li")
+    row.get_by_role("button", name="Correct").click()
+    row.get_by_label("Corrected text").fill("My words")
+    desk.get_by_label("Channel").select_option("es")
+    desk.get_by_role("dialog").get_by_role("button", name="Stay").click()
+    expect(desk.get_by_label("Channel")).to_have_value("en")
+    expect(row.get_by_label("Corrected text")).to_have_value("My words")
+    desk.get_by_label("Channel").select_option("es")
+    desk.get_by_role("dialog").get_by_role("button", name="Leave it").click()
+    expect(desk.locator("#nothing")).to_be_visible()
+    expect(desk).to_have_url(re.compile(r"channel=es$"))
 
 
 def test_an_arabic_channel_is_written_and_read_from_right_to_left(node: Any, desk: Page) -> None:

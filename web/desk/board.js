@@ -10,6 +10,7 @@ import { toTheSecond } from "./words.js";
 
 const TICK = 5_000; // ms; ages are told in steps of five seconds
 const FRESH = 8_000; // ms for which a line that has just come is marked
+const SAID = 12_000; // ms for which a message stands over the lines' lower edge; the line itself shows its state
 
 /** @typedef {import("./api.js").Channel} Channel @typedef {import("./api.js").Line} Line @typedef {import("./row.js").Trust} Trust */
 
@@ -25,6 +26,7 @@ export class Board extends EventTarget {
   /** @type {AbortController|null} */ #watching = null;
   /** @type {Map<string, Row>} */ #rows = new Map();
   #filled = false;
+  #silence = 0;
 
   /**
    * @param {HTMLElement} section @param {import("./api.js").Api} api
@@ -36,7 +38,10 @@ export class Board extends EventTarget {
     this.#list = section.querySelector("#lines");
     this.#desk = { api, cancel, say: this.say.bind(this), left: (row) => this.#remove(row) };
     const timer = setInterval(() => this.#tick(), TICK);
-    signal.addEventListener("abort", () => clearInterval(timer));
+    signal.addEventListener("abort", () => {
+      clearInterval(timer);
+      this.leave();
+    });
   }
 
   /** Whether something is typed in one of the lines that would be lost. */
@@ -85,6 +90,8 @@ export class Board extends EventTarget {
     const said = this.#part("#said");
     said.dataset.tone = tone;
     said.textContent = words;
+    clearTimeout(this.#silence);
+    if (words) this.#silence = setTimeout(() => this.say("", ""), SAID);
   }
 
   /** @param {Line[]} lines in the public order */

@@ -281,15 +281,8 @@ export class Correction extends Rewriting {
   }
 
   learned(newest, first) {
-    if (this.#from.text === undefined && newest.text !== undefined) { // a held line: its words come from the audit alone
-      const typed = this.#change();
-      this.#from = newest;
-      this.#fill({ ...newest, ...typed });
-      this.field("note").value = typed.note ?? "";
-      this.#recount();
-      return;
-    }
     if (!first) this.#showNewer(newest);
+    this.#rebase(newest); // of a held line, the first to have its words
   }
 
   async perform() {
@@ -309,12 +302,21 @@ export class Correction extends Rewriting {
     return line.status === "usable" ? `Corrected at ${at}.` : `Corrected at ${at}; it is still withheld.`;
   }
 
+  /** @param {object} line the fields to show */
   #fill(line) {
     this.field("text").value = line.text ?? "";
     this.field("url").value = line.url ?? "";
     this.field("source").value = line.source ?? "";
     this.field("urgency").value = line.urgency;
     this.field("pinned").checked = line.pinned;
+  }
+
+  /** Build upon a newer version: what the editor typed stays, what they left alone follows. @param {Line} newest */
+  #rebase(newest) {
+    const { note: _, ...mine } = this.#change();
+    this.#from = newest;
+    this.#fill({ ...newest, ...mine });
+    this.#recount();
   }
 
   /** What the editor changed, and nothing else. */
@@ -357,6 +359,7 @@ export class Correction extends Rewriting {
       item.textContent = fact;
       return item;
     }));
+    if (!this.dirty) return;
     this.form.querySelector("button[type=submit]").textContent = "Replace with mine";
     this.form.querySelector("[data-do=close]").textContent = "Leave theirs, discard mine";
   }

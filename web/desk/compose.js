@@ -8,7 +8,7 @@
 
 import { Refused, Unheard } from "./api.js";
 import { clearFaults, oneLine, sendKeys, showFaults } from "./fields.js";
-import { expiry, folded, lasting, toTheSecond } from "./words.js";
+import { expiry, folded, span, toTheSecond } from "./words.js";
 
 const SETTLED = [400, 413, 415, 422]; // refusals of the words themselves: an earlier try met the same
 const RETRIES_AFTER = [1_000, 2_000, 4_000]; // ms; what a restart takes. Later, a person should decide
@@ -24,10 +24,11 @@ export class Composer extends EventTarget {
   /** @type {Element} */ #told;
   /** @type {HTMLElement} */ #unheard;
   /** @type {HTMLButtonElement} */ #publish;
+  /** @type {HTMLElement} its place; while a line is in doubt the doubt's own buttons stand there */ #sendRow;
   #recount;
   /** @type {Channel|null} */ #channel = null;
   /** @type {Parcel|null} */ #parcel = null;
-  #sending = false;
+  /** @type {AbortController|null} the try that is under way; aborted, nobody waits for it any more */ #trying = null;
   /** @type {Line|null} the line just published, until the board has shown it */ #awaited = null;
 
   /** @param {HTMLFormElement} form @param {import("./api.js").Api} api @param {AbortSignal} signal */
@@ -39,6 +40,7 @@ export class Composer extends EventTarget {
     this.#told = form.querySelector("#told");
     this.#unheard = form.querySelector("#unheard");
     this.#publish = form.querySelector("#publish");
+    this.#sendRow = form.querySelector(".send");
     this.#recount = oneLine(this.#text, form.querySelector(".count"), signal);
     sendKeys(form, {}, signal);
     form.addEventListener("submit", (event) => {
@@ -69,7 +71,7 @@ export class Composer extends EventTarget {
     const name = document.createElement("bdi");
     name.textContent = channel.title;
     this.#publish.append(name);
-    this.#select("expires").options[0].textContent = `Default: ${lasting(channel.expires_in)}`;
+    this.#select("expires").options[0].textContent = `Default: ${channel.expires_in === null ? "no end" : span(channel.expires_in)}`;
     this.#tell("", "");
   }
 
@@ -79,11 +81,10 @@ export class Composer extends EventTarget {
 
   /** Forget everything: the next editor at this screen finds an empty form. */
   clear() {
-    this.#parcel = null;
     this.#awaited = null;
+    this.#release();
     this.#reset();
     this.#tell("", "");
-    this.#lock(false);
   }
 
   /** The board shows this line: what was only promised is now seen. @param {Line} line @param {boolean} live */
@@ -94,7 +95,7 @@ export class Composer extends EventTarget {
   }
 
   #submit() {
-    if (this.#sending || this.#channel === null) return;
+    if (this.#trying || this.#channel === null) return;
     if (this.#parcel === null) {
       if (folded(this.#value("text")) === "") {
         showFaults(this.#form, new Map([["text", "Write the line first."]]));
@@ -113,34 +114,36 @@ export class Composer extends EventTarget {
 
   async #send() {
     const parcel = this.#parcel;
-    if (this.#sending || parcel === null) return;
-    this.#sending = true;
+    if (this.#trying || parcel === null) return;
+    const trying = new AbortController();
+    this.#trying = trying;
     this.#lock(true);
     this.#awaited = null;
     this.#tell("", this.#unheard.hidden ? "Publishing…" : "Trying again…");
     try {
-      const { line } = await this.#deliver(parcel);
-      this.#kept(line);
+      const line = await this.#deliver(parcel, trying.signal);
+      if (trying.signal.aborted) this.#tell("warn", `The first try did go out, at ${toTheSecond(line.published)}:`, line);
+      else this.#kept(line);
     } catch (problem) {
-      if (parcel === this.#parcel) this.#failed(problem);
+      if (!trying.signal.aborted) this.#failed(problem);
     } finally {
-      this.#sending = false;
+      if (this.#trying === trying) this.#trying = null;
     }
   }
 
-  /** Sends until there is an answer, or none for long enough that a person must decide. @param {Parcel} parcel */
-  async #deliver({ channel, body, key }) {
+  /** Sends until there is an answer, or none for so long that a person must decide. @param {Parcel} parcel @param {AbortSignal} signal */
+  async #deliver({ channel, body, key }, signal) {
     for (const wait of RETRIES_AFTER) {
       try {
-        return await this.#api.publish(channel.slug, body, key);
+        return (await this.#api.publish(channel.slug, body, key)).line;
       } catch (problem) {
-        if (!(problem instanceof Unheard)) throw problem;
+        if (signal.aborted || !(problem instanceof Unheard)) throw problem;
       }
       this.#doubt("Your words are kept. Trying again by itself…");
       await new Promise((resolve) => setTimeout(resolve, wait));
-      if (this.#parcel?.key !== key) throw new Unheard("Nobody waits for it any more.");
+      signal.throwIfAborted();
     }
-    return this.#api.publish(channel.slug, body, key);
+    return (await this.#api.publish(channel.slug, body, key)).line;
   }
 
   /** @param {Line} line */
@@ -148,7 +151,9 @@ export class Composer extends EventTarget {
     this.#parcel = null;
     this.#lock(false);
     this.#reset();
-    if (this.#form.contains(document.activeElement) || document.activeElement === document.body) this.#text.focus();
+    const here = this.#form.contains(document.activeElement) || document.activeElement === document.body;
+    // On a phone the focus would bring up the keyboard, over the confirmation.
+    if (here && matchMedia("(any-pointer: fine)").matches) this.#text.focus({ preventScroll: true });
     this.#awaited = line;
     this.#tell("good", `Published at ${toTheSecond(line.published)}. The board will show when it is on air.`, line);
     this.dispatchEvent(new CustomEvent("published", { detail: line }));
@@ -174,6 +179,8 @@ export class Composer extends EventTarget {
 
   /** The words may change again; the next try is a new line. */
   #release() {
+    this.#trying?.abort();
+    this.#trying = null;
     this.#parcel = null;
     this.#lock(false);
   }
@@ -189,14 +196,17 @@ export class Composer extends EventTarget {
     this.#unheard.querySelector(".more").textContent = more;
     if (this.#unheard.hidden) {
       this.#unheard.hidden = false;
-      if (activeElement === this.#publish || activeElement === this.#text) {
-        /** @type {HTMLElement} */ (this.#unheard.querySelector("#again")).focus();
-      }
+      if (this.#form.contains(activeElement)) /** @type {HTMLElement} */ (this.#unheard.querySelector("#again")).focus();
+      this.#sendRow.hidden = true;
     }
+    this.#unheard.scrollIntoView({ block: "nearest" });
   }
 
   #lock(locked) {
-    if (!locked) this.#unheard.hidden = true;
+    if (!locked) {
+      this.#unheard.hidden = true;
+      this.#sendRow.hidden = false;
+    }
     this.#form.toggleAttribute("data-locked", locked);
     this.#publish.setAttribute("aria-disabled", String(locked));
     for (const field of this.#form.querySelectorAll("textarea, input:not([type=radio])")) {
@@ -222,13 +232,15 @@ export class Composer extends EventTarget {
     const saying = document.createElement("p");
     saying.textContent = words;
     this.#told.append(saying);
-    if (line?.text === undefined) return;
-    const quote = document.createElement("p");
-    quote.className = "text";
-    quote.lang = line.language;
-    quote.dir = line.direction;
-    quote.textContent = line.text;
-    this.#told.append(quote);
+    if (line?.text !== undefined) {
+      const quote = document.createElement("p");
+      quote.className = "text";
+      quote.lang = line.language;
+      quote.dir = line.direction;
+      quote.textContent = line.text;
+      this.#told.append(quote);
+    }
+    this.#told.scrollIntoView({ block: "nearest" });
   }
 
   /** @param {string} name @returns {string} */

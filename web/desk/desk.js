@@ -229,4 +229,6 @@ function detail(event) {
 if (/Mac|iPhone|iPad/u.test(navigator.platform)) {
   for (const key of document.querySelectorAll("kbd.mod")) key.textContent = "⌘";
 }
-new Desk(new AbortController().signal).start();
+const page = new AbortController();
+addEventListener("pagehide", ({ persisted }) => { if (!persisted) page.abort(); }, { signal: page.signal });
+new Desk(page.signal).start();

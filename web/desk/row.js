@@ -89,7 +89,7 @@ export class Row {
     const left = line.expires && line.status === "usable" ? (Date.parse(line.expires) - now) / 1000 : null;
     const expiry = this.#part(".expiry");
     expiry.hidden = left === null || left <= 0;
-    if (left !== null && left > 0) set(expiry, left < 60 ? "leaves in less than a minute" : `leaves in ${span(left)}`);
+    if (left !== null && left > 0) set(expiry, left < 60 ? "expires in less than a minute" : `expires in ${span(left)}`);
     if (line.expires) expiry.title = inFull(line.expires);
     const state = this.#part(".state");
     set(state, this.#state(trust));

@@ -44,14 +44,6 @@ export function span(seconds) {
   return `${Math.floor(seconds / DAY)} d`;
 }
 
-/** A length of time as a choice names it. @param {number|null} seconds */
-export function lasting(seconds) {
-  if (seconds === null) return "until taken down";
-  const [n, unit] = seconds % DAY === 0 ? [seconds / DAY, "day"]
-    : seconds % HOUR === 0 ? [seconds / HOUR, "hour"] : [Math.round(seconds / MINUTE), "minute"];
-  return `${n} ${unit}${n === 1 ? "" : "s"}`;
-}
-
 /** @param {string|number|Date} time with seconds */
 export const toTheSecond = (time) => clock.format(new Date(time));
 

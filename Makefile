@@ -1,0 +1,42 @@
+# make run    a node with the demo on it          make check  lint, types, architecture
+# make test   all tests, in a real Chromium too   make fix    mend what can be mended by itself
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+PORT   ?= 8000
+DEMO   ?= .demo
+BIN    := .venv/bin
+
+.PHONY: run test check fix clean help
+
+help:
+	@sed -n '1,2p' Makefile | sed 's/^# //'
+
+# The demo keeps its lines and its key in $(DEMO), so that it is the same after a restart.
+run: .venv/run
+	@mkdir -p $(DEMO) && test -s $(DEMO)/key || (umask 077; $(BIN)/python -c 'import secrets; print("demo_" + secrets.token_urlsafe(32))' > $(DEMO)/key)
+	@TICKER_ADMIN_KEY=$$(cat $(DEMO)/key) exec $(BIN)/ticker serve --demo --port $(PORT) --newswire sqlite:///$(DEMO)/ticker.db --drain 1
+
+test: .venv/dev
+	@scripts/need chromium chromium
+	@$(BIN)/pytest $(ARGS)
+
+check: .venv/dev
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo
+
+fix: .venv/dev
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+clean:
+	rm -rf .venv $(DEMO) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache dist build
+
+.venv/run: pyproject.toml
+	@scripts/venv $(PYTHON)
+	@touch $@
+
+.venv/dev: pyproject.toml .venv/run
+	@scripts/venv $(PYTHON) dev
+	@touch $@
