@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from ticker import __version__
 from ticker.desk.api import DeskApi
 from ticker.desk.keys import Keyring
 from ticker.desk.pages import DeskPages
-from ticker.errors import Misconfigured, TickerError
+from ticker.errors import Misconfigured, NewswireUnavailable, TickerError
 from ticker.fanout.relay import Relay
 from ticker.newswire import open_newswire
 from ticker.problems import answer
@@ -31,6 +32,10 @@ from ticker.readers.pages import Pages
 from ticker.readers.snapshot import Snapshots
 from ticker.security import SecurityHeaders
 from ticker.settings import Settings
+
+PRESENCE_EVERY = 2.0  # seconds; editors see a number that is a few seconds old at most
+
+log = logging.getLogger("ticker")
 
 
 def web_folder() -> Path:
@@ -47,7 +52,7 @@ class Node:
 
     def __init__(self, settings: Settings) -> None:
         web = web_folder()
-        self.newswire = open_newswire(settings.newswire)
+        self.newswire = open_newswire(settings.newswire, settings.node)
         self.relay = Relay(self.newswire, settings.channels)
         self.keyring = Keyring(self.newswire, settings.admin_key)
         self._channels = settings.channels
@@ -82,7 +87,7 @@ class Node:
     async def running(self) -> AsyncIterator[None]:
         """Open the newswire and follow it. Raises Misconfigured."""
         await self.newswire.open(self._channels)
-        tasks = [asyncio.create_task(self.relay.run()), asyncio.create_task(self.relay.beat())]
+        tasks = [asyncio.create_task(work()) for work in (self.relay.run, self.relay.beat, self._report_presence)]
         try:
             yield
         finally:
@@ -90,6 +95,15 @@ class Node:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             await self.newswire.close()
+
+    async def _report_presence(self) -> None:
+        """Tell the other nodes how many readers there are here, until canceled."""
+        while True:
+            try:
+                await self.newswire.report(self.relay.hub.readers())
+            except NewswireUnavailable as error:
+                log.debug("Presence is not reported: %s", error.detail)
+            await asyncio.sleep(PRESENCE_EVERY)
 
     async def alive(self, request: Request) -> Response:
         return _status("ok", 200)

@@ -8,6 +8,8 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
+import socket
 import sys
 import time
 from collections.abc import Callable
@@ -92,7 +94,7 @@ _newswire = click.option(
     envvar="TICKER_NEWSWIRE",
     default="sqlite:///ticker.db",
     show_default=True,
-    help="Where lines are kept: sqlite:///FILE.",
+    help="Where lines are kept: sqlite:///FILE, redis://…, redis+sentinel://… or redis+cluster://….",
 )
 
 
@@ -172,6 +174,7 @@ def serve(
     settings = Settings(
         channels=channels,
         newswire=newswire,
+        node=_node_name(),
         public_url=(public_url or f"http://{shown_host}:{bound}").rstrip("/"),
         admin_key=admin_key,
     )
@@ -192,7 +195,7 @@ def check(config: Path | None, newswire: str) -> None:
         click.echo("admin key      ok: TICKER_ADMIN_KEY is set")
 
     async def try_newswire() -> float:
-        wire = open_newswire(newswire)
+        wire = open_newswire(newswire, f"check-{_node_name()}")
         await wire.open(channels)
         try:
             await wire.probe()
@@ -415,6 +418,12 @@ def list_channels(client: Client, as_json: bool) -> None:
 def _config_file(given: Path | None) -> Path | None:
     usual = Path("ticker.toml")
     return given or (usual if usual.exists() else None)
+
+
+def _node_name() -> str:
+    """Which machine and process: what an operator looks for in CLIENT LIST."""
+    host = re.sub(r"[^A-Za-z0-9.-]", "-", socket.gethostname())
+    return f"{host}-{os.getpid()}"
 
 
 def _admin_key() -> str | None:

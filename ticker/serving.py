@@ -87,7 +87,7 @@ async def serve(settings: Settings, listener: socket.socket, *, drain: float, de
             timeout_graceful_shutdown=GRACE,
         )
         token = await node.keyring.first()
-        _say_where(settings, node, token, demo)
+        await _say_where(settings, node, token, demo)
         _quieten_garbage_collector()
         playing = asyncio.create_task(play(node.newswire, node.relay)) if demo else None
         await _Server(config, node, drain).serve([listener])
@@ -96,14 +96,14 @@ async def serve(settings: Settings, listener: socket.socket, *, drain: float, de
             await asyncio.gather(playing, return_exceptions=True)
 
 
-def _say_where(settings: Settings, node: Node, token: str | None, demo: bool) -> None:
+async def _say_where(settings: Settings, node: Node, token: str | None, demo: bool) -> None:
     """What a person at the terminal wants to know, on standard output; the log goes to standard error."""
     lines = [f"Ticker is on at {settings.public_url}"]
     known = token or (settings.admin_key if demo else None)
     if token:
         lines += ["", "The first key, an admin's. It is shown this once; keep it:", f"  {token}"]
     if known:
-        link = f"{settings.public_url}/desk#once={node.keyring.one_time(known)}"
+        link = f"{settings.public_url}/desk#once={await node.keyring.one_time(known)}"
         lines += ["", "The desk, signed in (this link works once, within the hour):", f"  {link}"]
     if demo:
         first = next(iter(settings.channels))

@@ -26,6 +26,8 @@ class Settings(Struct, frozen=True, kw_only=True):
 
     channels: dict[str, Channel]
     newswire: str = "sqlite:///ticker.db"
+    node: str = "node"
+    """This node's name, as the others and the newswire's operators see it."""
     public_url: str
     admin_key: str | None = None
 

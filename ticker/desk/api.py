@@ -16,7 +16,7 @@ from ticker import text
 from ticker.channel import Channel
 from ticker.desk.intake import body_of, sent
 from ticker.desk.keys import Keyring, allow, allow_admin
-from ticker.errors import FieldError, Invalid, Malformed, NotFound
+from ticker.errors import FieldError, Invalid, Malformed, NewswireUnavailable, NotFound
 from ticker.fanout.relay import Relay
 from ticker.key import Key, Listed, Role, listed
 from ticker.line import Draft, Line, Patch, checked
@@ -59,13 +59,14 @@ class DeskApi:
             Route(line, self.correct, methods=["PATCH"]),
             Route(line, self.cancel, methods=["DELETE"]),
             Route(f"{line}/audit", self.audit),
+            Route("/v1/channels/{channel}/presence", self.presence),
             Route("/v1/keys", self.make_key, methods=["POST"]),
             Route("/v1/keys", self.list_keys),
             Route("/v1/keys/{key_id}", self.revoke_key, methods=["DELETE"]),
         ]
 
     async def publish(self, request: Request) -> Response:
-        key, channel = await self._entitled(request)
+        key, channel = await self._writable(request)
         draft = checked(await sent(request, Draft))
         once = _once(request, key, draft)
         receipt = await self._newswire.publish(channel, draft, by=key.name, once=once)
@@ -73,14 +74,14 @@ class DeskApi:
         return await self._kept(channel, receipt, 201, {"Location": location})
 
     async def correct(self, request: Request) -> Response:
-        key, channel = await self._entitled(request)
+        key, channel = await self._writable(request)
         patch = checked(await sent(request, Patch))
         if patch.status == "canceled":
             raise Invalid(FieldError("status", "To cancel a line for good, DELETE it."))
         return await self._amend(request, key, channel, patch)
 
     async def cancel(self, request: Request) -> Response:
-        key, channel = await self._entitled(request)
+        key, channel = await self._writable(request)
         given = await sent(request, Note) if await body_of(request) else Note(request.query_params.get("note"))
         patch = checked(Patch(status="canceled", note=UNSET if given.note is None else given.note))
         return await self._amend(request, key, channel, patch)
@@ -91,6 +92,12 @@ class DeskApi:
         events = await self._newswire.versions(channel.slug, request.path_params["line_id"])
         versions = [Version(**msgspec.structs.asdict(event.line), by=event.by) for event in events]
         return _json({"versions": versions}, headers={"ETag": events[-1].line.etag})
+
+    async def presence(self, request: Request) -> Response:
+        """How many banners are open on the channel, over all nodes. A number, and nothing about anybody."""
+        _, channel = await self._entitled(request)
+        readers, nodes = await self._newswire.presence(channel.slug)
+        return _json({"channel": channel.slug, "readers": readers, "nodes": nodes})
 
     async def make_key(self, request: Request) -> Response:
         allow_admin(await self._keyring.who(request))
@@ -126,6 +133,13 @@ class DeskApi:
             raise NotFound(f"There is no channel {slug!r}. The channels are {', '.join(self._relay.channels)}.")
         allow(key, slug)
         return key, channel
+
+    async def _writable(self, request: Request) -> tuple[Key, Channel]:
+        """The same, for a change. Raises NewswireUnavailable at once where this node can't hear the newswire."""
+        entitled = await self._entitled(request)
+        if not self._relay.ready:
+            raise NewswireUnavailable("This node can't hear the newswire just now. Nothing was published.")
+        return entitled
 
     async def _amend(self, request: Request, key: Key, channel: Channel, patch: Patch) -> Response:
         receipt = await self._newswire.amend(

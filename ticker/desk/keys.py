@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import hmac
 import logging
 import secrets
-import time
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 
 from starlette.requests import Request
 
 from ticker.errors import Forbidden, NewswireUnavailable, NotFound, Unauthorized
-from ticker.key import Key, Role, make, parts
+from ticker.key import Key, Role, hashed, make, parts
 from ticker.newswire import Newswire
 
 COOKIE = "ticker_key"
 TOUCH_EVERY = timedelta(minutes=1)  # "last used" needs no finer grain, and each touch is a write
-ONE_TIME_FOR = 3_600.0  # seconds a sign-in link holds: long enough to open a laptop, not to be found in a log
+ONE_TIME_FOR = 3_600  # seconds a sign-in link holds: long enough to open a laptop, not to be found in a log
 
 log = logging.getLogger("ticker.desk")
 
@@ -37,7 +37,6 @@ class Keyring:
             hash="",
             created=datetime.now(UTC),
         )
-        self._one_time: dict[str, tuple[str, float]] = {}
         self._touches: set[asyncio.Task[None]] = set()
 
     async def who(self, request: Request) -> Key:
@@ -79,18 +78,21 @@ class Keyring:
             raise NotFound(f"There is no key {key_id}. `ticker key list` shows them.")
         return key
 
-    def one_time(self, token: str) -> str:
-        """A word that signs in with this token, once, within the hour."""
+    async def one_time(self, token: str) -> str:
+        """A word that signs in with this token, once, within the hour, on any node.
+
+        The newswire keeps the token under the word's hash and masked by the word, so that it tells nobody.
+        """
         word = secrets.token_urlsafe(32)
-        self._one_time[word] = (token, time.monotonic() + ONE_TIME_FOR)
+        await self._newswire.keep_secret(hashed(word), _masked(token.encode(), word), ONE_TIME_FOR)
         return word
 
-    def redeem(self, word: str) -> str:
+    async def redeem(self, word: str) -> str:
         """The token behind a one-time word. Raises Unauthorized."""
-        token, until = self._one_time.pop(word, ("", 0.0))
-        if time.monotonic() >= until:
+        secret = await self._newswire.take_secret(hashed(word))
+        if secret is None:
             raise Unauthorized("This sign-in link was used before or is too old. Sign in with your key.")
-        return token
+        return _masked(secret, word).decode()
 
     def _touch(self, key: Key) -> None:
         now = datetime.now(UTC)
@@ -104,6 +106,12 @@ class Keyring:
             await self._newswire.touch_key(key_id, now)
         except NewswireUnavailable as error:
             log.warning("When key %s was last used is not kept: %s", key_id, error.detail)
+
+
+def _masked(secret: bytes, word: str) -> bytes:
+    """A one-time pad: the word has 256 random bits and masks one secret, once."""
+    pad = hashlib.shake_256(word.encode()).digest(len(secret))
+    return bytes(a ^ b for a, b in zip(secret, pad, strict=True))
 
 
 def allow(key: Key, channel: str) -> None:

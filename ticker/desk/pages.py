@@ -54,7 +54,7 @@ class DeskPages:
 
     async def sign_in(self, request: Request) -> Response:
         given = await sent(request, SignIn)
-        token = self._keyring.redeem(given.once) if given.once else (given.key or "").strip()
+        token = await self._keyring.redeem(given.once) if given.once else (given.key or "").strip()
         await self._keyring.opened_by(token)
         response = Response(status_code=204, headers={"Cache-Control": "no-store"})
         response.set_cookie(

@@ -65,6 +65,14 @@ class Hub:
     def __len__(self) -> int:
         return len(self._readers)
 
+    def readers(self) -> dict[str, int]:
+        """How many listen to each channel, stalled ones included."""
+        counts = dict.fromkeys(self._audiences, 0)
+        for reader in self._readers:
+            for slug in reader.channels:
+                counts[slug] += 1
+        return counts
+
     def join(self, reader: Reader) -> None:
         self._readers.add(reader)
         self._admit(reader)

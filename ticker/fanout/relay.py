@@ -1,6 +1,7 @@
 """From the newswire to the hub: folds events into boards, mends gaps, never gives up. Knows no reader.
 
-Rule 1: an event is folded in only where its `prev` is the board's cursor; else the board is loaded anew.
+Rule 1: an event is folded in only where its `prev` is the board's cursor; else the newswire is asked what
+        came between, and where that can't be told, the board is loaded anew.
 Rule 2: readers hold what deltas gave them. Where the board gains a line that no delta brought (the
         eleventh, when one of ten leaves), every reader gets the board.
 Rule 3: no beat without the newswire. Silence makes banners say "delayed"; a false calm would not.
@@ -12,14 +13,13 @@ import asyncio
 import logging
 import random
 from collections import defaultdict, deque
-from collections.abc import AsyncGenerator, Iterable, Mapping
-from contextlib import aclosing
+from collections.abc import AsyncIterator, Iterable, Mapping
 from datetime import UTC, datetime
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 from ticker.board import Board
 from ticker.channel import Channel
-from ticker.errors import NewswireUnavailable
+from ticker.errors import Gone, NewswireUnavailable
 from ticker.fanout.frames import BeatObject, BoardObject, Frame, board_object, frame, line_object
 from ticker.fanout.hub import Hub
 from ticker.line import Event, Line
@@ -29,6 +29,8 @@ BEAT = 20.0  # seconds; the contract promises 25, and many proxies cut a silent 
 GREETING_FOR = 1.0  # seconds a framed board serves newcomers, so that a storm of them costs no JSON
 RETRY_MAX = 5.0  # seconds between two tries to reach the newswire
 RECENT = 256  # cursors remembered per channel, for editors who wait to see their own line arrive
+COMPARE_EVERY = 2.0  # seconds between two looks at the newswire's heads
+CATCH_UP_MAX = 200  # events told one by one after a gap; beyond that a board is less for everybody
 TIMER_MAX = 3_600.0  # seconds; a timer set further ahead would not notice that the clock was put right
 
 log = logging.getLogger("ticker.fanout")
@@ -52,6 +54,7 @@ class Relay:
         self._greetings: dict[str, _Greeting] = {}
         self._refilled: dict[str, str | None] = {}
         self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._turn = asyncio.Lock()
         self._recent: dict[str, deque[str]] = {slug: deque(maxlen=RECENT) for slug in channels}
         self._arrivals: defaultdict[tuple[str, str], asyncio.Event] = defaultdict(asyncio.Event)
         self.hub = Hub(channels, self.board_frame)
@@ -100,13 +103,12 @@ class Relay:
         failures = 0
         while True:
             try:
-                async with aclosing(cast("AsyncGenerator[Event]", self._newswire.tail())) as tail:
+                async with self._newswire.tail() as events:
                     for slug in self.channels:
-                        await self._load(slug)
+                        await self._catch_up(slug)
                     self._ready.set()
                     failures = 0
-                    async for event in tail:
-                        await self._take(event)
+                    await self._follow(events)
             except NewswireUnavailable as error:
                 log.warning("Readers get no news: %s", error.detail)
             except Exception:
@@ -114,6 +116,31 @@ class Relay:
             self._ready.clear()
             failures += 1
             await asyncio.sleep(random.uniform(0, min(RETRY_MAX, 0.1 * 2**failures)))
+
+    async def _follow(self, events: AsyncIterator[Event]) -> None:
+        """Take each event as it comes, and look at the heads now and then: an announcement may get lost."""
+        tasks = {asyncio.create_task(self._hear(events)), asyncio.create_task(self._compare())}
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()  # neither ends but by failing
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _hear(self, events: AsyncIterator[Event]) -> None:
+        async for event in events:
+            async with self._turn:
+                await self._take(event)
+
+    async def _compare(self) -> None:
+        while True:
+            await asyncio.sleep(COMPARE_EVERY)
+            for slug, head in (await self._newswire.heads()).items():
+                if head != self._boards[slug].cursor:
+                    async with self._turn:
+                        await self._catch_up(slug)
 
     async def beat(self) -> None:
         """Tell every reader that all is well, for as long as it is; until canceled."""
@@ -138,29 +165,63 @@ class Relay:
 
     async def _take(self, event: Event) -> None:
         board = self._boards.get(event.channel)
-        if board is None or event.cursor == board.cursor:
+        if board is None or event.cursor in self._recent[event.channel]:
             return
         if board.follows(event):
-            now = _now()
-            before = board.lines(now)
-            board.apply(event)
-            self.hub.broadcast(event.channel, frame(line_object(event, board.channel)))
-            self._refill(event.channel, before, event.line.id)
-            self._set_timer(event.channel)
+            self._apply(event)
         else:
-            log.warning("A gap in %s before %s: the board is loaded anew", event.channel, event.cursor)
-            await self._load(event.channel)
-        self._recent[event.channel].append(event.cursor)
-        if waiting := self._arrivals.get((event.channel, event.cursor)):
+            await self._catch_up(event.channel)
+
+    def _apply(self, event: Event) -> None:
+        """Fold the event in and send it to every reader."""
+        slug = event.channel
+        board = self._boards[slug]
+        before = board.lines(_now())
+        board.apply(event)
+        self.hub.broadcast(slug, frame(line_object(event, board.channel)))
+        self._refill(slug, before, event.line.id)
+        self._set_timer(slug)
+        self._recent[slug].append(event.cursor)
+        if waiting := self._arrivals.get((slug, event.cursor)):
             waiting.set()
+
+    async def _catch_up(self, slug: str) -> None:
+        """Go on from the board's cursor, event by event; where that can't be done, load the board anew.
+
+        It can't after a rollback, nor after more events than are worth telling one by one.
+        """
+        cursor = self._boards[slug].cursor
+        if cursor is None:
+            return await self._load(slug)
+        try:
+            page = await self._newswire.events(slug, cursor, CATCH_UP_MAX)
+        except Gone:
+            return await self._load(slug)
+        for event in page.events:
+            if event.line.id in page.withdrawn and event.line.status == "usable":
+                return await self._load(slug)  # its words have been withdrawn since: nobody is to see them now
+            if not self._boards[slug].follows(event):
+                return await self._load(slug)
+            self._apply(event)
+        if page.more:
+            await self._load(slug)
+        return None
 
     async def _load(self, slug: str) -> None:
         snapshot = await self._newswire.snapshot(self.channels[slug])
         before = self._boards[slug]
+        if before.cursor is not None and snapshot.cursor != before.cursor:
+            log.warning("The board of %s is loaded anew: %s, after %s", slug, snapshot.cursor, before.cursor)
         self._boards[slug] = Board(self.channels[slug], snapshot.cursor, snapshot.lines)
+        self._recent[slug].clear()
+        if snapshot.cursor is not None:
+            self._recent[slug].append(snapshot.cursor)
         if snapshot.cursor != before.cursor:
             self.hub.broadcast(slug, self.board_frame(slug))
         self._set_timer(slug)
+        for (channel, _), waiting in self._arrivals.items():
+            if channel == slug:
+                waiting.set()
 
     def _refill(self, slug: str, before: tuple[Line, ...], brought: str | None) -> None:
         """Send the board where it shows a line that readers may not hold."""

@@ -6,6 +6,7 @@ The newswire is the truth: what it has kept was published, what it has refused w
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import NamedTuple, Protocol
 
@@ -47,6 +48,13 @@ class Page(NamedTuple):
     more: bool
 
 
+class Presence(NamedTuple):
+    """How many connections listen to a channel, over how many nodes."""
+
+    readers: int
+    nodes: int
+
+
 class Newswire(Protocol):
     """What every newswire promises; one contract suite runs over each.
 
@@ -86,11 +94,25 @@ class Newswire(Protocol):
     async def events(self, channel: str, after: str | None, limit: int) -> Page:
         """History after a cursor (None: from the oldest kept). Raises Gone where the cursor isn't kept."""
 
-    def tail(self) -> AsyncIterator[Event]:
-        """Every event from this call on, in order, of all channels."""
+    def tail(self) -> AbstractAsyncContextManager[AsyncIterator[Event]]:
+        """Every event announced from entering on, of all channels. It may miss some: compare `prev`, and
+        `heads` now and then. Raises NewswireUnavailable as soon as it can't be trusted to hear."""
+
+    async def heads(self) -> dict[str, str | None]:
+        """The cursor of each channel's last event."""
 
     async def probe(self) -> None:
-        """Raises NewswireUnavailable unless a line could be kept now."""
+        """Raises NewswireUnavailable unless this node can reach and hear the newswire now."""
+
+    async def report(self, readers: Mapping[str, int]) -> None:
+        """Tell the other nodes how many readers each channel has here; holds for some seconds."""
+
+    async def presence(self, channel: str) -> Presence: ...
+
+    async def keep_secret(self, name: str, secret: bytes, seconds: int) -> None:
+        """Keep something for whoever takes it first, on any node, within `seconds`."""
+
+    async def take_secret(self, name: str) -> bytes | None: ...
 
     async def keep_key(self, key: Key) -> None: ...
     async def key(self, key_id: str) -> Key | None: ...
@@ -99,14 +121,19 @@ class Newswire(Protocol):
     async def revoke_key(self, key_id: str, when: datetime) -> Key | None: ...
 
 
-def open_newswire(url: str) -> Newswire:
-    """The newswire that a URL names; not opened yet. Raises Misconfigured."""
+def open_newswire(url: str, node: str) -> Newswire:
+    """The newswire that a URL names; not opened yet. `node` names this node to the others. Raises Misconfigured."""
     scheme, _, rest = url.partition("://")
     if scheme == "sqlite" and rest.startswith("/") and len(rest) > 1:
         from ticker.newswire.sqlite import SqliteNewswire
 
         return SqliteNewswire(rest[1:])
+    if scheme.partition("+")[0] in ("redis", "rediss"):
+        from ticker.newswire.redis import RedisNewswire
+
+        return RedisNewswire(url, node)
     raise Misconfigured(
         f"{url.split('@')[-1]!r} names no newswire that this version knows. "
-        "Use sqlite:///FILE (relative) or sqlite:////PATH/FILE (absolute)."
+        "Use sqlite:///FILE (relative), sqlite:////PATH/FILE (absolute), redis://…, rediss://…, "
+        "redis+sentinel://… or redis+cluster://…."
     )

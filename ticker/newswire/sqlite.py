@@ -25,7 +25,7 @@ from ticker.channel import Channel
 from ticker.errors import Gone, KeyReused, Misconfigured, NewswireFull, NewswireUnavailable, NotFound
 from ticker.key import Key
 from ticker.line import Cursor, Draft, Event, Line, Patch, amend, begin, expect
-from ticker.newswire import ONCE_FOR, Once, Page, Receipt, Snapshot
+from ticker.newswire import ONCE_FOR, Once, Page, Presence, Receipt, Snapshot
 
 APPLICATION_ID = 0x5469636B  # "Tick": another program's file is refused, not written to
 SCHEMA_VERSION = 1
@@ -58,6 +58,7 @@ CREATE TABLE once (
     at INTEGER NOT NULL, body BLOB NOT NULL             -- seconds since 1970; the line as answered
 ) WITHOUT ROWID;
 CREATE INDEX once_at ON once (at);
+CREATE TABLE secret (name TEXT PRIMARY KEY, until INTEGER NOT NULL, body BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE key (id TEXT PRIMARY KEY, body BLOB NOT NULL) WITHOUT ROWID;
 """
 
@@ -80,6 +81,7 @@ class SqliteNewswire:
         self._read_thread = ThreadPoolExecutor(1, "newswire-read")
         self._writing: sqlite3.Connection | None = None
         self._reading: sqlite3.Connection | None = None
+        self._readers: dict[str, int] = {}
         self._taps: set[asyncio.Queue[Event]] = set()
         self._channels: dict[str, Channel] = {}
         self._housekeeping: asyncio.Task[None] | None = None
@@ -330,27 +332,55 @@ class SqliteNewswire:
         withdrawn = frozenset(event.line.id for event, row in zip(events, rows, strict=False) if row[5])
         return Page(events, withdrawn, more=len(rows) > limit)
 
-    def tail(self) -> AsyncIterator[Event]:
+    @contextlib.asynccontextmanager
+    async def tail(self) -> AsyncIterator[AsyncIterator[Event]]:
         tap: asyncio.Queue[Event] = asyncio.Queue()
-        self._taps.add(tap)
 
         async def events() -> AsyncIterator[Event]:
-            try:
-                while True:
-                    yield await tap.get()
-            finally:
-                self._taps.discard(tap)
+            while True:
+                yield await tap.get()
 
-        return events()
+        self._taps.add(tap)
+        try:
+            yield events()
+        finally:
+            self._taps.discard(tap)
 
     def _announce(self, event: Event) -> None:
         for tap in self._taps:
             tap.put_nowait(event)
 
+    async def heads(self) -> dict[str, str | None]:
+        rows: list[tuple[str, int, int]] = await self._read(
+            lambda db: db.execute("SELECT slug, ms, n FROM channel").fetchall()
+        )
+        heads = {slug: str(Cursor(ms, n)) for slug, ms, n in rows}
+        return {slug: heads.get(slug) for slug in self._channels}
+
     async def probe(self) -> None:
         await self._write(lambda db: None)  # takes the write lock and gives it back
 
-    # Keys
+    async def report(self, readers: Mapping[str, int]) -> None:
+        self._readers = dict(readers)
+
+    async def presence(self, channel: str) -> Presence:
+        return Presence(self._readers.get(channel, 0), 1)
+
+    # Keys, and what is kept for a while
+
+    async def keep_secret(self, name: str, secret: bytes, seconds: int) -> None:
+        until = int(self._clock()) + seconds
+        await self._write(
+            lambda db: db.execute("INSERT OR REPLACE INTO secret VALUES (?, ?, ?)", (name, until, secret)) and None
+        )
+
+    async def take_secret(self, name: str) -> bytes | None:
+        def take(db: sqlite3.Connection) -> bytes | None:
+            db.execute("DELETE FROM secret WHERE until < ?", (int(self._clock()),))
+            row = db.execute("DELETE FROM secret WHERE name = ? RETURNING body", (name,)).fetchone()
+            return row[0] if row else None
+
+        return await self._write(take)
 
     async def keep_key(self, key: Key) -> None:
         await self._write(lambda db: _put_key(db, key))

@@ -8,7 +8,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from ticker.channel import Channel
-from ticker.errors import FieldError, Invalid, NotFound
+from ticker.errors import FieldError, Invalid, NewswireUnavailable, NotFound
 from ticker.fanout.frames import line_object
 from ticker.fanout.relay import Relay
 from ticker.line import Event, Line
@@ -53,7 +53,10 @@ class Snapshots:
 
     async def board(self, request: Request) -> Response:
         """The board; its ETag is its cursor. What expires, leaves by the reader's own clock."""
-        board = self._relay.board(self._channel(request).slug)
+        slug = self._channel(request).slug
+        if not self._relay.ready:
+            raise NewswireUnavailable("This node can't hear the newswire, so it can't say what stands now.")
+        board = self._relay.board(slug)
         return _unless_held(request, f'"{board.cursor or 0}"', board)
 
     async def line(self, request: Request) -> Response:

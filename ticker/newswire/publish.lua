@@ -1,0 +1,37 @@
+-- Keep, number and announce one event, or say why not. The newswire's one atomic step.
+--
+-- KEYS  head, events, lines, index, versions, once         all of one hash tag
+-- ARGV  1 the head that the event follows ('' for none)    2 its cursor       3 the event
+--       4 the line's id   5 the line   6 its place in the index
+--       7 the receipt     8 seconds to remember it         9 seconds to keep the versions
+--      10 PUBLISH or SPUBLISH   11 the channel to announce it on
+--      12 how many events to keep   13 the oldest cursor to keep
+--
+-- Answers {'kept' | 'moved' | 'once', head or receipt, milliseconds of this server's clock}.
+
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+
+local receipt = redis.call('GET', KEYS[6])
+if receipt then
+    redis.call('EXPIRE', KEYS[6], ARGV[8])  -- a write, so that WAIT after it covers the event's own
+    return {'once', receipt, now}
+end
+
+local head = redis.call('GET', KEYS[1]) or ''
+local ms = tonumber(string.match(ARGV[2], '^%d+'))
+local follows_clock = math.abs(ms - now) <= 1000 or ms == tonumber(string.match(head, '^%d+') or '')
+if head ~= ARGV[1] or not follows_clock then
+    return {'moved', head, now}
+end
+
+redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[12], ARGV[2], 'event', ARGV[3])
+redis.call('SET', KEYS[1], ARGV[2])
+redis.call('HSET', KEYS[3], ARGV[4], ARGV[5])
+redis.call('ZADD', KEYS[4], ARGV[6], ARGV[4])
+redis.call('RPUSH', KEYS[5], ARGV[2])
+redis.call('EXPIRE', KEYS[5], ARGV[9])
+redis.call('SET', KEYS[6], ARGV[7], 'EX', ARGV[8])
+redis.call('XTRIM', KEYS[2], 'MINID', '~', ARGV[13])
+redis.call(ARGV[10], ARGV[11], ARGV[3])
+return {'kept', ARGV[2], now}
