@@ -19,12 +19,14 @@ from pathlib import Path
 from typing import Any, NoReturn, ParamSpec, TypeVar
 
 import click
+from msgspec import structs
 
 from ticker import __version__, serving, text
 from ticker.client import Client, ServerRefused, Unreachable
 from ticker.errors import Misconfigured, TickerError
 from ticker.newswire import open_newswire
 from ticker.settings import ADMIN_KEY_MIN, Settings, read_channels
+from ticker.workers import keep_running
 
 REFUSED, MISUSED, UNREACHABLE = 1, 2, 3
 URGENCIES = click.Choice(["flash", "bulletin", "urgent", "update"])
@@ -140,6 +142,14 @@ def main() -> None:
     help="When stopping, send readers to other nodes over so long.",
 )
 @click.option(
+    "--workers",
+    envvar="TICKER_WORKERS",
+    type=click.IntRange(1, 256),
+    default=1,
+    show_default=True,
+    help="Processes behind this port, each with its own readers; more than one needs Redis.",
+)
+@click.option(
     "--log-level",
     envvar="TICKER_LOG_LEVEL",
     type=click.Choice(["DEBUG", "INFO", "WARNING", "ERROR"], case_sensitive=False),
@@ -157,6 +167,7 @@ def serve(
     port: int,
     public_url: str | None,
     drain: float,
+    workers: int,
     log_level: str,
     demo: bool,
 ) -> None:
@@ -168,7 +179,12 @@ def serve(
     serving.configure_log(log_level.upper())
     channels = read_channels(_config_file(config))
     admin_key = _admin_key()
-    listener = serving.bind(host, port)
+    if workers > 1 and newswire.startswith("sqlite:"):
+        raise Misconfigured(
+            f"{newswire} serves one process, and --workers asks for {workers}. "
+            "Several share a newswire on Redis (--newswire redis://HOST)."
+        )
+    listener = serving.bind(host, port, shared=workers > 1)
     bound = listener.getsockname()[1]
     shown_host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
     settings = Settings(
@@ -178,7 +194,20 @@ def serve(
         public_url=(public_url or f"http://{shown_host}:{bound}").rstrip("/"),
         admin_key=admin_key,
     )
-    asyncio.run(serving.serve(settings, listener, drain=drain, demo=demo))
+    if workers == 1:
+        asyncio.run(serving.serve(settings, listener, drain=drain, demo=demo))
+        return
+    asyncio.run(serving.introduce(settings, demo=demo))
+
+    def work(index: int) -> None:
+        try:
+            own = structs.replace(settings, node=f"{settings.node}-{index}")
+            shared = serving.bind(host, bound, shared=True)
+            asyncio.run(serving.serve(own, shared, drain=drain, demo=demo and index == 0, introduced=True))
+        except Misconfigured as error:
+            _fail(error.detail, MISUSED)
+
+    sys.exit(keep_running(workers, work))
 
 
 @main.command()

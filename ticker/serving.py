@@ -16,7 +16,9 @@ import uvicorn
 
 from ticker.app import Node
 from ticker.demo import play
+from ticker.desk.keys import Keyring
 from ticker.errors import Misconfigured
+from ticker.newswire import open_newswire
 from ticker.readers.handover import HandoverProtocol
 from ticker.settings import Settings
 
@@ -50,12 +52,14 @@ class _Server(uvicorn.Server):
         yield
 
 
-def bind(host: str, port: int) -> socket.socket:
-    """A listening socket. Raises Misconfigured."""
+def bind(host: str, port: int, *, shared: bool = False) -> socket.socket:
+    """A socket to listen on; `shared` with others that bind the same port. Raises Misconfigured."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # Named as TCP, or asyncio won't turn Nagle's algorithm off and every second answer waits 40 ms for an ACK.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if shared:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     try:
         listener.bind((host, port))
     except OSError as error:
@@ -67,12 +71,20 @@ def bind(host: str, port: int) -> socket.socket:
     return listener
 
 
-async def serve(settings: Settings, listener: socket.socket, *, drain: float, demo: bool) -> None:
-    """Serve until SIGTERM or SIGINT. Raises Misconfigured where the newswire can't be opened."""
+async def serve(
+    settings: Settings, listener: socket.socket, *, drain: float, demo: bool, introduced: bool = False
+) -> None:
+    """Serve until SIGTERM or SIGINT. Raises Misconfigured where the newswire can't be opened.
+
+    `introduced`: what a person wants to know has been printed already.
+    """
     node = Node(settings)
     _raise_file_limit()
     async with node.running():
-        await asyncio.wait_for(node.relay.until_ready(), READY_WITHIN)
+        try:
+            await asyncio.wait_for(node.relay.until_ready(), READY_WITHIN)
+        except TimeoutError as error:
+            raise Misconfigured(f"The newswire gave no board within {READY_WITHIN:g} s; the log says why.") from error
         config = uvicorn.Config(
             node.app,
             ws=HandoverProtocol,
@@ -86,8 +98,8 @@ async def serve(settings: Settings, listener: socket.socket, *, drain: float, de
             backlog=BACKLOG,
             timeout_graceful_shutdown=GRACE,
         )
-        token = await node.keyring.first()
-        await _say_where(settings, node, token, demo)
+        if not introduced:
+            await _introduce(settings, node.keyring, demo)
         _quieten_garbage_collector()
         playing = asyncio.create_task(play(node.newswire, node.relay)) if demo else None
         await _Server(config, node, drain).serve([listener])
@@ -96,14 +108,25 @@ async def serve(settings: Settings, listener: socket.socket, *, drain: float, de
             await asyncio.gather(playing, return_exceptions=True)
 
 
-async def _say_where(settings: Settings, node: Node, token: str | None, demo: bool) -> None:
+async def introduce(settings: Settings, *, demo: bool) -> None:
+    """Say where the node will be, before its workers start. Raises Misconfigured."""
+    newswire = open_newswire(settings.newswire, settings.node)
+    await newswire.open(settings.channels)
+    try:
+        await _introduce(settings, Keyring(newswire, settings.admin_key), demo)
+    finally:
+        await newswire.close()
+
+
+async def _introduce(settings: Settings, keyring: Keyring, demo: bool) -> None:
     """What a person at the terminal wants to know, on standard output; the log goes to standard error."""
+    token = await keyring.first()
     lines = [f"Ticker is on at {settings.public_url}"]
     known = token or (settings.admin_key if demo else None)
     if token:
         lines += ["", "The first key, an admin's. It is shown this once; keep it:", f"  {token}"]
     if known:
-        link = f"{settings.public_url}/desk#once={await node.keyring.one_time(known)}"
+        link = f"{settings.public_url}/desk#once={await keyring.one_time(known)}"
         lines += ["", "The desk, signed in (this link works once, within the hour):", f"  {link}"]
     if demo:
         first = next(iter(settings.channels))

@@ -382,7 +382,7 @@ export class Feed extends EventTarget {
       if (end.stop) for (const channel of this.#carried) this.#refused.add(channel);
       if (!this.#wanted.length) return this.#setState("offline");
       if (end.climb) {
-        [rung, refused, climbing] = [0, 0, true];
+        [rung, refused, failures, climbing] = [0, 0, 0, true];
         climbs++;
         continue;
       }
@@ -1528,8 +1528,9 @@ export class BreakingTicker extends Base {
       const moved = place ? place.item.offsetTop - place.top : 0;
       if (free || !moved) return;
       const top = Math.max(0, stage.scrollTop + moved);
-      const room = stage.scrollHeight - stage.clientHeight;
-      if (top > room) list.style.paddingBlockEnd = `${(parseFloat(list.style.paddingBlockEnd) || 0) + top - room}px`;
+      const last = /** @type {HTMLElement} */ (list.lastElementChild);
+      const below = stage.clientHeight - last.offsetTop - last.offsetHeight;
+      list.style.paddingBlockEnd = `${Math.max(0, top + below)}px`; // or there would be nothing to scroll
       stage.scrollTop = top;
       if (!this.#waiting.size) this.#follows = atTop;
       for (const id of arrived) this.#waiting.add(id);

@@ -81,6 +81,18 @@ def test_a_wrong_key_is_said_to_be_wrong_at_its_field(node: Any, page: Page) -> 
     expect(page.locator("#desk")).to_be_hidden()
 
 
+def test_a_one_time_link_signs_in_once_and_leaves_the_address_bar(start_node: Any, page: Page) -> None:
+    node = start_node(admin_key=None)
+    link = next(said.strip() for said in node.process.stdout if "/desk#once=" in said)
+    page.goto(link)
+    expect(connection(page)).to_have_text("Live")
+    assert "once" not in page.url
+    page.get_by_role("button", name="Sign out").click()
+    page.goto("about:blank")
+    page.goto(link)
+    expect(page.locator("#signin-why")).to_contain_text("used before")
+
+
 def test_a_spent_sign_in_link_leaves_the_address_bar_and_asks_for_the_key(node: Any, page: Page) -> None:
     page.goto(f"{node.url}/desk#once=no-such-token")
     expect(page.get_by_role("status")).to_contain_text("used before")

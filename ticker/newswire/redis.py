@@ -110,8 +110,7 @@ class RedisNewswire:
 
     async def close(self) -> None:
         if self._housekeeping:
-            self._housekeeping.cancel()
-            await asyncio.gather(self._housekeeping, return_exceptions=True)
+            await _end(self._housekeeping)
             for slug in self._channels:
                 try:
                     await asyncio.wait_for(self._do("HDEL", self._key(slug, "presence"), self._node), 1)
@@ -341,9 +340,7 @@ class RedisNewswire:
             yield events()
         finally:
             self._ears = []
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await _end(*tasks)
             await asyncio.gather(*(ear.close() for ear in ears), return_exceptions=True)
 
     async def _hear(self, ear: Ear, names: dict[str, str], heard: asyncio.Queue[Event | NewswireUnavailable]) -> None:
@@ -514,6 +511,16 @@ class RedisNewswire:
                 f"Redis did not answer as it should ({error or type(error).__name__}). If this was a change, it may "
                 "have gone through: repeat it with the same Idempotency-Key, or look at the board."
             ) from error
+
+
+async def _end(*tasks: asyncio.Task[None]) -> None:
+    """Cancel the tasks until they have ended: redis-py swallows a cancellation that meets it connecting."""
+    running = set(tasks)
+    while running:
+        for task in running:
+            task.cancel()
+        _, running = await asyncio.wait(running, timeout=0.2)
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 _UNCHANGED = Receipt(cast("Line", None), None)

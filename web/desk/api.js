@@ -80,7 +80,7 @@ export class Api extends EventTarget {
     return { versions, etag: answer.headers.get("ETag") ?? "" };
   }
 
-  async #keep(method, url, { body, headers }) {
+  async #keep(method, url, { body, headers = {} }) {
     const answer = await this.#ask(method, url, { body, headers });
     return { line: await this.#read(answer), etag: answer.headers.get("ETag") };
   }

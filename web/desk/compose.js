@@ -21,7 +21,7 @@ export class Composer extends EventTarget {
   #api;
   #form;
   /** @type {HTMLTextAreaElement} */ #text;
-  /** @type {Element} */ #told;
+  /** @type {HTMLElement} */ #told;
   /** @type {HTMLElement} */ #unheard;
   /** @type {HTMLButtonElement} */ #publish;
   /** @type {HTMLElement} its place; while a line is in doubt the doubt's own buttons stand there */ #sendRow;
@@ -36,7 +36,7 @@ export class Composer extends EventTarget {
     super();
     this.#api = api;
     this.#form = form;
-    this.#text = form.elements.namedItem("text");
+    this.#text = form.querySelector("textarea");
     this.#told = form.querySelector("#told");
     this.#unheard = form.querySelector("#unheard");
     this.#publish = form.querySelector("#publish");

@@ -68,7 +68,7 @@ export class Cancelling {
       const note = /** @type {HTMLInputElement} */ (this.#form.querySelector("input")).value.trim();
       const { line } = await this.#api.cancel(this.#row.line, note);
       this.#dialog.close();
-      this.#say("good", `Canceled for good at ${toTheSecond(line.updated)}. The words are gone from every page.`);
+      this.#say("good", `Canceled for good at ${toTheSecond(line.updated)}. The public no longer gets its words.`);
     } catch (problem) {
       if (problem instanceof Unheard) {
         this.#trouble(`${problem.message} It is not known whether the line was canceled. Trying again is safe.`);

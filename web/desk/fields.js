@@ -54,10 +54,10 @@ export function sendKeys(form, { enter = false } = {}, signal) {
  */
 export function showFaults(form, faults) {
   const homeless = [];
-  let first = null;
+  /** @type {HTMLElement|null} */ let first = null;
   for (const [name, detail] of faults) {
     const field = form.querySelector(`[data-field="${CSS.escape(name)}"]`);
-    const fault = field?.querySelector(".fault");
+    const fault = /** @type {HTMLElement|null} */ (field?.querySelector(".fault"));
     if (!field || !fault) {
       homeless.push(`${name}: ${detail}`);
       continue;
@@ -65,7 +65,7 @@ export function showFaults(form, faults) {
     fault.id ||= `fault-${++named}`;
     fault.textContent = detail;
     fault.hidden = false;
-    const input = field.querySelector("input, textarea, select");
+    const input = /** @type {HTMLElement} */ (field.querySelector("input, textarea, select"));
     input.setAttribute("aria-invalid", "true");
     describe(input, fault.id);
     first ??= input;
@@ -76,7 +76,7 @@ export function showFaults(form, faults) {
 
 /** @param {HTMLFormElement} form */
 export function clearFaults(form) {
-  for (const fault of form.querySelectorAll(".fault")) {
+  for (const fault of /** @type {NodeListOf<HTMLElement>} */ (form.querySelectorAll(".fault"))) {
     fault.hidden = true;
     fault.textContent = "";
   }

@@ -63,7 +63,7 @@ export class Row {
     this.#tell(".source", line.source, line);
     this.#tell(".note", line.note, line);
     this.#tell(".corrected", line.corrected && `Corrected ${toTheMinute(line.corrected)}`);
-    this.#tell(".version", line.version > 1 && `Version ${line.version}`);
+    this.#tell(".version", line.status === "usable" && line.version > 1 && `Version ${line.version}`);
     this.#part(".pin").hidden = !line.pinned;
     const link = /** @type {HTMLAnchorElement} */ (this.#part(".link"));
     link.hidden = !line.url;
@@ -118,7 +118,7 @@ export class Row {
   }
 
   focus() {
-    /** @type {HTMLElement} */ (this.element.firstElementChild).focus();
+    this.#part("article").focus();
   }
 
   /** The words of this line that stand on the page, as a quotation. @param {HTMLElement} place */
@@ -150,7 +150,7 @@ export class Row {
       this.#desk.left(this);
       return;
     }
-    if (within) (this.element.querySelector(`button[data-do="${kind}"]`) ?? this.element.firstElementChild).focus();
+    if (within) (this.#part(`button[data-do="${kind}"]`) ?? this.#part("article")).focus();
   }
 
   #offer() {
