@@ -726,6 +726,9 @@ const ICONS = {
   resume: "M8 5v14l11-7z",
 };
 
+/** What became of a line that is withdrawn. @param {Line} line */
+const fate = (line) => (line.status === "withheld" ? "withheld" : "canceled");
+
 /** @param {string|null|undefined} url @returns {string|undefined} what may become a link */
 const link = (url) => {
   if (!url) return;
@@ -772,7 +775,7 @@ class Announcer {
   }
 
   enter() {
-    if (this.#banners++ === 0) document.body.append(this.#host);
+    if (this.#banners++ === 0) (document.body ?? document.documentElement).append(this.#host);
   }
 
   leave() {
@@ -897,15 +900,16 @@ svg { inline-size: 1.25em; block-size: 1.25em; fill: none; stroke: currentColor;
 .idle { visibility: hidden }
 .pause { position: relative }
 .rotate .waiting .pause::after { content: ""; position: absolute; inset-block-start: 24%; inset-inline-end: 24%;
-  inline-size: .5em; block-size: .5em; border-radius: 50%; background: var(--accent-text); outline: 2px solid var(--surface) }
+  inline-size: .5em; block-size: .5em; border-radius: 50%;
+  background: var(--accent-text); outline: 2px solid var(--surface) }
 
 .head { grid-area: head; position: relative; display: flex; align-items: center; min-inline-size: 0 }
 .label { display: flex; align-items: center; gap: .6em; font-size: .875em; font-weight: 800; line-height: 1.15 }
 .label.cased { text-transform: uppercase; letter-spacing: .05em }
-.label::before { content: ""; flex: none; inline-size: .55em; block-size: .55em; border-radius: 50%;
-  border: .1em solid currentColor; background: currentColor }
+.label::before { content: ""; flex: none; inline-size: round(.55em, 1px); block-size: round(.55em, 1px);
+  border-radius: 50%; border: .1em solid currentColor; background: currentColor }
 :host(:not([state="live"])) .label::before { background: none }
-.state { font-size: .6875em; line-height: 1.2; white-space: nowrap; overflow: hidden; text-overflow: ellipsis;
+.state { font-size: .6875em; line-height: 1.15;
   animation: appear 0s 2s both }
 @keyframes appear { from { visibility: hidden } }
 
@@ -929,8 +933,8 @@ svg { inline-size: 1.25em; block-size: 1.25em; fill: none; stroke: currentColor;
   transition: background-color .2s;
 }
 .rotate .head { padding-inline: 1.25em; background: var(--accent); color: var(--on-accent) }
-.rotate .label { min-inline-size: 6.5em; max-inline-size: 11em }
-.rotate .state { position: absolute; inset-inline: 1.82em .3em; inset-block-end: .6em }
+.rotate .label { min-inline-size: 6.5em; max-inline-size: 14em }
+.rotate .state { position: absolute; inset-inline: 1.82em .3em; inset-block-end: .5em }
 .rotate .stage { grid-area: stage; position: relative; min-inline-size: 0 }
 .rotate .controls { padding-inline-end: .5em }
 .rotate ol, .rotate li, .rotate .empty, .rotate slot { position: absolute; inset: 0 }
@@ -942,6 +946,7 @@ svg { inline-size: 1.25em; block-size: 1.25em; fill: none; stroke: currentColor;
 .rotate .line { display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: var(--rows); overflow: hidden;
   font-size: 1.125em; font-weight: 600; text-wrap: pretty }
 .rotate .line > :not(:last-child) { margin-inline-end: .4em }
+.rotate .mark { margin-inline-start: .4em }
 .rotate .text { font-size: 1em }
 .rotate [data-urgency="update"] .line { font-weight: 500 }
 .rotate .more { position: absolute; inset-block-end: 0; inset-inline-end: 0; align-content: end;
@@ -958,7 +963,8 @@ svg { inline-size: 1.25em; block-size: 1.25em; fill: none; stroke: currentColor;
 .rotate .wait { inset: 0 1.125em; background:
   linear-gradient(var(--rule), var(--rule)) var(--start) center / min(34em, 80%) .8em no-repeat }
 .rotate .fresh { display: none }
-.rotate .flash { --surface: var(--accent); --ink: var(--on-accent); --muted: var(--on-accent); --accent-text: var(--on-accent) }
+.rotate .flash { --surface: var(--accent); --ink: var(--on-accent); --muted: var(--on-accent);
+  --accent-text: var(--on-accent) }
 .rotate .flash .head { background: color-mix(in oklab, var(--accent), #000 28%) }
 
 @container (inline-size < 42em) {
@@ -966,9 +972,11 @@ svg { inline-size: 1.25em; block-size: 1.25em; fill: none; stroke: currentColor;
     block-size: calc(var(--target) + 5.5em) }
   .rotate .head { padding-inline: 1em .5em }
   .rotate .label { min-inline-size: 0; font-size: .8125em }
-  .rotate .state { inset-inline: 1.45em .3em; inset-block-end: .1em }
-  .rotate .controls { padding-inline-end: .25em; background: var(--accent); --muted: var(--on-accent); --ink: var(--on-accent);
-    --accent-text: var(--on-accent); --surface: var(--accent) }
+  .rotate .state { inset-inline: 1.45em 0; inset-block: auto .1em; white-space: nowrap; overflow: hidden;
+    text-overflow: ellipsis }
+  :host(:not([state="live"])) .rotate .label { white-space: nowrap; overflow: hidden }
+  .rotate .controls { padding-inline-end: .25em; background: var(--accent);
+    --muted: var(--on-accent); --ink: var(--on-accent); --accent-text: var(--on-accent); --surface: var(--accent) }
   .rotate .flash .controls { background: color-mix(in oklab, var(--accent), #000 28%) }
   .rotate li, .rotate .empty, .rotate slot { padding-inline: 1em }
   .rotate .wait { inset-inline: 1em }
@@ -994,25 +1002,28 @@ svg { inline-size: 1.25em; block-size: 1.25em; fill: none; stroke: currentColor;
 .list .label { color: var(--accent-text) }
 .list .state { color: var(--muted); font-size: .75em }
 .list .turn, .list .position, .list .more { display: none }
-.list .stage { grid-area: stage; position: relative; border-block-start: 1px solid var(--rule); overflow: auto; overflow-anchor: none;
+.list .stage { grid-area: stage; position: relative; border-block-start: 1px solid var(--rule);
+  overflow: auto; overflow-anchor: none;
   scrollbar-width: thin }
 .list .below { mask-image: linear-gradient(#000 calc(100% - 3em), transparent) }
 .list li, .list .empty { padding: .8em var(--ticker-gutter, 1em) .85em }
-.list li + li { border-block-start: 1px solid var(--rule) }
+.list li { border-block-end: 1px solid var(--rule) }
 .list .line { display: grid; gap: .2em .75em; justify-items: start }
 .list .meta { display: flex; flex-wrap: wrap; align-items: center; gap: .2em .6em }
 .list .text { font-weight: 600; text-wrap: pretty }
 .list [data-urgency="update"] .text { font-weight: 400 }
-.list [data-urgency="flash"][data-status="usable"] { padding-inline-start: max(.75em, var(--ticker-gutter, 1em)); box-shadow: inset .1875em 0 var(--accent) }
+.list [data-urgency="flash"][data-status="usable"] { box-shadow: inset .1875em 0 var(--accent);
+  padding-inline-start: max(.75em, var(--ticker-gutter, 1em)) }
 .list [data-urgency="flash"][data-status="usable"][dir="rtl"] { box-shadow: inset -.1875em 0 var(--accent) }
 .list [data-urgency="flash"] .text { color: var(--accent-text); font-weight: 700 }
 .list .arrived { animation: arrived 4s ease-out }
 @keyframes arrived { 0%, 25% { background: color-mix(in srgb, var(--accent) 11%, transparent) } }
-.list .fresh { position: absolute; z-index: 1; inset-block-start: calc(var(--target) + .5em); inset-inline: 0;
-  display: flex; align-items: center; inline-size: max-content; margin-inline: auto; padding-inline: 1.25em; border-radius: 99em;
-  background: var(--accent); color: var(--on-accent); font-size: .8125em; font-weight: 700;
-  box-shadow: 0 .25em 1em rgb(0 0 0 / .25) }
-.list .fresh::before { content: "↑ " / "" }
+.list .controls { position: relative }
+.list .fresh { position: absolute; inset-inline-end: 100%; display: flex; align-items: center; gap: .4em;
+  padding-inline: .9em; border: 8px solid transparent;
+  border-radius: 99em; background: var(--accent) padding-box; color: var(--on-accent); font-size: .8125em; font-weight: 700;
+  white-space: nowrap }
+.list .fresh::before { content: "↑" / "" }
 .list .wait { inset: 0 var(--ticker-gutter, 1em); background:
   linear-gradient(var(--rule), var(--rule)) var(--start) 1.1em / 5em .6em no-repeat,
   linear-gradient(var(--rule), var(--rule)) var(--start) 2.3em / 88% .8em no-repeat,
@@ -1035,8 +1046,9 @@ svg { inline-size: 1.25em; block-size: 1.25em; fill: none; stroke: currentColor;
 @media (forced-colors: active) {
   .rotate .head { border-inline-end: 1px solid }
   .label::before, .pause::after { forced-color-adjust: none; border-color: CanvasText }
+  :host([state="live"]) .label::before { background: CanvasText }
   .waiting .pause::after { background: Highlight }
-  .list .fresh, .rotate .open .stage { border: 1px solid }
+  .rotate .open .stage { border: 1px solid }
   .list [data-urgency="flash"] { border-inline-start: .25em solid }
 }
 `;
@@ -1120,9 +1132,9 @@ export class BreakingTicker extends Base {
     const { frame, bar, head, label, state, stage, wait, fallback, empty, list, more, controls } = this.#ui;
     const { fresh, previous, position, next, pause } = this.#ui;
     head.append(label, state);
-    controls.append(previous, position, next, pause);
+    controls.append(fresh, previous, position, next, pause);
     stage.append(wait, fallback, empty, list, more);
-    bar.append(head, controls, fresh, stage);
+    bar.append(head, controls, stage);
     frame.append(bar);
     if (!BreakingTicker.#sheet) {
       BreakingTicker.#sheet = new CSSStyleSheet(); // a <style> would need style-src 'unsafe-inline'
@@ -1241,7 +1253,7 @@ export class BreakingTicker extends Base {
       const { kind, line } = change;
       if (kind === "change") continue;
       this.#tell(`ticker:${kind}`, { line });
-      const head = kind === "line" ? this.#label : kind === "correction" ? words.corrected : words[/** @type {"canceled"|"withheld"} */ (line.status)];
+      const head = { line: this.#label, correction: words.corrected, cancel: words[fate(line)] }[kind];
       Announcer.ofPage.say(change, this.#language, head);
     }
   }
@@ -1373,7 +1385,7 @@ export class BreakingTicker extends Base {
     row.time.textContent = ago((this.#board?.now ?? Date.now()) - published);
 
     const meta = element("span", { class: "meta" }, element("bdi", { part: "time", class: "time", ...banner }, row.time));
-    const mark = usable ? line.corrected && words.corrected : words[/** @type {"canceled"|"withheld"} */ (line.status)];
+    const mark = usable ? line.corrected && words.corrected : words[fate(line)];
     if (mark) meta.append(" ", element("bdi", { part: "mark", class: "mark", ...banner }, mark));
     const content = element("p", { class: "line" }, meta);
     if (usable) {
@@ -1439,8 +1451,9 @@ export class BreakingTicker extends Base {
     for (const each of [previous, next, position]) each.classList.toggle("idle", !several);
     pause.classList.toggle("idle", !this.#board?.ready);
     pause.querySelector("path")?.setAttribute("d", this.#paused ? ICONS.resume : ICONS.pause);
-    pause.ariaLabel = (this.#paused ? words.resume : words.pause) + (waiting && ` (${waiting})`);
-    fresh.hidden = !waiting;
+    pause.ariaLabel = this.#paused ? words.resume : words.pause;
+    if (waiting && this.#rotates) pause.ariaLabel += ` (${waiting})`;
+    fresh.hidden = !waiting || (this.#follows && !this.#still);
     fresh.textContent = waiting;
 
     clearTimeout(this.#dwell);
@@ -1502,7 +1515,8 @@ export class BreakingTicker extends Base {
     const { more, stage } = this.#ui;
     if (this.#rotates) {
       const line = this.#rows.get(this.#current)?.item.firstElementChild;
-      more.hidden = !this.#unfolded && !(line && line.scrollHeight > line.clientHeight * 1.25); // some scripts stand out a little
+      // A row too many, that is: some scripts stand out of theirs a little.
+      more.hidden = !this.#unfolded && !(line && line.scrollHeight > line.clientHeight * 1.25);
       more.dir = this.#rows.get(this.#current)?.line.direction ?? "";
       stage.removeAttribute("tabindex");
     } else {
