@@ -456,7 +456,7 @@ def _node_name() -> str:
 
 
 def _admin_key() -> str | None:
-    value = os.environ.get("TICKER_ADMIN_KEY") or None
+    value = os.environ.get("TICKER_ADMIN_KEY", "").strip() or None  # a header can't end in white space
     if value is not None and len(value) < ADMIN_KEY_MIN:
         raise Misconfigured(
             f"TICKER_ADMIN_KEY has {len(value)} characters; it needs at least {ADMIN_KEY_MIN}. "

@@ -167,8 +167,13 @@ def checked(given: Input) -> Input:
                 clean[name] = rule(value)
             except ValueError as broken:
                 errors.append(FieldError(name, str(broken)))
-    if isinstance(given.expires, datetime) and given.expires.tzinfo is None:
-        errors.append(FieldError("expires", "The time has no offset. Write it as in 2026-05-04T16:30:00Z (RFC 3339)."))
+    if isinstance(given.expires, datetime):
+        if given.expires.tzinfo is None:
+            errors.append(
+                FieldError("expires", "The time has no offset. Write it as in 2026-05-04T16:30:00Z (RFC 3339).")
+            )
+        elif not 2 <= given.expires.year <= 9998:  # in UTC it may be in a year that no calendar has
+            errors.append(FieldError("expires", "That time is out of reach. For a line that never expires, give null."))
     if given.expires_in is not UNSET:
         if given.expires is not UNSET:
             errors.append(FieldError("expires_in", "Give either expires or expires_in, not both."))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from msgspec import Struct
 
@@ -15,8 +16,10 @@ from ticker.errors import Misconfigured
 
 ADMIN_KEY_MIN = 32  # characters; 32 of base64 hold 192 bits
 MAX_LINES_MAX = 100  # a board is sent whole to every newcomer
+DURATION_MAX = 10 * 365 * 86_400  # seconds; as for a line's own expires_in
 DEFAULT_CHANNEL = "breaking"
 
+T = TypeVar("T")
 _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 _DURATION = re.compile(r"(\d{1,9})([smhd])")
 
@@ -37,7 +40,9 @@ def duration(value: str) -> int:
     match = _DURATION.fullmatch(value.strip())
     if not match or int(match[1]) == 0:
         raise ValueError(f"{value!r} is no duration. Write it as 90s, 30m, 2h or 7d.")
-    return int(match[1]) * _UNITS[match[2]]
+    if (seconds := int(match[1]) * _UNITS[match[2]]) > DURATION_MAX:
+        raise ValueError(f"{value!r} is too long; {DURATION_MAX // 86_400}d is the most.")
+    return seconds
 
 
 def read_channels(path: Path | None) -> dict[str, Channel]:
@@ -78,14 +83,14 @@ def _channel(slug: str, table: dict[str, Any]) -> Channel:
     expires_in = _string(table, "expires_in", "2h")
     channel = Channel(
         slug=slug,
-        title=text.one_line(_string(table, "title", slug.capitalize()), text.SOURCE_MAX),
+        title=_named("title", _words, _string(table, "title", slug.capitalize())),
         language=language,
         direction=direction_typed,
-        label=text.one_line(_string(table, "label", label_for(language)), text.SOURCE_MAX),
+        label=_named("label", _words, _string(table, "label", label_for(language))),
         max_lines=max_lines,
-        expires_in=None if expires_in == "never" else duration(expires_in),
-        tombstones_for=duration(_string(table, "tombstones", "24h")),
-        history_for=duration(_string(table, "history", "90d")),
+        expires_in=None if expires_in == "never" else _named("expires_in", duration, expires_in),
+        tombstones_for=_named("tombstones", duration, _string(table, "tombstones", "24h")),
+        history_for=_named("history", duration, _string(table, "history", "90d")),
     )
     if table:
         raise ValueError(
@@ -93,6 +98,18 @@ def _channel(slug: str, table: dict[str, Any]) -> Channel:
             "max_lines, expires_in, tombstones and history."
         )
     return channel
+
+
+def _words(value: str) -> str:
+    return text.one_line(value, text.SOURCE_MAX)
+
+
+def _named(name: str, rule: Callable[[str], T], value: str) -> T:
+    """What the rule makes of the value; its complaint with the field's name."""
+    try:
+        return rule(value)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from error
 
 
 def _string(table: dict[str, Any], name: str, default: str) -> str:

@@ -25,7 +25,9 @@ _LINE_BREAK = regex.compile(r"[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]")
 _CONTROL = regex.compile(r"\p{Cc}|[\uFFFE\uFFFF]")
 _OVERRIDE = regex.compile(r"[\u202D\u202E]")
 _MARKS = regex.compile(rf"\p{{M}}{{{MARKS_MAX + 1},}}")
-_READABLE = regex.compile(r"[\p{L}\p{N}\p{P}\p{S}]")
+# Default_Ignorable takes Hangul fillers out, which count as letters; U+2800 is a braille cell without dots.
+_READABLE = regex.compile(r"[\p{L}\p{N}\p{P}\p{S}--\p{Default_Ignorable_Code_Point}--\u2800]", regex.V1)
+_ENDS = regex.compile(r"^[\s\x1c-\x1f\ufeff]+|[\s\x1c-\x1f\ufeff]+$")
 _SLUG = regex.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?")
 # RFC 5646, section 2.1, as far as newsrooms need it: language, script, region, variants, extensions.
 _LANGUAGE = regex.compile(
@@ -51,7 +53,7 @@ def one_line(text: str, limit: int) -> str:
     Raises ValueError: empty, too long, a line break, a control character, a bidi override, an embedding
     or isolate left open. LRM, RLM, ALM, ZWJ and ZWNJ are kept; they are spelling in many languages.
     """
-    text = unicodedata.normalize("NFC", text.strip().strip("\ufeff").strip())
+    text = unicodedata.normalize("NFC", _ENDS.sub("", text))
     if _LINE_BREAK.search(text):
         raise ValueError("This is one line: it can't hold a line break. Publish each line on its own.")
     text = _WHITE_SPACE.sub(_folded, text)

@@ -154,15 +154,14 @@ class DeskApi:
 
     async def _kept(self, channel: Channel, receipt: Receipt, status: int, headers: Mapping[str, str]) -> Response:
         """The answer once it is kept: when it comes, this node's readers have been sent the line."""
-        headers = {**headers, "ETag": receipt.line.etag}
         line = receipt.line
         if receipt.event:
             await self._relay.arrived(channel.slug, receipt.event.cursor, ON_AIR_WITHIN)
         if receipt.replayed:
-            headers["Idempotency-Replayed"] = "true"
+            headers = {**headers, "Idempotency-Replayed": "true"}
             now = await self._newswire.line(channel.slug, line.id)
             line = line if now.status == "usable" else now  # the same answer, but never words since withdrawn
-        return _json(line.public(channel.tombstones_for), status, headers)
+        return _json(line.public(channel.tombstones_for), status, {**headers, "ETag": line.etag})
 
 
 def _json(content: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:

@@ -77,6 +77,7 @@ def _pairs(body: bytes) -> list[tuple[str, str]]:
 
 
 async def _parts(request: Request) -> list[tuple[str, str]]:
+    _decoded(await body_of(request))  # files are refused, so all of it is text; the parser would guess Latin-1
     try:
         form = await request.form(max_files=0, max_fields=FIELDS_MAX)
     except HTTPException as error:
@@ -97,7 +98,10 @@ def _from_form(pairs: list[tuple[str, str]], body: bytes, kind: type[T]) -> T:
             fields[name] = value in ("true", "on", "1")
         elif name == "expires" and value in ("never", "null"):
             fields[name] = None
-        elif value != "" or name not in kind.__struct_fields__:  # "salt & pepper" must not go out as "salt"
+        elif name not in kind.__struct_fields__ and value == "":  # "salt & pepper" must not go out as "salt"
+            hint = "An & in the text splits a form; with curl, use --data-urlencode 'text=…'."
+            raise Invalid(FieldError(name or "(unnamed)", f"There is no field {name!r}. {hint}"))
+        elif value != "":
             fields[name] = value
     return _convert(fields, kind)
 

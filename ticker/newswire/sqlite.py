@@ -116,7 +116,17 @@ class SqliteNewswire:
         self._take_lock()
         try:
             connection = self._connect(False)
-            self._check_integrity(connection)
+            try:
+                is_new = self._check_owner(connection)
+                connection.execute("PRAGMA journal_mode = WAL")
+                connection.execute("PRAGMA synchronous = FULL")
+                if is_new:
+                    self._create(connection)
+                else:
+                    self._check_integrity(connection)
+            except BaseException:
+                connection.close()
+                raise
             return connection
         except sqlite3.Error as error:
             raise Misconfigured(self._sentence(error)) from error
@@ -145,21 +155,15 @@ class SqliteNewswire:
         )
         if read_only:
             connection.execute("PRAGMA query_only = ON")
-        else:
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = FULL")
         return connection
 
-    def _check_integrity(self, connection: sqlite3.Connection) -> None:
+    def _check_owner(self, connection: sqlite3.Connection) -> bool:
+        """Whether the file is new. Writes nothing: it may be another program's."""
         (application,) = connection.execute("PRAGMA application_id").fetchone()
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-        if tables == 0:
-            connection.executescript(
-                f"BEGIN; {_SCHEMA} PRAGMA application_id = {APPLICATION_ID}; "
-                f"PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
-            )
-            return
+        if tables == 0 and application == 0:
+            return True
         if application != APPLICATION_ID:
             raise Misconfigured(f"{self.path} is another program's database. Name another file.")
         if version != SCHEMA_VERSION:
@@ -167,6 +171,15 @@ class SqliteNewswire:
                 f"{self.path} was written by another version of Ticker (schema {version}, this one reads "
                 f"{SCHEMA_VERSION}). Start that version, or name another file."
             )
+        return False
+
+    def _create(self, connection: sqlite3.Connection) -> None:
+        connection.executescript(
+            f"BEGIN; {_SCHEMA} PRAGMA application_id = {APPLICATION_ID}; "
+            f"PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
+        )
+
+    def _check_integrity(self, connection: sqlite3.Connection) -> None:
         (found,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
         if found != "ok":
             raise Misconfigured(self._damaged(found))
@@ -426,20 +439,23 @@ class SqliteNewswire:
         """One step; whether there is more to trim. Lines that may still show stay, however old."""
         now = int(self._clock() * 1000)
         oldest_kept = now - channel.history_for * 1000
-        row = db.execute(
-            "SELECT ms FROM event WHERE channel = ? AND ms < ? ORDER BY ms LIMIT 1 OFFSET ?",
+        # Row by row, not by time: a clock that stepped back gives many events one millisecond.
+        rows = db.execute(
+            "DELETE FROM event WHERE (channel, ms, n) IN "
+            "(SELECT channel, ms, n FROM event WHERE channel = ? AND ms < ? ORDER BY ms, n LIMIT ?) RETURNING ms",
             (channel.slug, oldest_kept, TRIM_AT_ONCE),
-        ).fetchone()
-        before = row[0] if row else oldest_kept
-        db.execute("DELETE FROM event WHERE channel = ? AND ms < ?", (channel.slug, before))
+        ).fetchall()
+        if len(rows) == TRIM_AT_ONCE:
+            return True
         db.execute(
-            "DELETE FROM line WHERE channel = ?1 AND updated < ?2 AND (status <> 'usable' OR expires <= ?3 "
+            "DELETE FROM line WHERE channel = ?1 AND updated < ?2 AND ("
+            "(status <> 'usable' AND updated <= ?5) OR (status = 'usable' AND (expires <= ?3 "
             "OR (ms, n) NOT IN (SELECT ms, n FROM line WHERE channel = ?1 AND status = 'usable' "
-            "ORDER BY pinned DESC, ms DESC, n DESC LIMIT ?4))",
-            (channel.slug, before, now, RESERVE),
+            "ORDER BY pinned DESC, ms DESC, n DESC LIMIT ?4))))",
+            (channel.slug, oldest_kept, now, RESERVE, now - channel.tombstones_for * 1000),
         )
         db.execute("DELETE FROM once WHERE at < ?", (now // 1000 - ONCE_FOR,))
-        return row is not None
+        return False
 
     # Transactions
 
@@ -475,7 +491,9 @@ class SqliteNewswire:
         except sqlite3.Error as error:
             log.error("%s (%s)", self._sentence(error), error)
             kind = NewswireFull if _code(error) == sqlite3.SQLITE_FULL else NewswireUnavailable
-            raise kind(f"{self._sentence(error)} Nothing was published.") from error
+            # The log names the file; whoever asks over HTTP needn't know where it lies.
+            said = self._sentence(error).replace(str(self.path), "the newswire's file")
+            raise kind(f"{said[0].upper()}{said[1:]} Nothing was published.") from error
         if isinstance(result, Receipt) and result.event:
             # From the writing thread, so that events are announced in the order in which they were kept.
             self._loop.call_soon_threadsafe(self._announce, result.event)

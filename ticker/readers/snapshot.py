@@ -74,7 +74,7 @@ class Snapshots:
     async def events(self, request: Request) -> Response:
         channel = self._channel(request)
         limit = request.query_params.get("limit", str(EVENTS_USUAL))
-        if not (limit.isascii() and limit.isdigit() and 1 <= int(limit) <= EVENTS_MAX):
+        if not (limit.isascii() and limit.isdigit() and len(limit) <= 4 and 1 <= int(limit) <= EVENTS_MAX):
             raise Invalid(FieldError("limit", f"It is a number from 1 to {EVENTS_MAX}."))
         page = await self._newswire.events(channel.slug, request.query_params.get("after") or None, int(limit))
         events = [

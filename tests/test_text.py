@@ -1,0 +1,339 @@
+"""What may stand in public words: every rule of text.py, with what editors really paste."""
+
+from __future__ import annotations
+
+import unicodedata
+
+import pytest
+import regex
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from ticker.text import (
+    BYTES_PER_CHARACTER,
+    MARKS_MAX,
+    SLUG_MAX,
+    TEXT_MAX,
+    URL_MAX,
+    count,
+    is_right_to_left,
+    language_tag,
+    link,
+    one_line,
+    slug,
+)
+
+FAMILY = "👩‍👩‍👧‍👦"
+FLAG = "🇯🇴"
+DEVANAGARI = "क्षि"  # four code points, one character on paper
+COMBINED = "x\u0323\u0302"  # no precomposed form: three code points stay three
+LRI, RLI, FSI, PDI = "\u2066", "\u2067", "\u2068", "\u2069"
+LRE, RLE, PDF = "\u202a", "\u202b", "\u202c"
+LRO, RLO = "\u202d", "\u202e"
+
+# What hypothesis should try often: everything that a rule is about.
+TRICKY = st.sampled_from(
+    f" \t\n\r\x00\x1c\x1f\x85\u00a0\u202f\u3000\u2028\u2029\ufeff\u200b\u200c\u200d\u200e\u200f\u061c\u0301\u0338"
+    f"\u0915\u094d\u1100\u1161\u11a8\u212b\u3164{LRI}{RLI}{FSI}{PDI}{LRE}{RLE}{PDF}{LRO}{RLO}🇯🇴👩👧\U0001f3fdaß1."
+)
+WORDS = st.text(TRICKY | st.characters(exclude_categories=("Cs",)), max_size=60)
+
+
+def lined(text: str) -> str:
+    return one_line(text, TEXT_MAX)
+
+
+# What is put right
+
+
+def test_words_are_kept_in_composed_form() -> None:
+    assert lined("Cafe\u0301") == "Caf\u00e9"
+
+
+def test_the_ends_are_trimmed() -> None:
+    assert lined(" \t\u00a0\u3000Rain\r\n\u2028") == "Rain"
+
+
+def test_white_space_inside_is_folded() -> None:
+    assert lined("Rain \t  and\u2003\u2009wind") == "Rain and wind"
+
+
+@pytest.mark.parametrize("space", ["\u00a0", "\u202f", "\u3000"], ids=["NBSP", "NNBSP", "ideographic"])
+def test_a_space_with_a_meaning_is_kept_where_it_stands_alone(space: str) -> None:
+    assert lined(f"Pluie{space}: alerte") == f"Pluie{space}: alerte"
+    assert lined(f"Pluie{space}{space}: alerte") == "Pluie : alerte"
+
+
+@pytest.mark.parametrize("text", ["\ufeffRain", "Rain\ufeff", " \ufeff Rain \ufeff ", "\ufeff \ufeffRain"])
+def test_a_byte_order_mark_at_an_end_is_taken_off(text: str) -> None:
+    assert lined(text) == "Rain"
+
+
+@pytest.mark.parametrize(
+    "mark",
+    ["\u200e", "\u200f", "\u061c", "\u200d", "\u200c"],
+    ids=["LRM", "RLM", "ALM", "ZWJ", "ZWNJ"],
+)
+def test_marks_that_are_spelling_are_kept(mark: str) -> None:
+    assert lined(f"می{mark}خواهم") == f"می{mark}خواهم"
+
+
+# What is refused
+
+
+@pytest.mark.parametrize(
+    "line_break",
+    ["\n", "\r", "\r\n", "\v", "\f", "\x1c", "\x1d", "\x1e", "\x85", "\u2028", "\u2029"],
+    ids=lambda value: "-".join(f"U+{ord(c):04X}" for c in value),
+)
+def test_a_line_break_is_refused_and_named(line_break: str) -> None:
+    with pytest.raises(ValueError, match="line break"):
+        lined(f"One{line_break}two")
+
+
+@pytest.mark.parametrize(
+    "control",
+    [chr(code) for code in (*range(0x20), 0x7F, *range(0x80, 0xA0)) if chr(code) not in "\t\n\r\v\f\x1c\x1d\x1e\x85"],
+    ids=lambda value: f"U+{ord(value):04X}",
+)
+def test_a_control_character_is_refused_by_its_number(control: str) -> None:
+    with pytest.raises(ValueError, match=rf"control character \(U\+{ord(control):04X}\)"):
+        lined(f"One{control}two")
+
+
+@pytest.mark.parametrize("override", [LRO, RLO], ids=["LRO", "RLO"])
+def test_a_bidi_override_is_refused_also_where_it_is_closed(override: str) -> None:
+    with pytest.raises(ValueError, match="bidi override"):
+        lined(f"Pay {override}100{PDF} now")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"{LRI}a{PDI} b",
+        f"{RLI}a{PDI} b",
+        f"{FSI}a{PDI} b",
+        f"{LRE}a{PDF} b",
+        f"{RLE}a{PDF} b",
+        f"{RLI}a {LRE}b{PDF} {FSI}c{PDI} d{PDI}",
+    ],
+)
+def test_closed_isolates_and_embeddings_are_kept(text: str) -> None:
+    assert lined(text) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(f"{LRI}a", f"{FSI}a", f"{RLE}a", f"a{PDI}", f"a{PDF}", f"{LRI}a{PDF}", f"{RLE}a{PDI}"),
+        *(f"{LRI}a{LRE}b{PDI}c{PDF}", f"a{PDI}b{RLI}c", f"{RLI}{RLI}a{PDI}"),
+    ],
+)
+def test_open_and_crossed_isolates_and_embeddings_are_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="not closed"):
+        lined(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", " ", "\u00a0\u3000", "\ufeff", "\u200b", "\u200e\u200f\u061c", "\u200d\u200c", f"{LRI}{PDI}", "\u2060"),
+        *("\u00ad", "\u034f", "\ufe0f", "\u0301", "\u115f\u1160", "\u3164", "\uffa0", "\u2800", "\U000e0041"),
+    ],
+    ids=lambda value: "-".join(f"U+{ord(c):04X}" for c in value) or "nothing",
+)
+def test_words_that_nobody_can_see_are_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="nothing to read"):
+        lined(text)
+
+
+def test_a_mark_for_each_character_passes_and_a_tower_of_them_is_refused() -> None:
+    tower = "Z" + "\u0335" * MARKS_MAX  # a stroke, which composes with no letter
+    assert lined(tower) == tower
+    with pytest.raises(ValueError, match="combining marks"):
+        lined(tower + "\u0335")
+
+
+def test_a_lone_surrogate_is_refused() -> None:
+    with pytest.raises(ValueError, match="surrogate"):
+        lined("One \ud800 two")
+
+
+# How it is counted
+
+
+@pytest.mark.parametrize(
+    "character",
+    [
+        "a",
+        "ش",
+        "é",
+        "e\u0301",
+        COMBINED,
+        FLAG,
+        DEVANAGARI,
+        "각",
+        "👍🏽",
+        "1\ufe0f\u20e3",
+        "\U0001f3f4\u200d\u2620\ufe0f",
+    ],
+)
+def test_280_characters_pass_and_281_are_too_many(character: str) -> None:
+    assert count(lined(character * TEXT_MAX)) == TEXT_MAX
+    with pytest.raises(ValueError, match=r"It has 281 characters; 280 is the most\. Cut 1\."):
+        lined(character * (TEXT_MAX + 1))
+
+
+def test_a_family_is_one_character_and_a_text_of_families_ends_at_its_bytes() -> None:
+    most = TEXT_MAX * BYTES_PER_CHARACTER // len(FAMILY.encode())
+    assert count(FAMILY) == 1
+    assert lined(FAMILY * most)
+    with pytest.raises(ValueError, match="bytes"):
+        lined(FAMILY * (most + 1))
+
+
+def test_characters_are_counted_after_the_white_space_is_folded() -> None:
+    assert lined("a" * 139 + " " * 50 + "b" * 140 + " " * 50) == "a" * 139 + " " + "b" * 140
+
+
+def test_the_limit_is_the_callers() -> None:
+    assert one_line("abcd", 4) == "abcd"
+    with pytest.raises(ValueError, match="4 is the most"):
+        one_line("abcde", 4)
+
+
+# What holds for any words
+
+
+def accepted(text: str, limit: int) -> str | None:
+    try:
+        return one_line(text, limit)
+    except ValueError:
+        return None
+
+
+@given(WORDS)
+@example("\ufeff \ufeffRain")
+def test_what_stands_would_stand_again_unchanged(text: str) -> None:
+    if (once := accepted(text, 40)) is not None:
+        assert one_line(once, 40) == once
+
+
+@given(WORDS)
+def test_what_stands_is_one_composed_line_within_its_limit(text: str) -> None:
+    if (line := accepted(text, 40)) is not None:
+        assert unicodedata.is_normalized("NFC", line)
+        assert line == line.strip() != ""
+        assert len(line.splitlines()) == 1
+        assert not regex.search(r"[\p{Cc}\p{Zl}\p{Zp}\u202D\u202E]|\s\s", line)
+        assert len(regex.findall(r"\X", line)) <= 40
+
+
+@given(st.text(st.characters(categories=("L", "N", "P", "Sc", "Sm")), min_size=1, max_size=40))
+def test_plain_words_are_never_refused(text: str) -> None:
+    composed = unicodedata.normalize("NFC", text)
+    visible = regex.sub(r"\p{Default_Ignorable_Code_Point}", "", composed)
+    if visible:
+        assert one_line(text, 80) == composed
+
+
+# Links
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://news.example/a?b=c&d=%20#e",
+        "http://news.example:8080/",
+        "https://[2001:db8::1]:443/x",
+        "HTTPS://NEWS.EXAMPLE",
+        "https://пример.example/путь",
+        "https://news.example/user@place",
+    ],
+)
+def test_a_link_that_browsers_follow_is_kept(url: str) -> None:
+    assert link(f"  {url} ") == url
+
+
+@pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        ("", "https://"),
+        ("news.example/a", "https://"),
+        ("//news.example/a", "https://"),
+        ("ftp://news.example/", "https://"),
+        ("javascript:alert(1)", "https://"),
+        ("java\nscript:alert(1)", "percent-encoded"),
+        ("data:text/html,x", "https://"),
+        ("https://", "no host"),
+        ("https:///path", "no host"),
+        ("https://:443/", "no host"),
+        ("https://[::1", "no host"),
+        ("https://news.example:99999/", "no host"),
+        ("https://news.example:port/", "no host"),
+        ("https://news.example:0/", "no host"),
+        ("https://news．example／evil", "no host"),  # full-width: NFKC would make another host of it
+        ("https://bank.example@evil.example/", "user name"),
+        ("https://a:b@evil.example/", "user name"),
+        ("https://news.example\\@evil.example/", "percent-encoded"),
+        ("https://news.example/a b", "percent-encoded"),
+        ("https://news.example/\u202egpj.exe", "percent-encoded"),
+        ('https://news.example/"onclick=', "percent-encoded"),
+        ("https://news.example/<script>", "percent-encoded"),
+        ("https://news.example/\x00", "percent-encoded"),
+        ("https://news.example/" + "a" * URL_MAX, "2048 characters"),
+    ],
+)
+def test_a_link_that_could_mislead_is_refused(url: str, why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        link(url)
+
+
+def test_a_link_may_be_as_long_as_the_limit() -> None:
+    url = "https://news.example/".ljust(URL_MAX, "a")
+    assert link(url) == url
+
+
+# Slugs and languages
+
+
+@pytest.mark.parametrize("value", ["a", "7", "en", "election-2026", "a--b", "x" * SLUG_MAX])
+def test_a_slug_is_kept(value: str) -> None:
+    assert slug(value) == value
+
+
+@pytest.mark.parametrize(
+    "value", ["", "-a", "a-", "A", "ä", "a_b", "a b", "a/b", "..", "a\n", "١", "x" * (SLUG_MAX + 1)]
+)
+def test_what_is_no_slug_is_refused(value: str) -> None:
+    with pytest.raises(ValueError, match="slug"):
+        slug(value)
+
+
+@pytest.mark.parametrize(
+    "tag", ["en", "ar", "AR", "pt-BR", "es-419", "zh-Hant", "zh-Hant-HK", "de-1996", "sl-rozaj", "ckb", "en-u-hc-h23"]
+)
+def test_a_language_tag_is_kept(tag: str) -> None:
+    assert language_tag(tag) == tag
+
+
+@pytest.mark.parametrize(
+    "tag", ["", "e", "english", "en_GB", "en-", "-en", "en-GB-", "en GB", "ar\n", "ع", "en-" + "a" * 40]
+)
+def test_what_is_no_language_tag_is_refused(tag: str) -> None:
+    with pytest.raises(ValueError, match="BCP 47"):
+        language_tag(tag)
+
+
+@pytest.mark.parametrize(
+    "tag", ["ar", "AR", "ar-EG", "he", "iw", "fa-IR", "ur", "ps", "yi", "ckb", "dv", "uz-Arab", "az-arab-IR"]
+)
+def test_languages_that_run_from_right_to_left(tag: str) -> None:
+    assert is_right_to_left(tag)
+
+
+@pytest.mark.parametrize(
+    "tag", ["en", "es", "ku", "az", "ms", "ha", "ar-Latn", "he-Latn-IL", "ks-Deva", "pa-Guru", "arn", "fan"]
+)
+def test_languages_that_run_from_left_to_right(tag: str) -> None:
+    assert not is_right_to_left(tag)
