@@ -18,6 +18,9 @@ run: .venv/run
 
 test: .venv/dev
 	@scripts/need chromium chromium
+	@scripts/need redis-server redis-server
+	@scripts/need caddy caddy
+	@scripts/need docker-compose docker-compose
 	@$(BIN)/pytest $(ARGS)
 
 check: .venv/dev
