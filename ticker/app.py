@@ -58,9 +58,9 @@ class Node:
         self._channels = settings.channels
         self.app = Starlette(
             routes=[
+                *Live(self.relay).routes(),  # first: every page in the world knocks there after a restart
                 *DeskApi(self.newswire, self.relay, self.keyring).routes(),
                 *DeskPages(web, self.relay, self.keyring).routes(),
-                *Live(self.relay).routes(),
                 *Snapshots(self.newswire, self.relay).routes(),
                 *Widget(web, __version__).routes(),
                 *Pages(web, self.relay).routes(),

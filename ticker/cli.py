@@ -13,7 +13,6 @@ import socket
 import sys
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from functools import wraps
 from pathlib import Path
 from typing import Any, NoReturn, ParamSpec, TypeVar
@@ -34,6 +33,11 @@ URGENCIES = click.Choice(["flash", "bulletin", "urgent", "update"])
 P = ParamSpec("P")
 R = TypeVar("R")
 Command = Callable[..., Any]
+
+
+def _option(*names: str, **given: Any) -> Callable[[Command], Command]:
+    """An option, whose help names its environment variable: every one has one."""
+    return click.option(*names, show_envvar=True, **given)
 
 
 def _fail(sentence: str, status: int) -> NoReturn:
@@ -62,9 +66,9 @@ def _answered(command: Callable[P, R]) -> Callable[P, R]:
 def _speaks_to_a_node(command: Command) -> Command:
     """Options of every command that speaks to a node; the command gets `client`."""
 
-    @click.option("--url", envvar="TICKER_URL", default="http://127.0.0.1:8000", show_default=True, help="The node.")
-    @click.option("--key", envvar="TICKER_KEY", help="Your key. Better in TICKER_KEY: options are seen by other users.")
-    @click.option(
+    @_option("--url", envvar="TICKER_URL", default="http://127.0.0.1:8000", show_default=True, help="The node.")
+    @_option("--key", envvar="TICKER_KEY", help="Your key. Better in TICKER_KEY: options are seen by other users.")
+    @_option(
         "--retry-for",
         envvar="TICKER_RETRY_FOR",
         type=click.FloatRange(min=0),
@@ -76,22 +80,22 @@ def _speaks_to_a_node(command: Command) -> Command:
     @wraps(command)
     @_answered
     def run(*args: Any, url: str, key: str | None, retry_for: float, **kwargs: Any) -> Any:
+        if key and not key.isascii():
+            raise click.UsageError("A key holds no such character; look at --key or TICKER_KEY again.")
         return command(*args, client=Client(url, key, retry_for), **kwargs)
 
     return run
 
 
-_channel = click.option(
-    "-c", "--channel", envvar="TICKER_CHANNEL", required=True, help="The channel's slug, such as en."
-)
-_as_json = click.option("--json", "as_json", is_flag=True, help="Print the whole line as JSON.")
-_config = click.option(
+_channel = _option("-c", "--channel", envvar="TICKER_CHANNEL", required=True, help="The channel's slug, such as en.")
+_as_json = _option("--json", "as_json", is_flag=True, help="Print the whole line as JSON.")
+_config = _option(
     "--config",
     envvar="TICKER_CONFIG",
     type=click.Path(path_type=Path, dir_okay=False),
     help="Where the channels are declared.  [default: ticker.toml, where there is one]",
 )
-_newswire = click.option(
+_newswire = _option(
     "--newswire",
     envvar="TICKER_NEWSWIRE",
     default="sqlite:///ticker.db",
@@ -100,7 +104,9 @@ _newswire = click.option(
 )
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100, "auto_envvar_prefix": "TICKER"}
+)
 @click.version_option(__version__, prog_name="ticker")
 def main() -> None:
     """A breaking-news live ticker that a newsroom runs itself.
@@ -120,8 +126,8 @@ def main() -> None:
 @main.command()
 @_config
 @_newswire
-@click.option("--host", envvar="TICKER_HOST", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option(
+@_option("--host", envvar="TICKER_HOST", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@_option(
     "--port",
     envvar="TICKER_PORT",
     type=click.IntRange(0, 65535),
@@ -129,10 +135,8 @@ def main() -> None:
     show_default=True,
     help="0: any free one.",
 )
-@click.option(
-    "--public-url", envvar="TICKER_PUBLIC_URL", help="Where the world finds this node, for links that it prints."
-)
-@click.option(
+@_option("--public-url", envvar="TICKER_PUBLIC_URL", help="Where the world finds this node, for links that it prints.")
+@_option(
     "--drain",
     envvar="TICKER_DRAIN",
     type=click.FloatRange(min=0),
@@ -141,7 +145,7 @@ def main() -> None:
     metavar="SECONDS",
     help="When stopping, send readers to other nodes over so long.",
 )
-@click.option(
+@_option(
     "--workers",
     envvar="TICKER_WORKERS",
     type=click.IntRange(1, 256),
@@ -149,14 +153,14 @@ def main() -> None:
     show_default=True,
     help="Processes behind this port, each with its own readers; more than one needs Redis.",
 )
-@click.option(
+@_option(
     "--log-level",
     envvar="TICKER_LOG_LEVEL",
     type=click.Choice(["DEBUG", "INFO", "WARNING", "ERROR"], case_sensitive=False),
     default="INFO",
     show_default=True,
 )
-@click.option(
+@_option(
     "--demo", envvar="TICKER_DEMO", is_flag=True, help="Publish some lines of our own, and print a link to the desk."
 )
 @_answered
@@ -253,14 +257,14 @@ def check(config: Path | None, newswire: str) -> None:
 @main.command()
 @_channel
 @click.argument("words", required=False, metavar="TEXT")
-@click.option("--file", "file", type=click.File("r", "utf-8"), help="Publish each line of a file (-: standard input).")
-@click.option("--urgency", type=URGENCIES, help="How urgent.  [default: urgent]")
-@click.option("--link", "link", metavar="URL", help="Where readers find more (http or https).")
-@click.option("--source", help="Who says so, as readers see it.")
-@click.option("--story", metavar="SLUG", help="Ties lines of one story together, across channels too.")
-@click.option("--expires-in", metavar="DURATION", help="90s, 30m, 2h, 7d or never.  [default: the channel's]")
-@click.option("--pinned", is_flag=True, help="Keep it above the others.")
-@click.option("--language", metavar="TAG", help="BCP 47.  [default: the channel's]")
+@_option("--file", "file", type=click.File("r", "utf-8"), help="Publish each line of a file (-: standard input).")
+@_option("--urgency", type=URGENCIES, help="How urgent.  [default: urgent]")
+@_option("--link", "link", metavar="URL", help="Where readers find more (http or https).")
+@_option("--source", help="Who says so, as readers see it.")
+@_option("--story", metavar="SLUG", help="Ties lines of one story together, across channels too.")
+@_option("--expires-in", metavar="DURATION", help="90s, 30m, 2h, 7d or never.  [default: the channel's]")
+@_option("--pinned", is_flag=True, help="Keep it above the others.")
+@_option("--language", metavar="TAG", help="BCP 47.  [default: the channel's]")
 @_as_json
 @_speaks_to_a_node
 def publish(
@@ -305,7 +309,7 @@ def publish(
 @_channel
 @click.argument("line_id", metavar="ID")
 @click.argument("words", metavar="TEXT")
-@click.option("--note", help="Why, as readers see it.")
+@_option("--note", help="Why, as readers see it.")
 @_as_json
 @_speaks_to_a_node
 def correct(client: Client, channel: str, line_id: str, words: str, note: str | None, as_json: bool) -> None:
@@ -317,7 +321,7 @@ def correct(client: Client, channel: str, line_id: str, words: str, note: str | 
 @main.command()
 @_channel
 @click.argument("line_id", metavar="ID")
-@click.option("--note", help="Why, as readers see it.")
+@_option("--note", help="Why, as readers see it.")
 @_as_json
 @_speaks_to_a_node
 def withhold(client: Client, channel: str, line_id: str, note: str | None, as_json: bool) -> None:
@@ -329,8 +333,8 @@ def withhold(client: Client, channel: str, line_id: str, note: str | None, as_js
 @main.command()
 @_channel
 @click.argument("line_id", metavar="ID")
-@click.option("--note", help="What was found, as readers see it.")
-@click.option("--expires-in", metavar="DURATION", help="A new end, for a line that expired while held.")
+@_option("--note", help="What was found, as readers see it.")
+@_option("--expires-in", metavar="DURATION", help="A new end, for a line that expired while held.")
 @_as_json
 @_speaks_to_a_node
 def release(
@@ -346,7 +350,7 @@ def release(
 @main.command()
 @_channel
 @click.argument("line_id", metavar="ID")
-@click.option("--note", help="Why, as readers see it.")
+@_option("--note", help="Why, as readers see it.")
 @_as_json
 @_speaks_to_a_node
 def cancel(client: Client, channel: str, line_id: str, note: str | None, as_json: bool) -> None:
@@ -355,10 +359,8 @@ def cancel(client: Client, channel: str, line_id: str, note: str | None, as_json
 
 
 @main.command()
-@click.option(
-    "-c", "--channel", "channels", envvar="TICKER_CHANNEL", required=True, multiple=True, help="May be repeated."
-)
-@click.option("--json", "as_json", is_flag=True, help="Print each frame as it comes, one JSON object a line.")
+@_option("-c", "--channel", "channels", envvar="TICKER_CHANNEL", required=True, multiple=True, help="May be repeated.")
+@_option("--json", "as_json", is_flag=True, help="Print each frame as it comes, one JSON object a line.")
 @_speaks_to_a_node
 def tail(client: Client, channels: tuple[str, ...], as_json: bool) -> None:
     """Print what readers are sent, as it is sent, until Ctrl-C."""
@@ -367,8 +369,12 @@ def tail(client: Client, channels: tuple[str, ...], as_json: bool) -> None:
         async for frame in client.frames(list(channels)):
             click.echo(json.dumps(frame, ensure_ascii=False) if as_json else _shown(frame))
 
-    with suppress(KeyboardInterrupt, BrokenPipeError):
+    try:
         asyncio.run(follow())
+    except KeyboardInterrupt:
+        pass
+    except BrokenPipeError:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - nobody reads on; nor is what waits to be flushed there
 
 
 # Keys and channels
@@ -381,16 +387,14 @@ def key() -> None:
 
 @key.command("create")
 @click.argument("name")
-@click.option(
+@_option(
     "--role",
     type=click.Choice(["editor", "chief", "admin"]),
     default="editor",
     show_default=True,
     help="editor: lines of its channels; chief: lines of all; admin: keys too.",
 )
-@click.option(
-    "--channel", "channels", multiple=True, help="A channel the editor works on; may be repeated.  [default: all]"
-)
+@_option("--channel", "channels", multiple=True, help="A channel the editor works on; may be repeated.  [default: all]")
 @_speaks_to_a_node
 def create_key(client: Client, name: str, role: str, channels: tuple[str, ...]) -> None:
     """Make a key and print it, alone, on standard output. It can't be shown again."""
@@ -400,7 +404,7 @@ def create_key(client: Client, name: str, role: str, channels: tuple[str, ...]) 
 
 
 @key.command("list")
-@click.option("--json", "as_json", is_flag=True, help="Print them as JSON.")
+@_option("--json", "as_json", is_flag=True, help="Print them as JSON.")
 @_speaks_to_a_node
 def list_keys(client: Client, as_json: bool) -> None:
     """List the keys that are kept."""
@@ -429,7 +433,7 @@ def channel() -> None:
 
 
 @channel.command("list")
-@click.option("--json", "as_json", is_flag=True, help="Print them as JSON.")
+@_option("--json", "as_json", is_flag=True, help="Print them as JSON.")
 @_speaks_to_a_node
 def list_channels(client: Client, as_json: bool) -> None:
     """List the node's channels."""

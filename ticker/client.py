@@ -6,7 +6,9 @@ that a script's line goes out once, or the script learns that it did not.
 
 from __future__ import annotations
 
+import asyncio
 import json
+import random
 import time
 import uuid
 from collections.abc import AsyncIterator
@@ -15,11 +17,12 @@ from urllib.parse import urlencode
 
 import httpx
 from websockets.asyncio.client import connect
-from websockets.exceptions import InvalidStatus
+from websockets.exceptions import InvalidStatus, WebSocketException
 
 from ticker import __version__
 
 TIMEOUT = 10.0  # seconds for one request
+RECONNECT = 0.2, 5.0  # seconds between two tries to hear frames: first, most
 RETRY_STATUS = frozenset({502, 503, 504})
 
 
@@ -72,15 +75,32 @@ class Client:
             wait = min(wait * 2, 2.0)
 
     async def frames(self, channels: list[str]) -> AsyncIterator[dict[str, Any]]:
-        """Every frame of some channels, for ever, reconnecting as often as it takes. Raises ServerRefused."""
+        """Every frame of some channels, reconnecting as often as it takes.
+
+        Raises ServerRefused, and Unreachable where no frame came for `retry_for` seconds of trying.
+        """
         query = urlencode([("channel", slug) for slug in channels])
         url = f"{self._url.replace('http', 'ws', 1)}/v1/live?{query}"
-        try:
-            async for socket in connect(url, user_agent_header=f"ticker/{__version__}", compression=None):
-                async for message in socket:
-                    yield json.loads(message)
-        except InvalidStatus as error:
-            raise ServerRefused(error.response.status_code, _parsed(error.response.body or b"")) from error
+        agent = f"ticker/{__version__}"
+        give_up, wait = time.monotonic() + self._retry_for, RECONNECT[0]
+        while True:
+            try:
+                async with connect(url, user_agent_header=agent, compression=None, proxy=None) as socket:
+                    async for message in socket:
+                        yield json.loads(message)
+                        give_up, wait = time.monotonic() + self._retry_for, RECONNECT[0]
+                said = "it closed the connection"
+            except InvalidStatus as error:
+                status, problem = error.response.status_code, _parsed(error.response.body or b"")
+                if status not in RETRY_STATUS:
+                    raise ServerRefused(status, problem) from error
+                said = f"it says {status}: {problem.get('detail', '')}"
+            except (OSError, TimeoutError, WebSocketException) as error:
+                said = str(error)
+            if time.monotonic() + wait > give_up:
+                raise Unreachable(f"{self._url} gives no frames: {said}")
+            await asyncio.sleep(random.uniform(wait / 2, wait))
+            wait = min(wait * 2, RECONNECT[1])
 
 
 def _problem(answer: httpx.Response) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from ticker.demo import play
 from ticker.desk.keys import Keyring
 from ticker.errors import Misconfigured
 from ticker.newswire import open_newswire
-from ticker.readers.handover import HandoverProtocol
+from ticker.readers.handover import Handshake, HttpProtocol
 from ticker.settings import Settings
 
 BACKLOG = 4_096  # connections the kernel holds while we are busy: every open page comes back at once
@@ -87,14 +87,12 @@ async def serve(
             raise Misconfigured(f"The newswire gave no board within {READY_WITHIN:g} s; the log says why.") from error
         config = uvicorn.Config(
             node.app,
-            ws=HandoverProtocol,
-            http="httptools",
+            http=HttpProtocol,
+            ws=Handshake,
             lifespan="off",
             log_config=None,
             access_log=False,
             server_header=False,
-            ws_per_message_deflate=False,
-            ws_max_size=1_024,
             backlog=BACKLOG,
             timeout_graceful_shutdown=GRACE,
         )

@@ -104,5 +104,6 @@ def socket_frame(payload: bytes, opcode: int = 0x1) -> bytes:
 
 
 def close_frame(code: int, reason: str = "") -> bytes:
-    """A close frame (RFC 6455, 5.5.1); the reason is cut at the 123 bytes that fit."""
-    return socket_frame(code.to_bytes(2, "big") + reason.encode()[:123], opcode=0x8)
+    """A close frame (RFC 6455, 5.5.1); the reason is cut at the 123 bytes that fit, and never inside a character."""
+    fits = reason.encode()[:123].decode(errors="ignore").encode()
+    return socket_frame(code.to_bytes(2, "big") + fits, opcode=0x8)

@@ -10,24 +10,27 @@ Rule 3: no beat without the newswire. Silence makes banners say "delayed"; a fal
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import random
 from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Iterable, Mapping
 from datetime import UTC, datetime
+from itertools import count
 from typing import NamedTuple
 
 from ticker.board import Board
 from ticker.channel import Channel
-from ticker.errors import Gone, NewswireUnavailable
+from ticker.errors import Gone, Malformed, NewswireUnavailable
 from ticker.fanout.frames import BeatObject, BoardObject, Frame, board_object, frame, line_object
-from ticker.fanout.hub import Hub
-from ticker.line import Event, Line
+from ticker.fanout.hub import BEAT_SLICES, Hub
+from ticker.line import Cursor, Event, Line
 from ticker.newswire import Newswire
 
 BEAT = 20.0  # seconds; the contract promises 25, and many proxies cut a silent connection at 30
 GREETING_FOR = 1.0  # seconds a framed board serves newcomers, so that a storm of them costs no JSON
-RETRY_MAX = 5.0  # seconds between two tries to reach the newswire
+RETRY_MIN = 0.05  # seconds until the first try to reach the newswire again: editors are refused meanwhile
+RETRY_MAX = 4.0  # seconds between two tries
 RECENT = 256  # cursors remembered per channel, for editors who wait to see their own line arrive
 COMPARE_EVERY = 2.0  # seconds between two looks at the newswire's heads
 CATCH_UP_MAX = 200  # events told one by one after a gap; beyond that a board is less for everybody
@@ -53,6 +56,9 @@ class Relay:
         self._boards = {slug: Board(channel) for slug, channel in channels.items()}
         self._greetings: dict[str, _Greeting] = {}
         self._refilled: dict[str, str | None] = {}
+        self._refills: dict[str, tuple[str | None, int]] = {}
+        self._told: dict[str, set[str]] = {slug: set() for slug in channels}
+        self._looked: dict[str, float] = {}
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._turn = asyncio.Lock()
         self._recent: dict[str, deque[str]] = {slug: deque(maxlen=RECENT) for slug in channels}
@@ -73,6 +79,12 @@ class Relay:
         now = _now()
         board = self._boards[slug]
         return board_object(board.channel, board.cursor, board.lines(now), now)
+
+    def etag(self, slug: str) -> str:
+        """The board's entity tag: its cursor, and a count where lines have come back since by themselves."""
+        refills = self._refills.get(slug, (None, 0))
+        cursor = self._boards[slug].cursor
+        return f'"{cursor or 0}+{refills[1]}"' if refills[0] == cursor and refills[1] else f'"{cursor or 0}"'
 
     def board_frame(self, slug: str) -> Frame:
         now = _now()
@@ -96,6 +108,34 @@ class Relay:
             return self._beat_frame(slug)
         return self.board_frame(slug)
 
+    async def abreast(self, slug: str, cursors: Iterable[str]) -> None:
+        """Look at the newswire where a newcomer has seen more than this node has: a banner must not go back.
+
+        It comes from a node that was ahead of us, or its line was lost in a rollback. Nothing else orders
+        cursors; here it only saves a look. One look serves all who wait for it. Raises NewswireUnavailable.
+        """
+        loop = asyncio.get_running_loop()
+        arrived = loop.time()
+        if not self._ahead(slug, cursors):
+            return
+        async with self._turn:
+            if self._looked.get(slug, 0.0) >= arrived or not self._ahead(slug, cursors):
+                return
+            if not self.ready:
+                raise NewswireUnavailable("This node has no news to give just now. Come back in a moment.")
+            began = loop.time()
+            await self._catch_up(slug)
+            self._looked[slug] = began
+
+    def _ahead(self, slug: str, cursors: Iterable[str]) -> bool:
+        board = self._boards[slug].cursor
+        own = (-1, 0) if board is None else Cursor.parse(board)
+        for cursor in cursors:
+            with contextlib.suppress(Malformed):
+                if Cursor.parse(cursor) > own:
+                    return True
+        return False
+
     # What comes from the newswire
 
     async def run(self) -> None:
@@ -108,14 +148,16 @@ class Relay:
                         await self._catch_up(slug)
                     self._ready.set()
                     failures = 0
-                    await self._follow(events)
+                    try:
+                        await self._follow(events)
+                    finally:
+                        self._ready.clear()  # before the tail is closed: that may take a moment
             except NewswireUnavailable as error:
                 log.warning("Readers get no news: %s", error.detail)
             except Exception:
                 log.exception("The relay stumbled; it starts again")
-            self._ready.clear()
-            failures += 1
-            await asyncio.sleep(random.uniform(0, min(RETRY_MAX, 0.1 * 2**failures)))
+            await asyncio.sleep(random.uniform(0, min(RETRY_MAX, RETRY_MIN * 2**failures)))
+            failures = min(failures + 1, 10)
 
     async def _follow(self, events: AsyncIterator[Event]) -> None:
         """Take each event as it comes, and look at the heads now and then: an announcement may get lost."""
@@ -144,11 +186,10 @@ class Relay:
 
     async def beat(self) -> None:
         """Tell every reader that all is well, for as long as it is; until canceled."""
-        while True:
-            await asyncio.sleep(BEAT)
+        for index in count():
+            await asyncio.sleep(BEAT / BEAT_SLICES)
             if self.ready:
-                for slug in self.channels:
-                    self.hub.broadcast(slug, self._beat_frame(slug))
+                self.hub.beat(index, self._beat_frame)
             self.hub.drop_stalled()
 
     async def arrived(self, slug: str, cursor: str, timeout: float) -> bool:
@@ -176,10 +217,9 @@ class Relay:
         """Fold the event in and send it to every reader."""
         slug = event.channel
         board = self._boards[slug]
-        before = board.lines(_now())
         board.apply(event)
         self.hub.broadcast(slug, frame(line_object(event, board.channel)))
-        self._refill(slug, before, event.line.id)
+        self._refill(slug, event.line.id)
         self._set_timer(slug)
         self._recent[slug].append(event.cursor)
         if waiting := self._arrivals.get((slug, event.cursor)):
@@ -217,19 +257,28 @@ class Relay:
         if snapshot.cursor is not None:
             self._recent[slug].append(snapshot.cursor)
         if snapshot.cursor != before.cursor:
+            self._told[slug] = self._shown(slug)
             self.hub.broadcast(slug, self.board_frame(slug))
+        else:
+            self._refill(slug, None)
+        self._refilled[slug] = snapshot.cursor  # whoever comes with it may hold less: we don't know what came before
         self._set_timer(slug)
         for (channel, _), waiting in self._arrivals.items():
             if channel == slug:
                 waiting.set()
 
-    def _refill(self, slug: str, before: tuple[Line, ...], brought: str | None) -> None:
-        """Send the board where it shows a line that readers may not hold."""
-        board = self._boards[slug]
-        held = {line.id for line in before}
-        if any(line.id not in held and line.id != brought for line in board.lines(_now())):
-            self._refilled[slug] = board.cursor
+    def _refill(self, slug: str, brought: str | None) -> bool:
+        """Send the board where it shows a line that readers may not hold; whether it does."""
+        shown = self._shown(slug)
+        unheld = bool(shown - self._told[slug] - {brought})
+        if unheld:
+            self._refilled[slug] = self._boards[slug].cursor
             self.hub.broadcast(slug, self.board_frame(slug))
+        self._told[slug] = shown
+        return unheld
+
+    def _shown(self, slug: str) -> set[str]:
+        return {line.id for line in self._boards[slug].lines(_now())}
 
     def _set_timer(self, slug: str) -> None:
         """Look at the board again when its next line expires."""
@@ -239,12 +288,13 @@ class Relay:
         changes_at = self._boards[slug].changes_at(now)
         if changes_at is not None:
             delay = min(TIMER_MAX, (changes_at - now).total_seconds() + 0.005)
-            self._timers[slug] = asyncio.get_running_loop().call_later(
-                delay, self._expire, slug, self._boards[slug].lines(now)
-            )
+            self._timers[slug] = asyncio.get_running_loop().call_later(delay, self._expire, slug)
 
-    def _expire(self, slug: str, before: tuple[Line, ...]) -> None:
-        self._refill(slug, before, None)
+    def _expire(self, slug: str) -> None:
+        if self._refill(slug, None):
+            cursor = self._boards[slug].cursor
+            of, count = self._refills.get(slug, (None, 0))
+            self._refills[slug] = (cursor, count + 1 if of == cursor else 1)
         self._set_timer(slug)
 
     def _beat_frame(self, slug: str) -> Frame:

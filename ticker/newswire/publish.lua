@@ -14,13 +14,14 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
 local receipt = redis.call('GET', KEYS[6])
 if receipt then
-    redis.call('EXPIRE', KEYS[6], ARGV[8])  -- a write, so that WAIT after it covers the event's own
+    redis.call('PEXPIRE', KEYS[6], redis.call('PTTL', KEYS[6]))  -- a write, so that WAIT covers the event's own
     return {'once', receipt, now}
 end
 
 local head = redis.call('GET', KEYS[1]) or ''
 local ms = tonumber(string.match(ARGV[2], '^%d+'))
-local follows_clock = math.abs(ms - now) <= 1000 or ms == tonumber(string.match(head, '^%d+') or '')
+local head_ms = tonumber(string.match(head, '^%d+') or 0)
+local follows_clock = math.abs(ms - now) <= 1000 or (ms == head_ms and now < head_ms)  -- the clock stepped back
 if head ~= ARGV[1] or not follows_clock then
     return {'moved', head, now}
 end

@@ -18,7 +18,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime
 from importlib.resources import files
-from typing import Any, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar
 from uuid import uuid4
 
 import msgspec
@@ -27,7 +27,7 @@ from redis import exceptions as failure
 
 from ticker.board import RESERVE, TOMBSTONES
 from ticker.channel import Channel
-from ticker.errors import Gone, KeyReused, NewswireFull, NewswireUnavailable, NotFound
+from ticker.errors import Gone, KeyReused, NewswireFull, NewswireUnavailable, NotFound, TickerError
 from ticker.key import Key
 from ticker.line import Cursor, Draft, Event, Line, Patch, amend, begin, expect
 from ticker.newswire import ONCE_FOR, Once, Page, Presence, Receipt, Snapshot
@@ -72,6 +72,22 @@ class _Keeping(Struct, frozen=True):
 _decode_keeping = msgspec.json.Decoder(_Keeping).decode
 
 
+class _ReceiptKey(NamedTuple):
+    """Where the receipt of one request is kept: under its Idempotency-Key, or under its nonce."""
+
+    slug: str
+    nonce: str
+    once: Once | None
+
+    @property
+    def name(self) -> str:
+        return self.once.key if self.once else self.nonce
+
+    @property
+    def remember_for(self) -> int:
+        return ONCE_FOR if self.once else NONCE_FOR
+
+
 class _NotYetReplicated(NewswireUnavailable):
     """Kept and announced, but not yet by as many replicas as the operator asked for."""
 
@@ -101,7 +117,8 @@ class RedisNewswire:
         self._turns = {slug: asyncio.Lock() for slug in channels}
         try:
             await self._topology.open()
-            await self._topology.check(self._key(next(iter(channels)), "events"))
+            slug = next(iter(channels))
+            await self._topology.check(self._key(slug, "check"), _Script("check.lua").source, self._probe(slug))
             await self._set_clock()
         except BaseException:
             await self._topology.close()
@@ -121,8 +138,8 @@ class RedisNewswire:
     # Publishing
 
     async def publish(self, channel: Channel, draft: Draft, *, by: str, once: Once | None = None) -> Receipt:
-        async def change(cursor: Cursor) -> Line:
-            return begin(draft, channel, cursor)
+        async def change(cursor: Cursor) -> tuple[Line, bool]:
+            return begin(draft, channel, cursor), True
 
         return await self._change(channel, change, by, once)
 
@@ -136,88 +153,100 @@ class RedisNewswire:
         if_match: str | None = None,
         once: Once | None = None,
     ) -> Receipt:
-        if once and (kept := await self._kept(self._once_key(channel.slug, once.key), ONCE_FOR)):
-            return _replayed(kept, once)
-
-        async def change(cursor: Cursor) -> Line | None:
+        async def change(cursor: Cursor) -> tuple[Line, bool]:
             before = await self.line(channel.slug, line_id)
             expect(before, if_match)
             after = amend(before, patch, cursor)
-            return None if after is before else after
+            return after, after is not before
 
-        receipt = await self._change(channel, change, by, once)
-        if receipt is _UNCHANGED:
-            return Receipt(await self.line(channel.slug, line_id), None)
-        return receipt
+        return await self._change(channel, change, by, once)
 
     async def _change(
         self,
         channel: Channel,
-        change: Callable[[Cursor], Awaitable[Line | None]],
+        change: Callable[[Cursor], Awaitable[tuple[Line, bool]]],
         by: str,
         once: Once | None,
     ) -> Receipt:
         """Make the change after the channel's head, looking again as often as somebody else was first.
 
-        `change` reads what it needs itself: where the head hasn't moved since, nor has any line.
+        `change` reads what it needs itself: where the head hasn't moved since, nor has any line. It says
+        what the line is then, and whether that is a change at all.
         """
-        nonce = uuid4().hex
-        slug = channel.slug
-        once_key = self._once_key(slug, once.key if once else nonce)
+        receipt_key = _ReceiptKey(channel.slug, uuid4().hex, once)
         give_up = time.monotonic() + ANSWER_WITHIN
         pause = RETRY_AFTER[0]
-        remember_for = ONCE_FOR if once else NONCE_FOR
-        in_doubt = False
-        async with self._turns[slug]:
-            while True:
+        doubt: NewswireUnavailable | None = None
+        async with self._turns[channel.slug]:
+            while time.monotonic() < give_up:
                 try:
-                    if in_doubt and (kept := await self._kept(once_key, remember_for)) and kept.nonce == nonce:
+                    if doubt and (kept := await self._kept(receipt_key)) and kept.nonce == receipt_key.nonce:
                         return Receipt(kept.line, kept.event)  # our own try, whose answer was lost
-                    head = self._heads.get(slug)
-                    if head is None:
-                        head = self._heads[slug] = await self._head(slug)
-                    cursor = self._cursor_after(head)
-                    line = await change(cursor)
-                    if line is None:
-                        return _UNCHANGED
-                    event = Event(channel=slug, cursor=str(cursor), prev=head or None, line=line, by=by)
-                    keeping = _Keeping(once.fingerprint if once else "", nonce, event, line)
-                    verdict, answer, now = await self._send(channel, event, head, keeping, once_key, remember_for)
+                    if receipt := await self._try(channel, change, by, receipt_key):
+                        return receipt
                 except (NewswireFull, _NotYetReplicated):
                     raise
-                except NewswireUnavailable:
-                    in_doubt = True
-                    self._heads.pop(slug, None)
-                    if time.monotonic() + pause > give_up:
-                        raise
+                except NewswireUnavailable as error:
+                    doubt = error
+                    self._heads.pop(channel.slug, None)
                     await asyncio.sleep(random.uniform(pause / 2, pause))
                     pause = min(pause * 2, RETRY_AFTER[1])
-                    continue
-                self._clock_is(now)
-                match verdict:
-                    case b"kept":
-                        self._heads[slug] = str(cursor)
-                        return Receipt(line, event)
-                    case b"once":
-                        assert once is not None
-                        return _replayed(_decode_keeping(answer), once)
-                    case _:
-                        self._heads[slug] = answer.decode()
+        raise doubt or NewswireUnavailable("Too many changes came before this one. Nothing was published.")
 
-    async def _kept(self, once_key: str, remember_for: int) -> _Keeping | None:
+    async def _try(
+        self,
+        channel: Channel,
+        change: Callable[[Cursor], Awaitable[tuple[Line, bool]]],
+        by: str,
+        receipt_key: _ReceiptKey,
+    ) -> Receipt | None:
+        """None where somebody else was first; the head that follows is known then."""
+        slug, nonce, once = receipt_key
+        head = self._heads.get(slug)
+        if head is None:
+            head = self._heads[slug] = await self._head(slug)
+        cursor = self._cursor_after(head)
+        try:
+            line, changed = await change(cursor)
+        except NewswireUnavailable:
+            raise
+        except TickerError:  # perhaps because this very request has been through before
+            if once and (kept := await self._kept(receipt_key)):
+                return _receipt(kept, receipt_key)
+            raise
+        event = Event(channel=slug, cursor=str(cursor), prev=head or None, line=line, by=by) if changed else None
+        keeping = _Keeping(once.fingerprint if once else "", nonce, event, line)
+        if event is None:
+            if once and not await self._do("SET", self._key_of(receipt_key), _encode(keeping), "NX", "EX", ONCE_FOR):
+                kept = await self._kept(receipt_key)
+                return _receipt(kept, receipt_key) if kept else None
+            return Receipt(line, None)
+        verdict, answer, now = await self._send(channel, event, head, keeping, receipt_key)
+        self._clock_is(now)
+        match verdict:
+            case b"kept":
+                self._heads[slug] = event.cursor
+                return Receipt(line, event)
+            case b"once":
+                return _receipt(_decode_keeping(answer), receipt_key)
+            case _:
+                self._heads[slug] = answer.decode()
+                return None
+
+    async def _kept(self, receipt_key: _ReceiptKey) -> _Keeping | None:
         """What stands under a receipt's key, once as many replicas have it as were asked for."""
-        kept = await self._do("GET", once_key)
+        key = self._key_of(receipt_key)
+        kept = await self._do("GET", key)
         if kept and self._topology.wait_replicas:
-            await self._asked(self._topology.send_and_wait(once_key, "EXPIRE", once_key, remember_for))
+            await self._asked(self._topology.send_and_wait("EXPIRE", key, receipt_key.remember_for))
         return _decode_keeping(kept) if kept else None
 
     async def _send(
-        self, channel: Channel, event: Event, head: str, keeping: _Keeping, once_key: str, remember_for: int
+        self, channel: Channel, event: Event, head: str, keeping: _Keeping, receipt_key: _ReceiptKey
     ) -> tuple[bytes, bytes, int]:
         slug = channel.slug
         line = event.line
         first, cursor = Cursor.parse(line.id), Cursor.parse(event.cursor)
-        body = _encode(event)
         answer: tuple[bytes, bytes, int] = await self._run(
             self._publish_script,
             [
@@ -226,17 +255,17 @@ class RedisNewswire:
                 self._key(slug, "lines"),
                 self._key(slug, "index"),
                 self._key(slug, f"versions:{line.id}"),
-                once_key,
+                self._key_of(receipt_key),
             ],
             [
                 head,
                 event.cursor,
-                body,
+                _encode(event),
                 line.id,
                 _encode(line),
                 first.ms + (PINNED_PLACE if line.pinned else 0),
                 _encode(keeping),
-                remember_for,
+                receipt_key.remember_for,
                 channel.history_for,
                 self._topology.publish_command,
                 self._key(slug, "live"),
@@ -320,8 +349,7 @@ class RedisNewswire:
     async def tail(self) -> AsyncIterator[AsyncIterator[Event]]:
         heard: asyncio.Queue[Event | NewswireUnavailable] = asyncio.Queue()
         names = {self._key(slug, "live"): slug for slug in self._channels}
-        probes = [self._key(slug, f"probe:{self._node}") for slug in self._channels]
-        ears = await self._asked(self._topology.listen([*names, *probes]))
+        ears = await self._asked(self._topology.listen([*names, *(self._probe(slug) for slug in self._channels)]))
         now = time.monotonic()
         for ear in ears:
             ear.heard_at = now
@@ -359,11 +387,13 @@ class RedisNewswire:
 
     async def _sound(self, ears: list[Ear], heard: asyncio.Queue[Event | NewswireUnavailable]) -> None:
         """Say something on each ear's own channel; who doesn't hear it is deaf, whatever its connection says."""
+        probes = {self._probe(slug) for slug in self._channels}
         while True:
             try:
                 for ear in ears:
-                    probe = next(name for name in ear.names if name.endswith(self._node))
-                    await self._do(self._topology.publish_command, probe, b"")
+                    own = next(name for name in ear.names if name in probes)
+                    await self._do(self._topology.publish_command, own, b"")
+                await self._asked(self._topology.look())
             except NewswireUnavailable as error:
                 heard.put_nowait(error)
                 return
@@ -373,6 +403,16 @@ class RedisNewswire:
                 return
 
     async def probe(self) -> None:
+        if self._ears:
+            self._expect_ears()
+            return
+        async with self.tail():  # nobody follows: try it, there and back
+            since = time.monotonic()
+            while min(ear.heard_at for ear in self._ears) < since:
+                await asyncio.sleep(0.01)
+                self._expect_ears()
+
+    def _expect_ears(self) -> None:
         if not self._ears or min(ear.heard_at for ear in self._ears) < time.monotonic() - DEAF_AFTER:
             raise NewswireUnavailable("This node does not hear Redis.")
 
@@ -418,6 +458,7 @@ class RedisNewswire:
     # Presence
 
     async def report(self, readers: Mapping[str, int]) -> None:
+        await self._set_clock()  # nodes that publish nothing must agree on the time, too
         for slug, count in readers.items():
             key = self._key(slug, "presence")
             await self._do("HSET", key, self._node, f"{count}@{self._server_now()}")
@@ -433,25 +474,33 @@ class RedisNewswire:
         ]
         return Presence(sum(counts), len(counts))
 
+    def _probe(self, slug: str) -> str:
+        """A channel of Redis's that this node alone listens to."""
+        return self._key(slug, f"probe:{self._node}")
+
     def _server_now(self) -> int:
         return int((time.monotonic() + self._clock_offset) * 1000)
 
     # Housekeeping
 
     async def _keep_house(self) -> None:
-        """Let go of lines that can't show any more. The stream trims itself as it grows."""
+        """Let go of what is too old. The stream also trims itself as it grows."""
         while True:
             try:
                 for channel in self._channels.values():
                     await self._trim(channel)
             except NewswireUnavailable as error:
                 log.warning("Old lines could not be trimmed: %s", error.detail)
+            except Exception:
+                log.exception("Old lines could not be trimmed")
             await asyncio.sleep(HOUSEKEEPING)
 
     async def _trim(self, channel: Channel) -> None:
         index, lines = self._key(channel.slug, "index"), self._key(channel.slug, "lines")
         now = self._server_now()
-        oldest_kept = now - channel.history_for * 1000
+        await self._do("XTRIM", self._key(channel.slug, "events"), "MINID", f"{now - channel.history_for * 1000}-0")
+        oldest = await self._range(channel.slug, "-", "+", 1)
+        oldest_kept = Cursor.parse(oldest[0].cursor).ms if oldest else now - channel.history_for * 1000
         old = set(await self._do("ZRANGEBYSCORE", index, "-inf", f"({oldest_kept}"))
         beyond = set(await self._do("ZREVRANGE", index, RESERVE + TOMBSTONES, -1))
         for line_id in old | beyond:
@@ -459,8 +508,8 @@ class RedisNewswire:
             line = _decode_line(body) if body else None
             if line and line.updated.timestamp() * 1000 >= oldest_kept:
                 continue
-            expired = line and line.expires and line.expires.timestamp() * 1000 <= now
-            if line is None or line.status != "usable" or expired or line_id in beyond:
+            until = line and line.public(channel.tombstones_for).expires
+            if line is None or line_id in beyond or (until and until.timestamp() * 1000 <= now):
                 await self._run(self._forget, [lines, index], [line_id, body or b""])
 
     # Asking
@@ -473,8 +522,8 @@ class RedisNewswire:
     def _keys_key(self) -> str:
         return f"{self._prefix}:{{keys}}"
 
-    def _once_key(self, slug: str, name: str) -> str:
-        return self._key(slug, f"once:{name}")
+    def _key_of(self, receipt: _ReceiptKey) -> str:
+        return self._key(receipt.slug, f"once:{receipt.name}")
 
     async def _do(self, *command: Any) -> Any:
         return await self._asked(self._topology.send(*command))
@@ -484,7 +533,7 @@ class RedisNewswire:
 
         async def send(*command: Any) -> Any:
             if wait:
-                return await self._topology.send_and_wait(keys[0], *command)
+                return await self._topology.send_and_wait(*command)
             return await self._topology.send(*command)
 
         async def ask() -> Any:
@@ -523,10 +572,11 @@ async def _end(*tasks: asyncio.Task[None]) -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-_UNCHANGED = Receipt(cast("Line", None), None)
-
-
-def _replayed(kept: _Keeping, once: Once) -> Receipt:
-    if kept.fingerprint != once.fingerprint:
+def _receipt(kept: _Keeping, receipt_key: _ReceiptKey) -> Receipt:
+    """The answer to a request under whose key something is kept. Raises KeyReused."""
+    _, nonce, once = receipt_key
+    if kept.nonce == nonce:  # an earlier try of ours, whose answer was lost
+        return Receipt(kept.line, kept.event)
+    if once is None or kept.fingerprint != once.fingerprint:
         raise KeyReused("This Idempotency-Key came with another request before. Take a new key for a new request.")
     return Receipt(kept.line, None, replayed=True)

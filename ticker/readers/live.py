@@ -6,7 +6,7 @@ Between the greeting and joining there is no `await`: what the board holds and w
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import suppress
 
 from starlette.datastructures import QueryParams
@@ -21,7 +21,7 @@ from ticker.errors import FieldError, Invalid, NewswireUnavailable, NotFound
 from ticker.fanout.frames import Encoding
 from ticker.fanout.hub import BUFFER_MAX, REFUSED, Hub, Reader
 from ticker.fanout.relay import Relay
-from ticker.readers.handover import EXTENSION, SocketReader
+from ticker.readers.handover import ABORT, HANDOVER, SocketReader
 
 CHANNELS_MAX = 32  # channels one connection may listen to; a page shows a handful
 RETRY = b"retry: 1000\n\n"  # milliseconds until an EventSource that we don't steer comes back
@@ -66,10 +66,10 @@ class Live:
     async def socket(self, websocket: WebSocket) -> None:
         wanted = Wanted(websocket.query_params, websocket.headers, self._relay)
         await websocket.accept()
-        if handover := websocket.scope.get("extensions", {}).get(EXTENSION):
+        if handover := websocket.scope.get("extensions", {}).get(HANDOVER):
             reader = SocketReader(self._relay.hub, wanted.channels)
-            if handover["take"](reader):
-                self._welcome(reader, wanted)
+            if head := handover["take"](reader):
+                self._welcome(reader, wanted, head)
         else:
             await self._serve_socket(websocket, wanted)
 
@@ -82,10 +82,9 @@ class Live:
             return Response(headers=_STREAM_HEADERS)
         return _EventStream(self, wanted)
 
-    def _welcome(self, reader: Reader, wanted: Wanted) -> None:
+    def _welcome(self, reader: Reader, wanted: Wanted, *head: bytes) -> None:
         greetings = [self._relay.greeting(slug, wanted.cursors(slug)) for slug in wanted.channels]
-        reader.write(b"".join(getattr(greeting, reader.encoding) for greeting in greetings))
-        self._relay.hub.join(reader)
+        self._relay.hub.join(reader, [*head, *(getattr(greeting, reader.encoding) for greeting in greetings)])
 
     async def _serve_socket(self, websocket: WebSocket, wanted: Wanted) -> None:
         """The same over plain ASGI, where the server can't hand its connection over."""
@@ -100,9 +99,7 @@ class Live:
                     reader.close(REFUSED, "Readers only listen here")
             reader.close(1000, "")
 
-        for slug in wanted.channels:
-            reader.write(self._relay.greeting(slug, wanted.cursors(slug)).text)
-        self._relay.hub.join(reader)
+        self._welcome(reader, wanted)
         listening = asyncio.create_task(listen())
         try:
             async for batch in reader.batches():
@@ -116,8 +113,10 @@ class Live:
             self._relay.hub.leave(reader)
             listening.cancel()
 
-    async def serve_stream(self, wanted: Wanted, receive: Receive, send: Send) -> None:
+    async def serve_stream(self, wanted: Wanted, scope: Scope, receive: Receive, send: Send) -> None:
         reader = QueueReader(self._relay.hub, "stream", wanted.channels)
+        if extension := scope.get("extensions", {}).get(ABORT):
+            reader.abort = extension["abort"]
 
         async def listen() -> None:
             while (await receive())["type"] != "http.disconnect":
@@ -149,6 +148,7 @@ class QueueReader:
         self._wake = asyncio.Event()
         self._closing = False
         self._task = asyncio.current_task()
+        self.abort: Callable[[], None] = self._cancel
 
     def write(self, data: bytes) -> None:
         self._waiting.append(data)
@@ -162,7 +162,7 @@ class QueueReader:
             self._closing, self.goodbye = True, (code, reason)
         self._wake.set()
 
-    def abort(self) -> None:
+    def _cancel(self) -> None:
         if self._task:
             self._task.cancel("This reader took nothing for too long")
 
@@ -190,4 +190,4 @@ class _EventStream(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
         await send({"type": "http.response.body", "body": RETRY, "more_body": True})
-        await self._live.serve_stream(self._wanted, receive, send)
+        await self._live.serve_stream(self._wanted, scope, receive, send)

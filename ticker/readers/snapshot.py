@@ -52,12 +52,12 @@ class Snapshots:
         return _json({"channels": listed}, "public, max-age=60")
 
     async def board(self, request: Request) -> Response:
-        """The board; its ETag is its cursor. What expires, leaves by the reader's own clock."""
+        """The board; its ETag is its cursor. What expires leaves by the reader's own clock."""
         slug = self._channel(request).slug
         if not self._relay.ready:
             raise NewswireUnavailable("This node can't hear the newswire, so it can't say what stands now.")
         board = self._relay.board(slug)
-        return _unless_held(request, f'"{board.cursor or 0}"', board)
+        return _unless_held(request, self._relay.etag(slug), board)
 
     async def line(self, request: Request) -> Response:
         channel = self._channel(request)
