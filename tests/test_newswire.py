@@ -21,6 +21,7 @@ import httpx
 import pytest
 from websockets.sync.client import connect
 
+from tests.redis_servers import RedisStore
 from ticker.board import Board
 from ticker.channel import DAY, HOUR, Channel
 from ticker.errors import (
@@ -89,7 +90,7 @@ class SqliteStore:
         self._open = None
 
 
-STORES: dict[str, Callable[[Path], Store]] = {"sqlite": SqliteStore}
+STORES: dict[str, Callable[[Path], Store]] = {"sqlite": SqliteStore, "redis": lambda _: RedisStore(BOTH)}
 
 
 @pytest.fixture(params=list(STORES))
@@ -99,9 +100,9 @@ async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
     await store.close()
 
 
-@pytest.fixture(params=["sqlite"])
+@pytest.fixture(params=list(STORES))
 async def clocked(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
-    """A store whose newswires go by the test's clock. One that keeps its own time can't be here."""
+    """A store whose newswires go by the test's clock."""
     store = STORES[request.param](tmp_path)
     yield store
     await store.close()
