@@ -14,6 +14,7 @@ from websockets.frames import Close, Opcode
 from websockets.frames import Frame as SocketFrame
 from websockets.protocol import OPEN, Protocol, Side
 
+from ticker.fanout import hub as hub_module
 from ticker.fanout.frames import BeatObject, Encoding, Frame, close_frame, frame, socket_frame
 from ticker.fanout.hub import BEAT_SLICES, CLOSE_AT_ONCE, SLICE, STALLED_MAX, TRY_ELSEWHERE, Hub
 
@@ -288,8 +289,6 @@ async def test_of_too_many_full_readers_the_first_goes(hub: Hub, monkeypatch: py
 
 async def test_draining_sends_everyone_elsewhere_in_slices(hub: Hub) -> None:
     readers = [MemoryReader(hub) for _ in range(2 * CLOSE_AT_ONCE + 50)]
-    for reader in readers:
-        hub.join(reader, [])
     await hub.drain(0.3)
     times = sorted(at for reader in readers for at, _ in reader.goodbyes)
     pauses = [after - before for before, after in itertools.pairwise(times)]
@@ -302,10 +301,7 @@ async def test_draining_sends_everyone_elsewhere_in_slices(hub: Hub) -> None:
 
 async def test_full_readers_are_sent_elsewhere_too_with_the_code_that_says_come_back(hub: Hub) -> None:
     stalled, well = MemoryReader(hub, room=0), MemoryReader(hub)
-    hub.join(stalled, [])
-    hub.join(well, [])
-    hub.broadcast("en", numbered(1))
-    await passed(hub)
+    await send(hub, 1)
     await hub.drain(0)
     assert [code for _, code in stalled.goodbyes + well.goodbyes] == [TRY_ELSEWHERE, TRY_ELSEWHERE] == [1012, 1012]
 

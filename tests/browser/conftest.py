@@ -1,4 +1,4 @@
-"""A real Chromium, one for the whole run; each test has a profile of its own in it."""
+"""A real Chromium, one for each file; each test has a profile of its own in it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def chromium() -> str:
     return found
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # not longer: Playwright's event loop would stand in the way of asynchronous tests
 def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium(), args=ARGUMENTS)

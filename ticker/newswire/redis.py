@@ -211,7 +211,7 @@ class RedisNewswire:
         except NewswireUnavailable:
             raise
         except TickerError:  # perhaps because this very request has been through before
-            if once and (kept := await self._kept(receipt_key)):
+            if kept := await self._kept(receipt_key):
                 return _receipt(kept, receipt_key)
             raise
         event = Event(channel=slug, cursor=str(cursor), prev=head or None, line=line, by=by) if changed else None

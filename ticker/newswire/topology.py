@@ -215,11 +215,14 @@ class Topology(ABC):
             )
         if info.get("cluster_enabled") and not isinstance(self, Clustered):
             raise Misconfigured(f"Redis at {where} is part of a cluster. Use redis+cluster://{where}.")
-        if int(info.get("maxmemory", 0)) and str(info.get("maxmemory_policy", "")).startswith("allkeys-"):
+        policy = str(info.get("maxmemory_policy", "")) if int(info.get("maxmemory", 0)) else ""
+        if policy.startswith("allkeys-"):
             raise Misconfigured(
-                f"Redis at {where} throws keys away when its memory is full ({info['maxmemory_policy']}), and "
-                "published lines with them. Set maxmemory-policy to noeviction."
+                f"Redis at {where} throws keys away when its memory is full ({policy}), and published lines with "
+                "them. Set maxmemory-policy to noeviction."
             )
+        if policy.startswith("volatile-"):
+            log.warning("Redis at %s may forget Idempotency-Keys when its memory is full (%s)", where, policy)
         if not info.get("aof_enabled"):
             log.warning(
                 "Redis at %s keeps no append-only file: a crash loses what it acknowledged since its last save", where

@@ -30,6 +30,7 @@ HANDOVER = "ticker.handover"
 ABORT = "ticker.abort"
 INBOUND_MAX = 1_024  # bytes; a reader has nothing to say but close, ping and pong
 UNACKNOWLEDGED_MAX = 40_000  # milliseconds; with a beat every 20 s a dead reader is gone within 60
+UNSENT_MAX = 262_144  # bytes the kernel takes for a reader that doesn't read; by itself it takes megabytes
 HEAD_MAX = 65_536  # bytes of a request's head; a news site's cookies come along, and they are large
 HEAD_WITHIN = 10.0  # seconds for a request's head to come; who drips it costs no more than that
 
@@ -61,6 +62,7 @@ class SocketReader(asyncio.Protocol):
         sock = transport.get_extra_info("socket")
         if sock.family in (socket.AF_INET, socket.AF_INET6):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNACKNOWLEDGED_MAX)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_MAX)
         transport.set_protocol(self)
 
     def close(self, code: int, reason: str) -> None:
@@ -124,7 +126,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self._in_head, self._head_size = True, 0
+        self._in_head = True
         # How a stream's reader is dropped that takes nothing: closing would wait for it.
         cast("dict[str, Any]", self.scope)["extensions"] = {ABORT: {"abort": self.transport.abort}}
         if self._head_timer is None:
@@ -132,6 +134,9 @@ class HttpProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._end_head()
+        if sum(len(name) + len(value) for name, value in self.headers) > HEAD_MAX:
+            self._refuse_head(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+            raise httptools.HttpParserCallbackError  # there is nothing more to parse
         super().on_headers_complete()
 
     def handle_websocket_upgrade(self) -> None:
@@ -139,7 +144,7 @@ class HttpProtocol(HttpToolsProtocol):
         Handshake(self).begin(self)
 
     def _end_head(self) -> None:
-        self._in_head = False
+        self._in_head, self._head_size = False, 0
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None

@@ -46,10 +46,11 @@ class Wanted:
         if not relay.ready or relay.hub.draining:
             raise NewswireUnavailable("This node has no news to give just now. Come back in a moment.")
         self._cursors = {tuple(given.split(":", 1)) for given in query.getlist("cursor") if ":" in given}
-        self._last_event = headers.get("last-event-id")
+        # It doesn't say of which channel it is, and two channels may have the same.
+        self._last_event = headers.get("last-event-id") if len(self.channels) == 1 else None
 
     def cursors(self, slug: str) -> list[str]:
-        """The cursors that the reader may hold for a channel. Last-Event-ID doesn't say of which channel it is."""
+        """The cursors that the reader may hold for a channel."""
         held = [cursor for of, cursor in self._cursors if of == slug]
         return [*held, self._last_event] if self._last_event else held
 
