@@ -43,6 +43,9 @@ class Reader(Protocol):
     @property
     def write(self) -> Callable[[bytes], None]: ...
 
+    def buffered(self) -> int:
+        """How many bytes wait for it on our side."""
+
     def close(self, code: int, reason: str) -> None:
         """Say goodbye with a WebSocket close code (SSE: end the response), as soon as what waits is out."""
 
@@ -76,7 +79,9 @@ class Hub:
         self._greet = greet
         self._readers: dict[Reader, int] = {}  # and the slice in which each gets its beats
         self._slices: list[set[Reader]] = [set() for _ in range(BEAT_SLICES)]
-        self._stalled: dict[Reader, dict[str, int] | None] = {}  # and the numbers up to which each knows all
+        # And how many bytes may wait for each; None: it has missed something, and is out.
+        self._stalled: dict[Reader, int | None] = {}
+        self._telling: Reader | None = None
         self._joined = 0
         self.draining = False
 
@@ -143,6 +148,8 @@ class Hub:
         written = 0
         for reader in islice(audience.turns, SLICE):
             written += 1
+            if reader.stalled_at is not None:
+                self.stalled(reader)
             since = audience.readers.get(reader)
             if since is None:
                 continue  # it has left, or is full
@@ -151,8 +158,8 @@ class Hub:
                 continue
             for frame in frames[max(0, since - first) :]:
                 reader.write(getattr(frame, reader.encoding))
-                if reader.stalled_at is not None:
-                    break
+                if reader not in audience.readers:
+                    break  # that was one too many
         loop = asyncio.get_running_loop()
         if written == SLICE:
             loop.call_soon(self._step, audience)
@@ -173,39 +180,36 @@ class Hub:
                     reader.write(getattr(beats[slug], reader.encoding))
 
     def stalled(self, reader: Reader) -> None:
-        """The reader's buffer is full."""
+        """The reader's buffer is full. It is out, unless its board alone has filled it: then lines may follow."""
         if reader in self._readers:
-            reader.stalled_at = asyncio.get_running_loop().time()
-            self._stalled.setdefault(reader, None)
+            if reader.stalled_at is None:
+                reader.stalled_at = asyncio.get_running_loop().time()
+            allowance = self._stalled.get(reader)
+            if reader is self._telling or (allowance is not None and reader.buffered() <= allowance):
+                return
+            self._stalled[reader] = None
             self._take_out(reader)
             if len(self._stalled) > STALLED_READERS_MAX:
                 self._drop(next(iter(self._stalled)))
 
     def drained(self, reader: Reader) -> None:
         """Its buffer is empty again: what it missed is in the board."""
-        if reader not in self._stalled:
-            return
-        knows = self._stalled.pop(reader)
         reader.stalled_at = None
-        if knows == self._numbers(reader):
-            self._admit(reader)
-        else:
+        if self._stalled.pop(reader, 0) is None:
             self._tell(reader, [getattr(self._greet(slug), reader.encoding) for slug in reader.channels])
 
     def _tell(self, reader: Reader, boards: list[bytes]) -> None:
-        """Write the boards, and let the reader in; but they alone may fill it, and then it knows all up to now."""
+        """Write the boards, and let the reader in. Where they alone fill it, so much and `BUFFER_MAX` may wait."""
+        self._telling = reader
         if reader.encoding == "text":
             for board in boards:
                 reader.write(board)
         elif boards:
             reader.write(b"".join(boards))
-        if reader in self._stalled:
-            self._stalled[reader] = self._numbers(reader)
-        elif reader in self._readers:
-            self._admit(reader)
-
-    def _numbers(self, reader: Reader) -> dict[str, int]:
-        return {slug: self._audiences[slug].number for slug in reader.channels}
+        self._telling = None
+        if reader.stalled_at is not None:
+            self._stalled[reader] = sum(map(len, boards)) + BUFFER_MAX
+        self._admit(reader)
 
     def drop_stalled(self) -> None:
         """Drop those that have been full for too long."""

@@ -65,6 +65,9 @@ class SocketReader(asyncio.Protocol):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_MAX)
         transport.set_protocol(self)
 
+    def buffered(self) -> int:
+        return self.transport.get_write_buffer_size()
+
     def close(self, code: int, reason: str) -> None:
         self.transport.write(close_frame(code, reason))
         self.transport.close()

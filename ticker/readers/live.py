@@ -158,6 +158,9 @@ class QueueReader:
         if self._size > BUFFER_MAX:
             self._hub.stalled(self)
 
+    def buffered(self) -> int:
+        return self._size
+
     def close(self, code: int, reason: str) -> None:
         if not self._closing:
             self._closing, self.goodbye = True, (code, reason)
