@@ -1,15 +1,16 @@
 # make run    a node with the demo on it          make check  lint, types, architecture
 # make test   all tests, in a real Chromium too   make fix    mend what can be mended by itself
+# make bench  what it costs, beside its peers
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 PORT   ?= 8000
 DEMO   ?= .demo
 BIN    := .venv/bin
 
-.PHONY: run test check fix clean help
+.PHONY: run test check fix bench clean help
 
 help:
-	@sed -n '1,2p' Makefile | sed 's/^# //'
+	@sed -n '1,3p' Makefile | sed 's/^# //'
 
 # The demo keeps its lines and its key in $(DEMO), so that it is the same after a restart.
 run: .venv/run
@@ -33,11 +34,23 @@ fix: .venv/dev
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
+# What fan-out costs, beside its peers, in one run of some 25 minutes: docs/bench.md. ARGS=--quick for a minute.
+bench: .venv/bench
+	@scripts/need nginx nginx-light
+	@scripts/need --package libnginx-mod-nchan
+	@scripts/need node nodejs
+	@scripts/need npm npm
+	@$(BIN)/python -m bench $(ARGS)
+
 clean:
 	rm -rf .venv $(DEMO) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache dist build
 
 .venv/run: pyproject.toml
 	@scripts/venv $(PYTHON)
+	@touch $@
+
+.venv/bench: pyproject.toml .venv/run
+	@scripts/venv $(PYTHON) bench
 	@touch $@
 
 .venv/dev: pyproject.toml .venv/run

@@ -96,6 +96,7 @@ async def serve(
             backlog=BACKLOG,
             timeout_graceful_shutdown=GRACE,
         )
+        listener.listen(BACKLOG)  # before anybody is told where: whoever comes at once waits a moment
         if not introduced:
             await _introduce(settings, node.keyring, demo)
         _quieten_garbage_collector()
