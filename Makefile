@@ -1,13 +1,13 @@
 # make run    a node with the demo on it          make check  lint, types, architecture
 # make test   all tests, in a real Chromium too   make fix    mend what can be mended by itself
-# make bench  what it costs, beside its peers
+# make bench  what it costs, beside its peers      make chaos  a long random schedule of faults, on Redis
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 PORT   ?= 8000
 DEMO   ?= .demo
 BIN    := .venv/bin
 
-.PHONY: run test check fix bench clean help
+.PHONY: run test check fix bench chaos clean help
 
 help:
 	@sed -n '1,3p' Makefile | sed 's/^# //'
@@ -33,6 +33,11 @@ check: .venv/dev
 fix: .venv/dev
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
+
+# Three nodes, 200 readers and a long random schedule of faults: nothing lost, nothing twice, nothing back.
+chaos: .venv/dev
+	@scripts/need redis-server redis-server
+	@$(BIN)/python -m tests.chaos $(or $(ARGS),--faults 110 --readers 200)
 
 # What fan-out costs, beside its peers, in one run of some 25 minutes: docs/bench.md. ARGS=--quick for a minute.
 bench: .venv/bench

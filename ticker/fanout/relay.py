@@ -30,7 +30,7 @@ from ticker.newswire import Newswire
 BEAT = 20.0  # seconds; the contract promises 25, and many proxies cut a silent connection at 30
 GREETING_FOR = 1.0  # seconds a framed board serves newcomers, so that a storm of them costs no JSON
 RETRY_MIN = 0.05  # seconds until the first try to reach the newswire again: editors are refused meanwhile
-RETRY_MAX = 4.0  # seconds between two tries
+RETRY_MAX = 2.0  # seconds between two tries
 RECENT = 256  # cursors remembered per channel, for editors who wait to see their own line arrive
 COMPARE_EVERY = 2.0  # seconds between two looks at the newswire's heads
 CATCH_UP_MAX = 200  # events told one by one after a gap; beyond that a board is less for everybody

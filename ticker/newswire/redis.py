@@ -31,7 +31,7 @@ from ticker.errors import Gone, KeyReused, NewswireFull, NewswireUnavailable, No
 from ticker.key import Key
 from ticker.line import Cursor, Draft, Event, Line, Patch, amend, begin, expect
 from ticker.newswire import ONCE_FOR, Once, Page, Presence, Receipt, Snapshot
-from ticker.newswire.topology import Ear, NotReplicated, Topology, topology
+from ticker.newswire.topology import Ear, NotReplicated, Topology, reason, topology
 
 ANSWER_WITHIN = 4.0  # seconds a change is tried for, over reconnects and a failover that is quick
 RETRY_AFTER = 0.02, 0.3  # seconds between two tries: first, most
@@ -383,7 +383,7 @@ class RedisNewswire:
                         self._heads[event.channel] = event.cursor
                     heard.put_nowait(event)
         except (failure.RedisError, OSError, msgspec.DecodeError) as error:
-            heard.put_nowait(NewswireUnavailable(f"The connection that hears Redis has ended: {error}."))
+            heard.put_nowait(NewswireUnavailable(f"The connection that hears Redis has ended: {reason(error)}."))
 
     async def _sound(self, ears: list[Ear], heard: asyncio.Queue[Event | NewswireUnavailable]) -> None:
         """Say something on each ear's own channel; who doesn't hear it is deaf, whatever its connection says."""
@@ -557,7 +557,7 @@ class RedisNewswire:
             ) from error
         except (failure.RedisError, OSError) as error:
             raise NewswireUnavailable(
-                f"Redis did not answer as it should ({error or type(error).__name__}). If this was a change, it may "
+                f"Redis did not answer as it should ({reason(error)}). If this was a change, it may "
                 "have gone through: repeat it with the same Idempotency-Key, or look at the board."
             ) from error
 

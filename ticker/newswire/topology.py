@@ -19,7 +19,6 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from redis import exceptions as failure
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
-from redis.asyncio.sentinel import Sentinel
 from redis.backoff import NoBackoff
 from redis.crc import key_slot
 
@@ -188,11 +187,11 @@ class Topology(ABC):
             # Full, or without its disk: readers can be served all the same.
             log.warning("Redis at %s takes no new lines just now: %s", where, error)
         except (failure.RedisError, OSError) as error:
-            raise Misconfigured(f"Redis at {where} can't be reached: {_reason(error)}. {self.advice}") from error
+            raise Misconfigured(f"Redis at {where} can't be reached: {reason(error)}. {self.advice}") from error
 
     def _not_allowed(self, error: Exception) -> Misconfigured:
         return Misconfigured(
-            f"Redis at {self._where} doesn't allow this user all that it needs ({_reason(error)}). "
+            f"Redis at {self._where} doesn't allow this user all that it needs ({reason(error)}). "
             f"Allow it: ACL SETUSER NAME {RIGHTS.format(prefix=self.prefix)}"
         )
 
@@ -257,7 +256,8 @@ class BehindSentinel(Topology):
     """`redis+sentinel://`: whichever server Sentinel says is the primary.
 
     One that hung while another took its place wakes up as a primary, for a moment, and what it acknowledges then
-    is lost. So not one connection to it is kept: redis-py's own pool keeps those that wait for an answer.
+    is lost. So not one connection to it is kept: redis-py's own pool keeps those that wait for an answer. Nor
+    does its own way of asking sentinels say why one didn't answer.
     """
 
     advice = "Start the sentinels, or correct the newswire's URL: redis+sentinel://HOST:26379,HOST:26379/SERVICE."
@@ -268,31 +268,28 @@ class BehindSentinel(Topology):
         self._sentinel_options = sentinel
 
     async def open(self) -> None:
-        limits = {
-            name: self.options[name] for name in ("socket_timeout", "socket_connect_timeout", "retry", "protocol")
-        }
-        self._sentinels = Sentinel(  # type: ignore[no-untyped-call]
-            self.servers, sentinel_kwargs={**limits, **self._sentinel_options}
-        )
+        shared = ("socket_timeout", "socket_connect_timeout", "socket_keepalive", "retry", "protocol", "client_name")
+        options = {name: self.options[name] for name in shared} | self._sentinel_options
+        self._sentinels = [Redis(host=host, port=port, max_connections=2, **options) for host, port in self.servers]
         self._primary: Server | None = None
         self._client: Redis | None = None
+        self._listened_to: Server | None = None
         self._doubted = False
         self._asking = asyncio.Lock()
 
     async def close(self) -> None:
-        if self._client:
-            await self._client.aclose()
-        await self._sentinels.aclose()
+        clients = [*self._sentinels, *([self._client] if self._client else [])]
+        await asyncio.gather(*(client.aclose() for client in clients), return_exceptions=True)
 
     async def listen(self, names: list[str]) -> list[Ear]:
         await self._find()
         assert self._primary
+        self._listened_to = self._primary
         return [await _opened(Ear(self._connect(self._primary, 1), names, sharded=False))]
 
     async def look(self) -> None:
-        before = self._primary
         await self._find()
-        if self._primary != before:
+        if self._primary != self._listened_to:
             raise failure.ConnectionError("another server is the primary now")
 
     async def _ask(self, commands: list[Command]) -> list[Any]:
@@ -317,13 +314,29 @@ class BehindSentinel(Topology):
     async def _find(self) -> Redis:
         """The primary's client. Where it is another than before, connections to that one are closed, used or not."""
         async with asyncio.timeout(ANSWER_WITHIN), self._asking:
-            primary = await self._sentinels.discover_master(self._service)
+            primary = await self._discover()
             self._doubted = False
             if self._client is None or primary != self._primary:
                 before, self._client, self._primary = self._client, self._connect(primary, POOL), primary
                 if before:
                     await before.aclose()
             return self._client
+
+    async def _discover(self) -> Server:
+        """The primary's address, from the first sentinel that knows it; that one is asked first from then on."""
+        problem: Exception = failure.ConnectionError(f"no sentinel knows a service {self._service!r}")
+        for place, sentinel in enumerate(self._sentinels):
+            try:
+                (found,) = await _asked(sentinel, [("SENTINEL", "GET-MASTER-ADDR-BY-NAME", self._service)])
+                if isinstance(found, Exception):
+                    raise found
+            except (failure.RedisError, OSError) as error:
+                problem = error
+                continue
+            if found:
+                self._sentinels.insert(0, self._sentinels.pop(place))
+                return found[0].decode(), int(found[1])
+        raise problem
 
 
 class Clustered(Topology):
@@ -340,6 +353,7 @@ class Clustered(Topology):
     async def open(self) -> None:
         self._clients: dict[Server, Redis] = {}
         self._shards: list[_Shard] = []
+        self._suspect: Server | None = None  # the last that failed, asked last
         self._reading = asyncio.Lock()
 
     async def close(self) -> None:
@@ -353,7 +367,8 @@ class Clustered(Topology):
             try:
                 answers = await _asked(self._client(server), [("ASKING",), *commands] if asking else commands)
             except (failure.RedisError, OSError):
-                self._shards = []  # perhaps it has failed over; whether the command may be repeated isn't known here
+                # Perhaps it has failed over. Whether the command may be repeated isn't known here.
+                self._shards, self._suspect = [], server
                 raise
             answers = answers[asking:]
             if not isinstance(answers[0], _ELSEWHERE) or time.monotonic() > give_up:
@@ -403,10 +418,11 @@ class Clustered(Topology):
     async def _read_shards(self, stale: list[_Shard]) -> None:
         """Ask any server that answers who has which slots."""
         async with self._reading:
-            if self._shards is not stale:
+            if self._shards and self._shards is not stale:
                 return  # somebody else has just asked
             problem: Exception = failure.ConnectionError("no server was named")
-            for server in dict.fromkeys([*random.sample([*self._clients], len(self._clients)), *self.servers]):
+            known = dict.fromkeys([*random.sample([*self._clients], len(self._clients)), *self.servers])
+            for server in sorted(known, key=lambda server: server == self._suspect):
                 try:
                     (found,) = await _asked(self._client(server), [("CLUSTER", "SLOTS")])
                     if isinstance(found, Exception):
@@ -464,7 +480,7 @@ def _key_of(command: Command) -> str:
     return str(command[1]) if len(command) > 1 else ""
 
 
-def _reason(error: Exception) -> str:
+def reason(error: Exception) -> str:
     """What went wrong, as the end of a sentence."""
     return str(error).rstrip(".") or type(error).__name__
 

@@ -1,0 +1,333 @@
+"""The newswire on Redis: what its contract doesn't say, because a file has no scripts, no network and no peers."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.redis_servers import RedisServer, TcpProxy, until
+from ticker.channel import DAY, HOUR, Channel
+from ticker.errors import Invalid, KeyReused, NewswireUnavailable
+from ticker.line import Cursor, Draft, Event, Patch, checked
+from ticker.newswire import Once, Presence, Receipt
+from ticker.newswire import redis as newswire_redis
+from ticker.newswire import topology as newswire_topology
+from ticker.newswire.redis import RedisNewswire
+
+EN, ES, AR = (
+    Channel(slug=slug, title=slug, language=slug, direction="ltr", label="Breaking", expires_in=None)
+    for slug in ("en", "es", "ar")
+)
+CHANNELS = {channel.slug: channel for channel in (EN, ES, AR)}
+
+
+@pytest.fixture(scope="module")
+def own_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    with RedisServer(tmp_path_factory.mktemp("redis"), clock=True) as server:
+        yield server
+
+
+@pytest.fixture
+def server(own_server: RedisServer) -> RedisServer:
+    """An empty server whose clock is right."""
+    own_server.step(0)
+    own_server.do("FLUSHALL")
+    return own_server
+
+
+@pytest.fixture
+async def opened() -> AsyncIterator[Callable[..., Awaitable[RedisNewswire]]]:
+    """Opens newswires that are closed with the test."""
+    wires: list[RedisNewswire] = []
+
+    async def open_one(url: str, node: str = "one") -> RedisNewswire:
+        wire = RedisNewswire(url, node)
+        await wire.open(CHANNELS)
+        wires.append(wire)
+        return wire
+
+    yield open_one
+    for wire in wires:
+        await wire.close()
+
+
+Opened = Callable[..., Awaitable[RedisNewswire]]
+
+
+async def publish(wire: RedisNewswire, text: str = "Rain", *, to: Channel = EN, **given: Any) -> Receipt:
+    once = given.pop("once", None)
+    return await wire.publish(to, checked(Draft(text=text, **given)), by="Ada", once=once)
+
+
+async def history(wire: RedisNewswire, channel: str = "en") -> list[Event]:
+    page = await wire.events(channel, None, 10_000)
+    assert not page.more
+    return page.events
+
+
+def assert_chain(events: list[Event]) -> None:
+    assert [event.prev for event in events] == [None, *(event.cursor for event in events[:-1])]
+    cursors = [Cursor.parse(event.cursor) for event in events]
+    assert cursors == sorted(set(cursors))
+
+
+# The script
+
+
+async def test_a_server_that_has_forgotten_the_scripts_is_told_them_again(server: RedisServer, opened: Opened) -> None:
+    wire = await opened(server.url)
+    for number in range(3):
+        await publish(wire, f"Line {number}")
+        server.do("SCRIPT FLUSH")
+    assert len((await wire.snapshot(EN)).lines) == 3
+    assert_chain(await history(wire))
+
+
+async def test_lines_from_several_nodes_at_once_make_one_chain(server: RedisServer, opened: Opened) -> None:
+    wires = [await opened(server.url, f"node{n}") for n in range(3)]
+    async with contextlib.AsyncExitStack() as stack:
+        tails = [await stack.enter_async_context(wire.tail()) for wire in wires]
+        receipts = await asyncio.gather(*(publish(wires[n % 3], f"Line {n}") for n in range(90)))
+        events = await history(wires[0])
+        assert_chain(events)
+        assert {event.cursor for event in events} == {receipt.line.id for receipt in receipts}
+        assert len(events) == 90
+        for tail in tails:
+            assert [await asyncio.wait_for(anext(tail), 10) for _ in events] == events
+
+
+async def test_one_request_sent_to_every_node_at_once_is_published_once(server: RedisServer, opened: Opened) -> None:
+    wires = [await opened(server.url, f"node{n}") for n in range(3)]
+    once = Once("ada:1", "fingerprint")
+    receipts = await asyncio.gather(*(publish(wires[n % 3], once=once) for n in range(12)))
+    assert len({receipt.line.id for receipt in receipts}) == 1
+    assert [receipt.replayed for receipt in receipts].count(False) == 1
+    assert len(await history(wires[0])) == 1
+
+
+async def test_a_change_that_changed_nothing_is_remembered_too(server: RedisServer, opened: Opened) -> None:
+    wire = await opened(server.url)
+    line = (await publish(wire, "Rain")).line
+    once = Once("ada:1", "fingerprint")
+    assert await wire.amend(EN, line.id, Patch(text="Rain"), by="Ada", once=once) == Receipt(line, None)
+    await wire.amend(EN, line.id, Patch(text="Snow"), by="Bob")
+    again = await wire.amend(EN, line.id, Patch(text="Rain"), by="Ada", once=once)
+    assert again == Receipt(line, None, replayed=True)
+    assert (await wire.line("en", line.id)).text == "Snow"
+    with pytest.raises(KeyReused):
+        await wire.amend(EN, line.id, Patch(text="Hail"), by="Ada", once=Once("ada:1", "another"))
+
+
+async def test_a_request_that_comes_again_when_its_line_has_expired_is_not_refused(
+    server: RedisServer, opened: Opened
+) -> None:
+    wire = await opened(server.url)
+    expires = (await publish(wire, to=AR, expires_in=60)).line.expires
+    once = Once("ada:1", "fingerprint")
+    first = await publish(wire, expires=expires, once=once)
+    server.step(HOUR)
+    await wire.report({})
+    with pytest.raises(Invalid):
+        await publish(wire, expires=expires)
+    assert await publish(wire, expires=expires, once=once) == Receipt(first.line, None, replayed=True)
+
+
+async def test_a_request_is_remembered_for_a_day_however_often_it_comes(server: RedisServer, opened: Opened) -> None:
+    wire = await opened(server.url)
+    await publish(wire, once=Once("ada:1", "fingerprint"))
+    (key,) = server.do("KEYS", "*once*")
+    server.do("EXPIRE", key, 100)
+    assert (await publish(wire, once=Once("ada:1", "fingerprint"))).replayed
+    assert server.do("TTL", key) <= 100
+
+
+# Connections
+
+
+async def test_a_node_listens_on_one_connection_that_says_which_node_it_is(server: RedisServer, opened: Opened) -> None:
+    wires = [await opened(server.url, name) for name in ("paris-1", "paris-2")]
+    async with wires[0].tail(), wires[1].tail():
+        await asyncio.gather(*(publish(wire, to=channel) for wire in wires for channel in CHANNELS.values()))
+        listening = [client for client in server.clients() if client["flags"] == "P"]
+        assert sorted(client["name"] for client in listening) == ["ticker-paris-1", "ticker-paris-2"]
+        assert {client["sub"] for client in listening} == {str(2 * len(CHANNELS))}
+        assert {client["name"] for client in server.clients()} == {"ticker-paris-1", "ticker-paris-2"}
+    assert not [client for client in server.clients() if client["flags"] == "P"]
+
+
+async def test_many_at_once_wait_for_a_connection_instead_of_failing(
+    server: RedisServer, opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wire = await opened(server.url)
+    line = (await publish(wire)).line
+    lines = await asyncio.gather(*(wire.line("en", line.id) for _ in range(500)))
+    assert lines == [line] * 500
+    assert len(server.clients()) <= newswire_topology.POOL
+
+
+async def test_a_probe_without_anybody_listening_goes_there_and_back(server: RedisServer, opened: Opened) -> None:
+    with TcpProxy(server.port) as proxy:
+        wire = await opened(proxy.url)
+        await wire.probe()
+        until(lambda: not [client for client in server.clients() if client["flags"] == "P"])
+        proxy.stall()
+        with pytest.raises(NewswireUnavailable):
+            await wire.probe()
+        proxy.heal()
+
+
+async def test_a_node_whose_name_ends_like_a_channel_hears_itself(server: RedisServer, opened: Opened) -> None:
+    wire = await opened(server.url, "live")
+    async with wire.tail() as tail:
+        event = (await publish(wire)).event
+        assert await asyncio.wait_for(anext(tail), 5) == event
+
+
+# What is in doubt
+
+
+async def test_an_answer_lost_on_the_wire_does_not_publish_twice(server: RedisServer, opened: Opened) -> None:
+    with TcpProxy(server.port) as proxy:
+        wire, other = await opened(proxy.url), await opened(server.url, "two")
+        await publish(wire, "First")
+        proxy.stall(up=False, newcomers=False)
+        receipts = await asyncio.gather(publish(wire, "Lost"), publish(wire, "After it", to=ES))
+        assert [receipt.replayed for receipt in receipts] == [False, False]
+        assert [event.line.text for event in await history(other)] == ["First", "Lost"]
+        assert receipts[0].event == (await history(other))[1]
+        proxy.heal()
+        assert len(await history(wire)) == 2
+
+
+async def test_changes_that_wait_for_a_server_that_hangs_are_all_refused_in_time(
+    server: RedisServer, opened: Opened
+) -> None:
+    """And what they asked for doesn't go out later, when the server reads what has waited in its socket."""
+    wire = await opened(server.url)
+    await publish(wire, "First")
+    server.pause()
+    began = time.monotonic()
+    tried = await asyncio.gather(*(publish(wire, f"Late {n}") for n in range(20)), return_exceptions=True)
+    assert time.monotonic() - began < 8
+    assert {type(error) for error in tried} == {NewswireUnavailable}
+    await asyncio.sleep(max(0, 6.5 - (time.monotonic() - began)))
+    server.resume()
+    await publish(wire, "Second")
+    assert [event.line.text for event in await history(wire)] == ["First", "Second"]
+
+
+async def test_a_link_too_slow_to_follow_the_clock_over_is_refused_in_time(server: RedisServer, opened: Opened) -> None:
+    with TcpProxy(server.port) as proxy:
+        wire = await opened(proxy.url)
+        proxy.slow(0.7)
+        began = time.monotonic()
+        with contextlib.suppress(NewswireUnavailable):
+            await publish(wire)
+        assert time.monotonic() - began < 8
+        proxy.heal()
+        await publish(wire)
+
+
+# The clock
+
+
+async def test_cursors_grow_and_follow_the_servers_clock_when_it_steps(server: RedisServer, opened: Opened) -> None:
+    wires = [await opened(server.url, name) for name in ("one", "two")]
+    events = []
+    for step in (0, 90, 90, -3_600, 0, 7_200, 7_200.5):
+        server.step(step)
+        for wire in wires:
+            receipt = await publish(wire)
+            assert receipt.event
+            events.append(receipt.event)
+            ahead = Cursor.parse(receipt.line.id).ms / 1000 - time.time()
+            expected = max(step, 90 if events[2:] and step < 7_000 else step)
+            assert abs(ahead - expected) < 5, (step, ahead)
+    assert_chain(await history(wires[0]))
+    assert await history(wires[0]) == events
+
+
+async def test_presence_is_the_sum_over_nodes_that_report_also_after_the_clock_has_stepped(
+    server: RedisServer, opened: Opened
+) -> None:
+    one, two = await opened(server.url, "one"), await opened(server.url, "two")
+    await one.report({"en": 7, "es": 1})
+    await two.report({"en": 5, "es": 0})
+    assert await one.presence("en") == await two.presence("en") == Presence(12, 2)
+    server.step(DAY)
+    await one.report({"en": 7, "es": 1})
+    assert await one.presence("en") == Presence(7, 1)
+    await two.report({"en": 6, "es": 0})
+    assert await one.presence("en") == await two.presence("en") == Presence(13, 2)
+    await two.close()
+    assert await one.presence("en") == Presence(7, 1)
+
+
+# History
+
+
+async def test_the_board_does_not_depend_on_what_was_trimmed(
+    server: RedisServer, opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(newswire_redis, "HISTORY_MAX", 100)
+    wire = await opened(server.url)
+    stands = (await publish(wire, "Stands", pinned=True)).line
+    for number in range(20):
+        await asyncio.gather(*(publish(wire, f"Line {number}-{n}") for n in range(25)))
+    events = await history(wire)
+    assert 100 <= len(events) < 350
+    snapshot = await wire.snapshot(EN)
+    assert stands in snapshot.lines
+    assert len(snapshot.lines) == 501
+    assert snapshot.cursor == events[-1].cursor
+    held = (await wire.amend(EN, stands.id, Patch(status="withheld"), by="Bob")).line
+    assert held in (await wire.snapshot(EN)).lines
+
+
+async def test_all_keys_of_a_channel_are_in_one_slot_and_everything_else_expires(
+    server: RedisServer, opened: Opened
+) -> None:
+    wire = await opened(server.url)
+    line = (await publish(wire, once=Once("ada:1", "f"))).line
+    await wire.amend(EN, line.id, Patch(text="Snow"), by="Bob")
+    await wire.report({"en": 1})
+    keys = server.do("KEYS", "*")
+    assert all(key.startswith("ticker:{en}:") for key in keys)
+    assert {key.split(":")[2] for key in keys if server.do("TTL", key) == -1} == {"head", "events", "lines", "index"}
+
+
+async def test_a_prefix_keeps_two_newswires_on_one_server_apart(server: RedisServer, opened: Opened) -> None:
+    one, two = await opened(f"{server.url}?prefix=one"), await opened(f"{server.url}?prefix=two")
+    async with two.tail() as tail:
+        await publish(one, "One's")
+        event = (await publish(two, "Two's")).event
+        assert await asyncio.wait_for(anext(tail), 5) == event
+    assert [event.line.text for event in await history(two)] == ["Two's"]
+
+
+async def test_a_newswire_opens_over_a_server_that_is_full(server: RedisServer, opened: Opened) -> None:
+    """A node that restarts while there is no room must still serve its readers."""
+    wire = await opened(server.url)
+    line = (await publish(wire)).line
+    server.do("CONFIG SET", "maxmemory", 1)
+    try:
+        again = await opened(server.url, "again")
+        assert (await again.snapshot(EN)).lines == [line]
+        async with again.tail():
+            await again.probe()
+    finally:
+        server.do("CONFIG SET", "maxmemory", 0)
+    assert (await publish(again)).event
+
+
+def test_the_scripts_say_what_their_keys_and_arguments_are() -> None:
+    for script in Path(newswire_redis.__file__).parent.glob("*.lua"):
+        text = script.read_text()
+        assert text.startswith("-- "), script
+        assert "KEYS" in text.split("\nlocal")[0], script

@@ -1,0 +1,392 @@
+"""What editors and readers see when Redis, or the way to it, breaks: real nodes, a real Redis, a proxy in between."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Iterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
+
+from tests.readers import Follower, open_stream
+from tests.redis_servers import AOF, RedisServer, TcpProxy
+
+RED_WITHIN = 5.0  # seconds, as promised
+GREEN_WITHIN = 15.0  # seconds; a busy machine
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[RedisServer]:
+    with RedisServer(tmp_path / "redis", *AOF) as server:
+        yield server
+
+
+@pytest.fixture
+def proxies(server: RedisServer) -> Iterator[list[TcpProxy]]:
+    made = [TcpProxy(server.port) for _ in range(3)]
+    yield made
+    for proxy in made:
+        proxy.close()
+
+
+def status(node: Any) -> int:
+    return httpx.get(f"{node.url}/readyz", timeout=10).status_code
+
+
+async def until_status(node: Any, wanted: int, within: float) -> float:
+    """Wait until the node says so; how many seconds that took."""
+    began = time.monotonic()
+    while await asyncio.to_thread(status, node) != wanted:
+        assert time.monotonic() - began < within, f"no {wanted} within {within} s; {node.log[-2000:]}"
+        await asyncio.sleep(0.05)
+    return time.monotonic() - began
+
+
+async def published(node: Any, channel: str, text: str, **fields: Any) -> dict[str, Any]:
+    return await asyncio.to_thread(node.publish, channel, text, **fields)
+
+
+def history(node: Any, channel: str = "en") -> list[dict[str, Any]]:
+    """All events, as programs read them; the chain must be whole."""
+    events = node.get(f"/v1/channels/{channel}/events?limit=1000")["events"]
+    assert [event["prev"] for event in events] == [None, *(event["cursor"] for event in events[:-1])]
+    return events
+
+
+def words(lines: list[dict[str, Any]]) -> list[str]:
+    return [line.get("text", line["status"]) for line in lines]
+
+
+async def assert_refused_at_once(node: Any) -> None:
+    began = time.monotonic()
+    answer = await asyncio.to_thread(node.http.post, "/v1/channels/en/lines", json={"text": "Refused"})
+    assert time.monotonic() - began < 1.0
+    assert answer.status_code == 503
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert int(answer.headers["Retry-After"]) > 0
+
+
+def assert_no_gap(*followers: Follower) -> None:
+    for follower in followers:
+        assert follower.gaps == 0
+
+
+# Redis itself
+
+
+async def test_redis_is_killed_and_comes_back_with_all_that_was_acknowledged(
+    start_node: Any, server: RedisServer
+) -> None:
+    nodes = [start_node("--newswire", server.url, name=name) for name in ("one", "two")]
+    async with Follower(nodes[0].url, "en") as first, Follower(nodes[1].url, "en") as second:
+        await asyncio.gather(*(published(nodes[n % 2], "en", f"Before {n}") for n in range(20)))
+        server.kill()
+        for node in nodes:
+            assert await until_status(node, 503, RED_WITHIN) < RED_WITHIN
+            await assert_refused_at_once(node)
+            assert (await asyncio.to_thread(httpx.get, f"{node.url}/healthz")).status_code == 200
+        server.start()
+        for node in nodes:
+            await until_status(node, 200, GREEN_WITHIN)
+        last = await published(nodes[0], "en", "After")
+        events = history(nodes[1])
+        assert len(events) == 21
+        for follower in (first, second):
+            await follower.until_at("en", last["id"])
+            assert follower.lines("en") == nodes[0].board("en") == nodes[1].board("en")
+            assert follower.connections == 1
+        assert_no_gap(first, second)
+
+
+async def test_redis_stands_still_for_a_while(start_node: Any, server: RedisServer) -> None:
+    node = start_node("--newswire", server.url)
+    async with Follower(node.url, "en") as follower:
+        await published(node, "en", "Before")
+        began = time.monotonic()
+        server.pause()
+        assert await until_status(node, 503, RED_WITHIN) < RED_WITHIN
+        await assert_refused_at_once(node)
+        await asyncio.sleep(max(0, 6 - (time.monotonic() - began)))
+        server.resume()
+        await until_status(node, 200, GREEN_WITHIN)
+        last = await published(node, "en", "After")
+        await follower.until_at("en", last["id"])
+        assert words(follower.lines("en")) == ["After", "Before"]
+        assert_no_gap(follower)
+
+
+async def test_a_full_redis_takes_no_line_and_serves_everything_else(start_node: Any, server: RedisServer) -> None:
+    nodes = [start_node("--newswire", server.url, name=name) for name in ("one", "two")]
+    async with Follower(nodes[1].url, "en") as follower:
+        before = await published(nodes[0], "en", "Before")
+        server.do("CONFIG SET", "maxmemory", 1)
+        for _ in range(3):
+            answer = nodes[0].http.post("/v1/channels/en/lines", json={"text": "No room"})
+            assert answer.status_code == 507
+            assert int(answer.headers["Retry-After"]) > 0
+        assert [status(node) for node in nodes] == [200, 200]
+        assert nodes[0].board("en") == [before]
+        assert nodes[0].get(f"/v1/channels/en/lines/{before['id']}") == before
+        async with Follower(nodes[0].url, "en") as newcomer:
+            assert newcomer.lines("en") == [before]
+        server.do("CONFIG SET", "maxmemory", 0)
+        last = await published(nodes[0], "en", "After")
+        await follower.until_at("en", last["id"])
+        assert words(follower.lines("en")) == ["After", "Before"]
+        assert follower.connections == 1
+        assert len(history(nodes[0])) == 2
+        assert_no_gap(follower)
+
+
+async def test_after_a_rollback_every_reader_gets_the_board_as_it_is_now(start_node: Any, server: RedisServer) -> None:
+    nodes = [start_node("--newswire", server.url, name=name) for name in ("one", "two")]
+    async with AsyncExitStack() as stack:
+        followers = [await stack.enter_async_context(Follower(nodes[n % 2].url, "en", "ar")) for n in range(6)]
+        kept = [await published(nodes[0], "en", f"Kept {n}") for n in range(3)]
+        await published(nodes[0], "ar", "محفوظ")
+        copy = server.snapshot()
+        corrected = nodes[1].correct("en", kept[1]["id"], text="Corrected in vain")
+        lost = await published(nodes[1], "en", "Lost")
+        for follower in followers:
+            await follower.until_at("en", lost["id"])
+            assert corrected in follower.lines("en")
+        server.roll_back(copy)
+        for node in nodes:
+            await until_status(node, 200, GREEN_WITHIN)
+        for follower in followers:
+            await follower.until_at("en", kept[-1]["id"])
+            assert follower.lines("en") == kept[::-1]
+            assert follower.connections == 1
+            assert len(follower.lines("ar")) == 1
+        last = await published(nodes[1], "en", "After")
+        for follower in followers:
+            await follower.until_at("en", last["id"])
+            assert follower.lines("en") == nodes[0].board("en") == [last, *kept[::-1]]
+        assert words(event["line"] for event in history(nodes[0])) == ["Kept 0", "Kept 1", "Kept 2", "After"]
+        assert_no_gap(*followers)
+
+
+async def test_after_everything_is_lost_readers_show_nothing(start_node: Any, server: RedisServer) -> None:
+    node = start_node("--newswire", server.url)
+    async with Follower(node.url, "en") as follower:
+        lost = await published(node, "en", "Lost")
+        await follower.until_at("en", lost["id"])
+        server.do("FLUSHALL")
+        await follower.until_at("en", None)
+        assert follower.lines("en") == node.board("en") == []
+        last = await published(node, "en", "The first")
+        await follower.until_at("en", last["id"])
+        assert_no_gap(follower)
+
+
+# The way to Redis
+
+
+async def test_an_announcement_missed_between_two_lines_is_read_from_the_stream(
+    start_node: Any, server: RedisServer
+) -> None:
+    nodes = [start_node("--newswire", server.url, name=name) for name in ("one", "two")]
+    async with Follower(nodes[0].url, "en") as first, Follower(nodes[1].url, "en") as second:
+        expected = [f"Line {number}" for number in range(20)]
+        for number, text in enumerate(expected):
+            await asyncio.to_thread(publish_until_kept, nodes[number % 2], text)
+            server.do("CLIENT KILL", "TYPE", "pubsub")
+            if number % 5 == 4:
+                for node in nodes:
+                    await until_status(node, 200, GREEN_WITHIN)
+        last = await asyncio.to_thread(publish_until_kept, nodes[0], "Last")
+        for follower in (first, second):
+            await follower.until_at("en", last["id"])
+            assert follower.texts("en") == [*expected, "Last"]
+            assert follower.connections == 1
+        assert words(event["line"] for event in history(nodes[0])) == [*expected, "Last"]
+        assert_no_gap(first, second)
+
+
+def publish_until_kept(node: Any, text: str) -> dict[str, Any]:
+    """As a program does that was told to try again."""
+    deadline = time.monotonic() + GREEN_WITHIN
+    while True:
+        answer = node.http.post("/v1/channels/en/lines", json={"text": text}, headers={"Idempotency-Key": quote(text)})
+        if answer.status_code != 503:
+            assert answer.status_code == 201, answer.text
+            return answer.json()
+        assert time.monotonic() < deadline, node.log
+        time.sleep(0.02)
+
+
+async def test_connections_that_are_cut_are_made_again(
+    start_node: Any, server: RedisServer, proxies: list[TcpProxy]
+) -> None:
+    node = start_node("--newswire", proxies[0].url)
+    async with Follower(node.url, "en") as follower:
+        for number in range(8):
+            await asyncio.to_thread(publish_until_kept, node, f"Line {number}")
+            proxies[0].cut()
+        last = await asyncio.to_thread(publish_until_kept, node, "Last")
+        await follower.until_at("en", last["id"])
+        assert follower.texts("en") == [*(f"Line {n}" for n in range(8)), "Last"]
+        assert_no_gap(follower)
+        proxies[0].refuse()
+        await until_status(node, 503, RED_WITHIN)
+        proxies[0].heal()
+        await until_status(node, 200, GREEN_WITHIN)
+
+
+WAYS = ({"up": True, "down": True}, {"up": True, "down": False}, {"up": False, "down": True})
+
+
+async def test_a_node_that_hears_nothing_says_so_while_the_others_go_on(
+    start_node: Any, server: RedisServer, proxies: list[TcpProxy]
+) -> None:
+    """Half-open connections: nothing is closed, nothing comes. In both directions, and in either one."""
+    deaf = [start_node("--newswire", proxy.url, name=f"deaf{n}") for n, proxy in enumerate(proxies)]
+    well = start_node("--newswire", server.url, name="well")
+    async with AsyncExitStack() as stack:
+        followers = [await stack.enter_async_context(Follower(node.url, "en")) for node in (*deaf, well)]
+        before = await published(deaf[0], "en", "Before")
+        for follower in followers:
+            await follower.until_at("en", before["id"])
+        for proxy, way in zip(proxies, WAYS, strict=True):
+            proxy.stall(**way)
+        took = await asyncio.gather(*(until_status(node, 503, RED_WITHIN) for node in deaf))
+        assert max(took) < RED_WITHIN
+        frames = [len(follower.frames) for follower in followers]
+        for node in deaf:
+            await assert_refused_at_once(node)
+            answer = await asyncio.to_thread(httpx.get, f"{node.url}/v1/channels/en/lines")
+            assert answer.status_code == 503, "what stands now isn't known here"
+        assert status(well) == 200
+        meanwhile = [await published(well, "en", f"Meanwhile {n}") for n in range(3)]
+        await followers[-1].until_at("en", meanwhile[-1]["id"])
+        for follower, count in zip(followers[:-1], frames, strict=False):
+            assert len(follower.frames) == count, "a false calm"
+            assert follower.folds["en"].cursor == before["id"]
+        for proxy in proxies:
+            proxy.heal()
+        await asyncio.gather(*(until_status(node, 200, GREEN_WITHIN) for node in deaf))
+        last = await published(deaf[1], "en", "After")
+        for follower in followers:
+            await follower.until_at("en", last["id"])
+            assert follower.texts("en")[-4:] == [*(f"Meanwhile {n}" for n in range(3)), "After"]
+            assert follower.connections == 1
+        assert_no_gap(*followers)
+        assert len(history(well)) == 5, "what was refused did not come later"
+
+
+async def test_a_line_whose_answer_was_lost_is_published_once(
+    start_node: Any, server: RedisServer, proxies: list[TcpProxy]
+) -> None:
+    node = start_node("--newswire", proxies[0].url)
+    async with Follower(node.url, "en") as follower:
+        await published(node, "en", "First")
+        proxies[0].stall(up=False, newcomers=False)
+        answer = await asyncio.to_thread(node.http.post, "/v1/channels/en/lines", json={"text": "Once"})
+        assert answer.status_code == 201
+        await follower.until_at("en", answer.json()["id"])
+        proxies[0].heal()
+        await until_status(node, 200, GREEN_WITHIN)
+        assert words(event["line"] for event in history(node)) == ["First", "Once"]
+        assert follower.texts("en") == ["First", "Once"]
+
+
+# Another node
+
+
+async def test_a_reader_that_comes_from_a_node_that_was_ahead_is_not_sent_back_in_time(
+    start_node: Any, server: RedisServer, proxies: list[TcpProxy]
+) -> None:
+    """For some seconds a node doesn't know yet that it is deaf. What it would show was killed meanwhile."""
+    ahead = start_node("--newswire", server.url, name="ahead")
+    behind = start_node("--newswire", proxies[0].url, name="behind")
+    line = await published(ahead, "en", "Wrong")
+    async with Follower(behind.url, "en") as follower:
+        assert words(follower.lines("en")) == ["Wrong"]
+    proxies[0].stall()
+    ahead.cancel("en", line["id"], "It was wrong")
+    cursor = history(ahead)[-1]["cursor"]
+    began = time.monotonic()
+    assert status(behind) == 200, "it can't know yet"
+    for form in ("ws", "http"):
+        assert await greeting(behind, form, cursor) == 503
+    assert time.monotonic() - began < RED_WITHIN
+    proxies[0].heal()
+    await until_status(behind, 200, GREEN_WITHIN)
+    for form in ("ws", "http"):
+        told = await greeting(behind, form, cursor)
+        assert told["cursor"] == cursor
+        assert words(told.get("lines", ())) in ([], ["canceled"])
+
+
+async def test_a_reader_with_a_cursor_that_never_was_is_shown_the_board(start_node: Any, server: RedisServer) -> None:
+    node = start_node("--newswire", server.url)
+    line = await published(node, "en", "Rain")
+    for cursor in ("999999999999999-0", "never", "1-0", f"{line['id']}0"):
+        for form in ("ws", "http"):
+            assert words((await greeting(node, form, cursor))["lines"]) == ["Rain"]
+
+
+async def greeting(node: Any, form: str, cursor: str) -> Any:
+    """What a newcomer with this cursor is sent first; or the status of its refusal."""
+    if form == "ws":
+        try:
+            url = f"ws://127.0.0.1:{node.port}/v1/live?channel=en&cursor=en:{cursor}"
+            async with connect(url, compression=None, proxy=None) as socket:
+                return json.loads(await socket.recv())
+        except InvalidStatus as refused:
+            return refused.response.status_code
+    try:
+        async with open_stream(node.url, "en", Last_Event_ID=cursor) as stream:
+            if stream.response.status_code != 200:
+                return stream.response.status_code
+            return (await stream.event()).data
+    except httpx.HTTPStatusError as refused:
+        return refused.response.status_code
+
+
+async def test_a_node_is_killed_and_another_goes_on(start_node: Any, server: RedisServer) -> None:
+    nodes = [start_node("--newswire", server.url, name=name) for name in ("one", "two")]
+    async with Follower(nodes[0].url, "en") as first, Follower(nodes[1].url, "en") as second:
+        before = await published(nodes[0], "en", "Before")
+        await second.until_at("en", before["id"])
+        nodes[0].kill()
+        meanwhile = await published(nodes[1], "en", "Meanwhile")
+        nodes[1].cancel("en", before["id"], "Wrong")
+        nodes[0].start()
+        last = await published(nodes[1], "en", "After")
+        for follower in (first, second):
+            await follower.until_at("en", last["id"], GREEN_WITHIN)
+            assert follower.lines("en") == nodes[0].board("en") == nodes[1].board("en")
+            assert words(follower.lines("en")) == ["After", meanwhile["text"], "canceled"]
+        assert first.connections == 2
+        assert_no_gap(first, second)
+
+
+async def test_a_node_that_dies_takes_its_readers_out_of_the_count(start_node: Any, server: RedisServer) -> None:
+    nodes = [start_node("--newswire", server.url, name=name) for name in ("one", "two")]
+
+    async def presence(readers: int, on: int, within: float) -> None:
+        deadline = time.monotonic() + within
+        while (said := nodes[0].get_as_editor("/v1/channels/en/presence")) != {
+            "channel": "en",
+            "readers": readers,
+            "nodes": on,
+        }:
+            assert time.monotonic() < deadline, said
+            await asyncio.sleep(0.1)
+
+    nodes[0].get_as_editor = lambda path: json.loads(nodes[0].http.get(path).text)
+    async with AsyncExitStack() as stack:
+        for number in range(10):
+            await stack.enter_async_context(Follower(nodes[number % 2].url, "en"))
+        await presence(10, 2, 10)
+        nodes[1].stop()
+        await presence(5, 1, 10)

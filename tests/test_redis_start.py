@@ -1,0 +1,227 @@
+"""What an operator is told who starts a node on a Redis that won't do: one sentence, exit status 2."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.redis_servers import RedisServer, Sentinel, free_port, old_redis, until
+from ticker.errors import Misconfigured
+from ticker.newswire import open_newswire
+from ticker.settings import read_channels
+
+COMMANDS = "serve", "check"
+
+
+@pytest.fixture(scope="module")
+def own_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    with RedisServer(tmp_path_factory.mktemp("redis"), "--appendonly", "yes", password="pass/word") as server:
+        yield server
+
+
+@pytest.fixture
+def server(own_server: RedisServer) -> Iterator[RedisServer]:
+    yield own_server
+    own_server.do("CONFIG SET", "maxmemory", 0)
+    own_server.do("CONFIG SET", "maxmemory-policy", "noeviction")
+
+
+def said(folder: Path, command: str, url: str) -> str:
+    """What the command says on standard error when it refuses."""
+    port = ["--port", "0"] if command == "serve" else []
+    env = {name: value for name, value in os.environ.items() if not name.startswith("TICKER_")}
+    ran = subprocess.run(
+        [sys.executable, "-m", "ticker", command, "--newswire", url, *port],
+        cwd=folder,
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert ran.returncode == 2, (ran.returncode, ran.stdout, ran.stderr)
+    assert "Traceback" not in ran.stderr
+    (sentence,) = [line for line in ran.stderr.splitlines() if line.startswith("ticker: ")]
+    assert "Ticker is on" not in ran.stdout
+    assert "word" not in sentence.replace("password", "").replace("PASSWORD", ""), "the password shows"
+    return sentence
+
+
+def assert_both_say(folder: Path, url: str, *words: str) -> None:
+    for command in COMMANDS:
+        sentence = said(folder, command, url)
+        for word in words:
+            assert word in sentence, sentence
+
+
+URLS = {
+    "redis://": "names no host",
+    "redis://host:port": "can't be read",
+    "redis://host:99999": "can't be read",
+    "redis://one,two": "names one server",
+    "redis://127.0.0.1/zero": "number of a database",
+    "redis://127.0.0.1?prefx=a": "unknown option prefx",
+    "redis://127.0.0.1?wait_replicas=some": "wait_replicas",
+    "redis://127.0.0.1?wait_replicas=-1": "wait_replicas",
+    "redis://127.0.0.1?ssl_ca_certs=ca.pem": "rediss://",
+    "redis+sentinel://127.0.0.1": "names no service",
+    "redis+cluster://127.0.0.1/1": "one database",
+    "redis+magic://127.0.0.1": "names no newswire",
+    "redid://127.0.0.1": "names no newswire",
+}
+
+
+@pytest.mark.parametrize("url", URLS)
+def test_a_url_that_makes_no_sense(url: str) -> None:
+    with pytest.raises(Misconfigured, match=URLS[url]):
+        open_newswire(url, "node")
+
+
+def test_a_url_that_makes_no_sense_stops_a_node(tmp_path: Path) -> None:
+    assert_both_say(tmp_path, "redis://127.0.0.1?prefx=a", "unknown option prefx", "wait_replicas")
+
+
+@pytest.mark.parametrize("form", ["redis://{}", "redis+sentinel://{}/news", "redis+cluster://{}"])
+def test_nobody_is_there(tmp_path: Path, form: str) -> None:
+    address = f"127.0.0.1:{free_port()}"
+    assert_both_say(
+        tmp_path, form.format(address), f"Redis at {address} can't be reached", "correct the newswire's URL"
+    )
+
+
+def test_a_server_that_hangs(tmp_path: Path, server: RedisServer) -> None:
+    server.pause()
+    try:
+        assert_both_say(tmp_path, server.url.replace("/word", "%2Fword"), "can't be reached", "Timeout")
+    finally:
+        server.resume()
+
+
+@pytest.mark.parametrize("user", ["", ":wrong@", "nobody:wrong@"])
+def test_the_wrong_password_or_none(tmp_path: Path, server: RedisServer, user: str) -> None:
+    assert_both_say(tmp_path, f"redis://{user}{server.address}", "refuses the user name or password")
+
+
+def test_the_right_password_is_taken_percent_encoded_and_the_check_leaves_no_trace(
+    tmp_path: Path, server: RedisServer
+) -> None:
+    env = {name: value for name, value in os.environ.items() if not name.startswith("TICKER_")}
+    url = f"redis://:pass%2Fword@{server.address}/0"
+    ran = subprocess.run(
+        [sys.executable, "-m", "ticker", "check", "--newswire", url],
+        cwd=tmp_path,
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert "newswire" in ran.stdout
+    assert server.do("DBSIZE") == 0
+
+
+@pytest.mark.parametrize("version", ["5.0.14", "6.0.20"])
+def test_a_redis_that_is_too_old(tmp_path: Path, version: str) -> None:
+    with old_redis(version) as port:
+        assert_both_say(tmp_path, f"redis://127.0.0.1:{port}", f"version {version}", "6.2 or newer")
+
+
+def test_a_replica_names_its_primary(tmp_path: Path, server: RedisServer) -> None:
+    with RedisServer(tmp_path / "two", "--replicaof", "127.0.0.1", str(server.port), password="pass/word") as replica:
+        until(lambda: replica.do("ROLE")[0] == "slave")
+        url = f"redis://:pass%2Fword@{replica.address}"
+        assert_both_say(tmp_path, url, "is a replica and can't be written", f"127.0.0.1:{server.port}")
+
+
+RULES = {
+    "~* &* +@all -@scripting": "eval",
+    "~* &* +@all -publish": "can't run this command",
+    "~* &* +@all -subscribe": "subscribe",
+    "~* &* +@all -xadd": "can't run this command",
+    "~* resetchannels +@all": "channel",
+    "~other:* &* +@all": "key",
+}
+
+
+@pytest.mark.parametrize("rule", RULES)
+async def test_a_user_who_may_not_do_what_a_newswire_does(server: RedisServer, rule: str) -> None:
+    server.do("ACL SETUSER", "ada", "reset", "on", ">pass/word", *rule.split())
+    with pytest.raises(Misconfigured) as refused:
+        await open_newswire(f"redis://ada:pass%2Fword@{server.address}", "node").open(read_channels(None))
+    assert "doesn't allow this user all that it needs" in refused.value.detail
+    assert RULES[rule] in refused.value.detail
+    assert "ACL SETUSER NAME" in refused.value.detail
+
+
+def test_a_user_who_may_not_run_scripts_is_told_so_before(tmp_path: Path, server: RedisServer) -> None:
+    server.do("ACL SETUSER", "ada", "reset", "on", ">pass/word", "~*", "&*", "+@all", "-eval", "-evalsha")
+    url = f"redis://ada:pass%2Fword@{server.address}"
+    assert_both_say(tmp_path, url, "doesn't allow this user all that it needs", "ACL SETUSER NAME", "&ticker:*")
+
+
+def test_a_user_who_may_do_just_what_the_sentence_says_can(tmp_path: Path, server: RedisServer) -> None:
+    server.do("ACL SETUSER", "ada", "reset", "on", ">pass/word", "~ticker:*", "&ticker:*", "-@all")
+    url = f"redis://ada:pass%2Fword@{server.address}"
+    rule = said(tmp_path, "check", url).partition("ACL SETUSER NAME ")[2].replace("PASSWORD", "pass/word")
+    server.do("ACL SETUSER", "ada", "reset", *rule.split())
+    env = {name: value for name, value in os.environ.items() if not name.startswith("TICKER_")}
+    command = [sys.executable, "-m", "ticker", "check", "--newswire", url]
+    subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, timeout=30, check=True)
+
+
+def test_a_server_of_a_cluster(tmp_path: Path) -> None:
+    with RedisServer(tmp_path / "one", "--cluster-enabled", "yes", "--cluster-port", str(free_port())) as member:
+        url = f"redis://{member.address}"
+        assert_both_say(tmp_path, url, "is part of a cluster", f"redis+cluster://{member.address}")
+
+
+def test_a_server_of_no_cluster(tmp_path: Path, server: RedisServer) -> None:
+    assert_both_say(tmp_path, f"redis+cluster://:pass%2Fword@{server.address}", "is no cluster", "redis://")
+
+
+def test_a_server_that_throws_keys_away(tmp_path: Path, server: RedisServer) -> None:
+    server.do("CONFIG SET", "maxmemory", "1gb")
+    server.do("CONFIG SET", "maxmemory-policy", "allkeys-lru")
+    assert_both_say(tmp_path, f"redis://:pass%2Fword@{server.address}", "allkeys-lru", "noeviction")
+
+
+def test_sentinels_that_know_no_such_service(tmp_path: Path) -> None:
+    with Sentinel(tmp_path / "sentinel") as sentinel:
+        assert_both_say(
+            tmp_path, f"redis+sentinel://{sentinel.address}/sports", "no sentinel knows a service 'sports'", "/SERVICE"
+        )
+
+
+# TLS
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Of 127.0.0.1, signed by itself; and its key."""
+    folder = tmp_path_factory.mktemp("certificate")
+    crt, key = folder / "redis.crt", folder / "redis.key"
+    subject = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-out", crt, "-keyout", key]
+    subprocess.run([*command, *subject], capture_output=True, check=True)
+    return crt, key
+
+
+def test_tls_with_a_certificate_that_is_known_and_one_that_is_not(
+    tmp_path: Path, certificate: tuple[Path, Path], start_node: Any
+) -> None:
+    crt, key = certificate
+    port = free_port()
+    tls = ["--tls-port", str(port), "--tls-cert-file", str(crt), "--tls-key-file", str(key)]
+    with RedisServer(tmp_path / "redis", *tls, "--tls-auth-clients", "no"):
+        url = f"rediss://127.0.0.1:{port}"
+        assert_both_say(tmp_path, url, "can't be reached", "CERTIFICATE_VERIFY_FAILED")
+        node = start_node("--newswire", f"{url}?ssl_ca_certs={crt}")
+        assert node.publish("en", "Rain")["text"] == "Rain"
+    assert_both_say(tmp_path, f"{url}?ssl_ca_certs=/nowhere.crt", "can't be reached")
