@@ -22,7 +22,7 @@ test: .venv/dev
 	@scripts/need redis-server redis-server
 	@scripts/need caddy caddy
 	@scripts/need docker-compose docker-compose
-	@$(BIN)/pytest $(ARGS)
+	@$(BIN)/pytest --numprocesses 2 --dist loadfile $(ARGS)
 
 check: .venv/dev
 	@$(BIN)/ruff check .
