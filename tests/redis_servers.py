@@ -72,6 +72,7 @@ class RedisServer:
         if clock:
             self.step(0)
             self._env |= {"LD_PRELOAD": str(_stepped_clock(folder)), "STEPPED_CLOCK": str(self._clock)}
+        atexit.register(self.kill)  # whatever else goes wrong, none outlives the run
         self.start()
 
     @property

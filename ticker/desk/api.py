@@ -136,10 +136,9 @@ class DeskApi:
 
     async def _writable(self, request: Request) -> tuple[Key, Channel]:
         """The same, for a change. Raises NewswireUnavailable at once where this node can't hear the newswire."""
-        entitled = await self._entitled(request)
-        if not self._relay.ready:
+        if not self._relay.ready:  # before the key, which is asked for over the same way
             raise NewswireUnavailable("This node can't hear the newswire just now. Nothing was published.")
-        return entitled
+        return await self._entitled(request)
 
     async def _amend(self, request: Request, key: Key, channel: Channel, patch: Patch) -> Response:
         receipt = await self._newswire.amend(

@@ -499,6 +499,10 @@ class RedisNewswire:
         index, lines = self._key(channel.slug, "index"), self._key(channel.slug, "lines")
         now = self._server_now()
         await self._do("XTRIM", self._key(channel.slug, "events"), "MINID", f"{now - channel.history_for * 1000}-0")
+        presence = self._key(channel.slug, "presence")
+        for node, report in dict(await self._do("HGETALL", presence)).items():
+            if int(report.decode().partition("@")[2]) < now - HOUSEKEEPING * 1000:
+                await self._do("HDEL", presence, node)  # it was killed, and could not say so
         oldest = await self._range(channel.slug, "-", "+", 1)
         oldest_kept = Cursor.parse(oldest[0].cursor).ms if oldest else now - channel.history_for * 1000
         old = set(await self._do("ZRANGEBYSCORE", index, "-inf", f"({oldest_kept}"))

@@ -49,6 +49,12 @@ class Wanted:
         # It doesn't say of which channel it is, and two channels may have the same.
         self._last_event = headers.get("last-event-id") if len(self.channels) == 1 else None
 
+    async def be_abreast(self, relay: Relay) -> None:
+        """See that this node knows what the reader has seen. Raises NewswireUnavailable."""
+        for slug in self.channels:
+            if cursors := self.cursors(slug):
+                await relay.abreast(slug, cursors)
+
     def cursors(self, slug: str) -> list[str]:
         """The cursors that the reader may hold for a channel."""
         held = [cursor for of, cursor in self._cursors if of == slug]
@@ -66,6 +72,7 @@ class Live:
 
     async def socket(self, websocket: WebSocket) -> None:
         wanted = Wanted(websocket.query_params, websocket.headers, self._relay)
+        await wanted.be_abreast(self._relay)
         await websocket.accept()
         if handover := websocket.scope.get("extensions", {}).get(HANDOVER):
             reader = SocketReader(self._relay.hub, wanted.channels)
@@ -79,6 +86,7 @@ class Live:
         if not any(kind in accept for kind in ("text/event-stream", "text/*", "*/*")):
             raise HTTPException(406, "This address speaks WebSocket, or text/event-stream.")
         wanted = Wanted(request.query_params, request.headers, self._relay)
+        await wanted.be_abreast(self._relay)
         if request.method == "HEAD":
             return Response(headers=_STREAM_HEADERS)
         return _EventStream(self, wanted)

@@ -56,6 +56,8 @@ class Snapshots:
         slug = self._channel(request).slug
         if not self._relay.ready:
             raise NewswireUnavailable("This node can't hear the newswire, so it can't say what stands now.")
+        held = request.headers.get("if-none-match", "")
+        await self._relay.abreast(slug, [tag.partition("+")[0] for tag in held.split('"')])
         board = self._relay.board(slug)
         return _unless_held(request, self._relay.etag(slug), board)
 
