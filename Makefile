@@ -22,6 +22,8 @@ test: .venv/dev
 	@scripts/need redis-server redis-server
 	@scripts/need caddy caddy
 	@scripts/need docker-compose docker-compose
+	@scripts/need openssl openssl
+	@scripts/need cc build-essential
 	@$(BIN)/pytest --numprocesses 2 --dist loadfile $(ARGS)
 
 check: .venv/dev
