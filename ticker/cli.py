@@ -54,6 +54,8 @@ def _answered(command: Callable[P, R]) -> Callable[P, R]:
             return command(*args, **kwargs)
         except Misconfigured as error:
             _fail(error.detail, MISUSED)
+        except TickerError as error:  # the newswire went away just while the node started
+            _fail(error.detail, UNREACHABLE)
         except ServerRefused as error:
             hint = " Name a key with --key or TICKER_KEY." if error.status == 401 else ""
             _fail(f"{error}{hint}", REFUSED)
@@ -208,8 +210,8 @@ def serve(
             own = structs.replace(settings, node=f"{settings.node}-{index}")
             shared = serving.bind(host, bound, shared=True)
             asyncio.run(serving.serve(own, shared, drain=drain, demo=demo and index == 0, introduced=True))
-        except Misconfigured as error:
-            _fail(error.detail, MISUSED)
+        except TickerError as error:
+            _fail(error.detail, MISUSED if isinstance(error, Misconfigured) else UNREACHABLE)
 
     sys.exit(keep_running(workers, work))
 

@@ -23,7 +23,7 @@ from ticker.readers.handover import Handshake, HttpProtocol
 from ticker.settings import Settings
 
 BACKLOG = 4_096  # connections the kernel holds while we are busy: every open page comes back at once
-GRACE = 5  # seconds requests under way may still take once readers have gone
+GRACE = 12  # seconds that requests under way may still take: a change is tried for some seconds when Redis hangs
 READY_WITHIN = 10.0  # seconds until the boards are loaded
 
 log = logging.getLogger("ticker")
