@@ -41,12 +41,15 @@ chaos: .venv/dev
 	@scripts/need redis-server redis-server
 	@$(BIN)/python -m tests.chaos $(or $(ARGS),--faults 110 --readers 200)
 
-# What fan-out costs, beside its peers, in one run of some 25 minutes: docs/bench.md. ARGS=--quick for a minute.
+# What fan-out costs, beside its peers, and the widget's figures, in some twelve minutes: docs/bench.md.
+# ARGS=--quick for a look in two minutes; ARGS=--soak for the two long runs, which the report then holds too.
 bench: .venv/bench
+	@scripts/need cc build-essential
 	@scripts/need nginx nginx-light
 	@scripts/need --package libnginx-mod-nchan
 	@scripts/need node nodejs
 	@scripts/need npm npm
+	@scripts/need chromium chromium
 	@$(BIN)/python -m bench $(ARGS)
 
 clean:

@@ -10,15 +10,18 @@
  *       Publish `count` lines, `rate` a second (0: as fast as they are taken), and follow each to each
  *       reader. `join`: so many further readers a second come for count/rate seconds, checked but not timed.
  *       `spin=0`: sleep while a line is on its way, where this program shares its core with a server.
- *   close [keep=4000] [joined=1]
- *       Close readers until `keep` are left; `joined` closes those that came during `lines`.
+ *   close [keep=4000] [joined=1] [deaf=10]
+ *       Close readers until `keep` are left; `joined` closes those that came during `lines`; `deaf` only so many
+ *       of the deaf, the oldest first.
  *   wait seconds=3
  *       Read what comes, and report what was dropped.
  *
  * What is checked, for every reader: frames are well formed (RFC 6455), messages are text, each line comes
  * once, and in the same order as at every other reader. A line is known by `seq=000123` in its message.
  * Time is CLOCK_MONOTONIC, from just before a publish is written to just after the read that completes
- * the line's frame.
+ * the line's frame. `spread` is a line's last reader less its first. `waited` is how long lines were on their
+ * way, `idle` how much of that there was nothing to read: where it is little, this program is what was measured.
+ * `silence` is the longest time in which some reader got no frame at all.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -69,6 +72,7 @@ struct conn {
     int fd, index, group, port;
     bool joined, deaf, busy, placed, greeted;
     uint32_t at;      /* readers: the place, in the order of lines, that is expected next */
+    uint64_t heard;   /* when the last message came, or the handshake ended */
     char *part;       /* an incomplete frame or head */
     size_t part_size, part_room;
     char *message;    /* a fragmented message so far */
@@ -101,7 +105,7 @@ static uint32_t next_seq;
 static struct {
     bool on;
     uint32_t first, count, joined_readers;
-    uint64_t deliveries, expected, bytes, last_delivery;
+    uint64_t deliveries, expected, bytes, last_delivery, waited, idle;
     float *latencies[GROUPS_MAX]; /* [line][n] in ms */
     uint32_t *seen[GROUPS_MAX];   /* [line] how many so far */
     uint32_t readers[GROUPS_MAX];
@@ -110,6 +114,7 @@ static struct {
 static struct {
     uint64_t missing, duplicated, disordered, malformed, dropped, refused, boards, beats, pings, publish_failed;
 } faults;
+static uint64_t silence; /* ns; the longest since it was told last */
 
 static uint64_t now(void) {
     struct timespec t;
@@ -200,12 +205,16 @@ static struct conn *open_reader(int port, int group, bool deaf, bool joined, int
 
 /* Frames */
 
-static void line_came(struct conn *c, uint32_t seq) {
+static void heard(struct conn *c, uint64_t time) {
+    if (!c->joined && time - c->heard > silence) silence = time - c->heard;
+    c->heard = time;
+}
+
+static void line_came(struct conn *c, uint32_t seq, uint64_t time) {
     if (seq >= next_seq) {
         faults.malformed++;
         return;
     }
-    uint64_t time = now();
     if (!place_of[seq]) {
         order[placed] = seq;
         place_of[seq] = ++placed;
@@ -237,6 +246,8 @@ static void line_came(struct conn *c, uint32_t seq) {
 
 static void message_came(struct conn *c, const char *data, size_t size) {
     static const char line[] = "{\"type\":\"line\"", board[] = "{\"type\":\"board\"", beat[] = "{\"type\":\"beat\"";
+    uint64_t time = now();
+    heard(c, time);
     if (size >= sizeof board - 1 && !memcmp(data, board, sizeof board - 1)) {
         faults.boards += c->greeted; /* the first is the greeting */
         c->greeted = true;
@@ -261,7 +272,7 @@ static void message_came(struct conn *c, const char *data, size_t size) {
         }
         seq = seq * 10 + (uint32_t)(*digit - '0');
     }
-    line_came(c, seq);
+    line_came(c, seq, time);
 }
 
 /* One frame at `data`; how many bytes it took, 0 if it isn't whole yet. */
@@ -331,6 +342,7 @@ static size_t take_handshake(struct conn *c, const char *data, size_t size) {
         return 0;
     }
     c->state = OPEN;
+    c->heard = now();
     window_used--;
     handshakes_done++;
     if (!c->joined) { /* it must get all that comes from now on */
@@ -353,6 +365,10 @@ static size_t take_answer(struct conn *c, const char *data, size_t size) {
     char *field = strcasestr(text, "\r\ncontent-length:");
     if (field) length = strtoul(field + 17, NULL, 10);
     if (size < head + length) return 0;
+    if (!c->busy) { /* told that it has idled for too long: the next publish dials again */
+        let_go(c);
+        return 0;
+    }
     if (memcmp(data, "HTTP/1.1 2", 10)) {
         if (!faults.publish_failed++) fprintf(stderr, "load: a publish was answered with: %.300s\n", text);
     }
@@ -422,7 +438,8 @@ static void ready_to_write(struct conn *c) {
 
 static bool command_ready;
 
-static void turn(int timeout_ms) {
+/* Take what has come; how much that was. */
+static int turn(int timeout_ms) {
     struct epoll_event events[EVENTS];
     int n = epoll_wait(epoll, events, EVENTS, timeout_ms);
     for (int i = 0; i < n; i++) {
@@ -432,6 +449,7 @@ static void turn(int timeout_ms) {
         else if (c->state == CONNECTING) ready_to_write(c);
         else read_from(c);
     }
+    return n;
 }
 
 /* Publishing */
@@ -503,12 +521,18 @@ static void sweep(void) {
 }
 
 static void print_faults(void) {
+    uint64_t time = now();
+    for (size_t i = 0; i < readers_size; i++) {
+        struct conn *c = readers[i];
+        if (c->state == OPEN && !c->deaf && !c->joined && time - c->heard > silence) silence = time - c->heard;
+    }
     printf("\"missing\":%lu,\"duplicated\":%lu,\"disordered\":%lu,\"malformed\":%lu,\"dropped\":%lu,\"refused\":%lu,"
-           "\"boards\":%lu,\"beats\":%lu,\"pings\":%lu,\"publish_failed\":%lu}\n",
+           "\"boards\":%lu,\"beats\":%lu,\"pings\":%lu,\"publish_failed\":%lu,\"silence\":%.3f}\n",
            faults.missing, faults.duplicated, faults.disordered, faults.malformed, faults.dropped, faults.refused,
-           faults.boards, faults.beats, faults.pings, faults.publish_failed);
+           faults.boards, faults.beats, faults.pings, faults.publish_failed, (double)silence / 1e9);
     fflush(stdout);
     memset(&faults, 0, sizeof faults);
+    silence = 0;
 }
 
 static void connect_readers(void) {
@@ -549,11 +573,12 @@ static float part_of(const float *sorted, size_t n, double part) {
     return n ? sorted[(size_t)((double)(n - 1) * part + 0.5)] : 0;
 }
 
-/* What the lines took: for each of first, median, p99 and last, the median over the lines; and over all deliveries. */
+/* What the lines took: for first, median, p99, last and spread, the median over the lines; and over all deliveries. */
 static void print_latency(int group) {
     uint32_t count = run.count, room = run.readers[group];
-    float *kinds[4];
-    for (int k = 0; k < 4; k++) kinds[k] = sure(calloc(count, sizeof(float)));
+    enum { KINDS = 5 };
+    float *kinds[KINDS];
+    for (int k = 0; k < KINDS; k++) kinds[k] = sure(calloc(count, sizeof(float)));
     float *all = sure(calloc((size_t)count * room + 1, sizeof(float)));
     size_t total = 0, lines = 0;
     for (uint32_t line = 0; line < count; line++) {
@@ -567,12 +592,13 @@ static void print_latency(int group) {
         kinds[1][lines] = part_of(row, n, 0.5);
         kinds[2][lines] = part_of(row, n, 0.99);
         kinds[3][lines] = row[n - 1];
+        kinds[4][lines] = row[n - 1] - row[0];
         lines++;
     }
     qsort(all, total, sizeof *all, by_size);
     printf("{\"readers\":%u,\"deliveries\":%zu", room, total);
-    static const char *names[4] = {"first", "median", "p99", "last"};
-    for (int k = 0; k < 4; k++) {
+    static const char *names[KINDS] = {"first", "median", "p99", "last", "spread"};
+    for (int k = 0; k < KINDS; k++) {
         qsort(kinds[k], lines, sizeof(float), by_size);
         printf(",\"%s\":%.3f", names[k], part_of(kinds[k], lines, 0.5));
         free(kinds[k]);
@@ -624,7 +650,11 @@ static void publish_lines(void) {
         if (time > since && (double)(time - since) / 1e9 > patience + 10) break; /* it takes no line any more */
         /* No sleep while a line is on its way: to wake us would be the server's cost, an interrupt each time, the
          * more the slower it sends. Readers are elsewhere in life; nobody's send() wakes them. */
-        turn(spin && run.deliveries < (uint64_t)sent * (run.expected / count) ? 0 : 1);
+        bool awaited = run.deliveries < (uint64_t)sent * (run.expected / count);
+        uint64_t before = now();
+        bool nothing = turn(spin && awaited ? 0 : 1) == 0;
+        uint64_t took = now() - before;
+        if (awaited) run.waited += took, run.idle += nothing ? took : 0;
     }
     uint64_t last = run.last_delivery;
     for (uint64_t until = now() + 100000000ull; now() < until;) turn(10); /* what comes twice comes now */
@@ -637,9 +667,10 @@ static void publish_lines(void) {
     }
     run.on = false;
     printf("{\"lines\":%u,\"sent\":%u,\"late\":%u,\"joined\":%u,\"expected\":%lu,\"deliveries\":%lu,\"bytes\":%lu,"
-           "\"seconds\":%.6f,\"groups\":[",
+           "\"seconds\":%.6f,\"waited\":%.6f,\"idle\":%.6f,\"groups\":[",
            count, sent, late, joined, run.expected, run.deliveries, run.bytes,
-           run.deliveries ? (double)(last - published_at[run.first]) / 1e9 : 0.0);
+           run.deliveries ? (double)(last - published_at[run.first]) / 1e9 : 0.0, (double)run.waited / 1e9,
+           (double)run.idle / 1e9);
     for (int g = 0; g < GROUPS_MAX; g++) {
         if (g) printf(",");
         print_latency(g);
@@ -653,9 +684,15 @@ static void publish_lines(void) {
 static void close_readers(void) {
     size_t keep = (size_t)option("keep", 1e9), kept = 0;
     bool joined = option("joined", 0) != 0;
+    size_t deaf = (size_t)option("deaf", 0);
     for (size_t i = 0; i < readers_size; i++) {
         struct conn *c = readers[i];
-        if (c->joined ? joined : ++kept > keep) let_go(c);
+        if (deaf) {
+            if (c->deaf) let_go(c), deaf--;
+            if (!deaf) break;
+        } else if (c->joined ? joined : ++kept > keep) {
+            let_go(c);
+        }
     }
     sweep();
     printf("{\"readers\":%zu,", count_open(-1));

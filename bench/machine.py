@@ -48,6 +48,19 @@ def resident_kb(pid: int) -> int:
     return total
 
 
+def open_files(pid: int) -> int:
+    """How many files, sockets among them, a process holds open. A reader whom a server let go is not among them."""
+    return len(os.listdir(f"/proc/{pid}/fd"))
+
+
+def kernel_socket_kb() -> int:
+    """What the kernel holds for all TCP sockets of this machine, in both directions."""
+    for row in Path("/proc/net/sockstat").read_text().splitlines():
+        if row.startswith("TCP:"):
+            return int(row.split()[-1]) * os.sysconf("SC_PAGE_SIZE") // 1024
+    return 0
+
+
 def busy_share(seconds: float) -> float:
     """How much of all cores was in use over the next `seconds`."""
 

@@ -1,4 +1,4 @@
-"""How far the run is. Knows the terminal; knows nothing of what is measured."""
+"""How far the run is, and how long it will take yet. Knows the terminal; knows nothing of what is measured."""
 
 from __future__ import annotations
 
@@ -8,13 +8,16 @@ from types import TracebackType
 
 
 class Progress:
-    """A bar on a terminal, a line for each step elsewhere; to standard error."""
+    """A bar on a terminal, a line for each step elsewhere; to standard error.
+
+    `expected` is how many seconds the steps may take, all together; what is left is put right by those done.
+    """
 
     WIDTH = 30
 
-    def __init__(self, steps: int) -> None:
-        self._steps = steps
-        self._taken = 0
+    def __init__(self, expected: float) -> None:
+        self._expected = expected
+        self._done = 0.0
         self._label = ""
         self._started = time.monotonic()
         self._bar = sys.stderr.isatty()
@@ -27,14 +30,13 @@ class Progress:
             sys.stderr.write("\n")
 
     def at(self, label: str) -> None:
+        """This is what begins now."""
         self._label = label
-        if self._bar:
-            self._draw()
-        else:
-            sys.stderr.write(f"[{self._taken}/{self._steps}] {self._passed()}  {label}\n")
+        self._draw()
 
-    def done(self) -> None:
-        self._taken += 1
+    def done(self, seconds: float) -> None:
+        """A step of so many expected seconds is over."""
+        self._done += seconds
         if self._bar:
             self._draw()
 
@@ -42,19 +44,17 @@ class Progress:
         sys.stderr.write(f"\r\033[K{sentence}\n" if self._bar else f"{sentence}\n")
 
     def _draw(self) -> None:
-        filled = self.WIDTH * self._taken // self._steps
-        bar = "█" * filled + "░" * (self.WIDTH - filled)
-        sys.stderr.write(f"\r\033[K{bar} {self._taken}/{self._steps}  {self._passed()}{self._left()}  {self._label}")
+        passed = time.monotonic() - self._started
+        pace = passed / self._done if self._done > 10 else 1.0  # the first steps say little
+        left = max(0.0, self._expected - self._done) * pace
+        share = min(1.0, self._done / self._expected)
+        times = f"{share:4.0%}  {_clock(passed)} passed, {_clock(left)} to go  {self._label}"
+        if self._bar:
+            filled = round(self.WIDTH * share)
+            sys.stderr.write(f"\r\033[K{'█' * filled}{'░' * (self.WIDTH - filled)} {times}")
+        else:
+            sys.stderr.write(f"{times}\n")
         sys.stderr.flush()
-
-    def _passed(self) -> str:
-        return _clock(time.monotonic() - self._started)
-
-    def _left(self) -> str:
-        if not self._taken:
-            return ""
-        each = (time.monotonic() - self._started) / self._taken
-        return f", {_clock(each * (self._steps - self._taken))} to go"
 
 
 def _clock(seconds: float) -> str:

@@ -1,248 +1,239 @@
-"""From figures to docs/bench.md and its plot: ratios first, then medians with their spread. Knows no process."""
+"""From what is kept to docs/bench.md: ratios first, then each limit, then all figures. Knows no process."""
 
 from __future__ import annotations
 
 import statistics
 from pathlib import Path
-from typing import Any, NamedTuple
 
-from bench.peers import PEERS, Ticker
+from bench.criteria import CRITERIA, Parts
+from bench.figures import FIGURES, NOTES, OURS, TITLES, ratios, spread, values
+from bench.peers import PEERS
+from bench.plot import plot
+from bench.results import Part
 
-Results = dict[str, Any]
+ROUNDS, READERS = 5, 5_000  # what the limits are set for
+CALM = 0.15  # share of the machine that others may have used
 
-
-class Figure(NamedTuple):
-    """One thing that is measured."""
-
-    name: str
-    title: str
-    unit: str
-    digits: int
-    less_is_better: bool = True
-    plotted: bool = False
-
-
-FIGURES = (
-    Figure("cpu_delivery", "CPU per delivery", "µs", 1, plotted=True),
-    Figure("last", "publish → last reader", "ms", 1, plotted=True),
-    Figure("burst", "burst, deliveries a second", "k/s", 0, less_is_better=False, plotted=True),
-    Figure("cpu_connect", "CPU per connect", "µs", 0, plotted=True),
-    Figure("memory", "resident memory a reader", "kB", 1, plotted=True),
-    Figure("joins_p99", "p99 while 500 a second join", "ms", 1, plotted=True),
-    Figure("first", "publish → first reader", "ms", 1),
-    Figure("median", "publish → median reader", "ms", 1),
-    Figure("p99", "publish → p99 reader", "ms", 1),
-    Figure("joins_ratio", "p99 with joins ÷ quiet", "×", 2),
-    Figure("burst_cpu", "CPU per delivery in the burst", "µs", 2),
-    Figure("stalled_lost", "lost to the others with 10 % stalled", "%", 1),
-    Figure("stalled_p99", "p99 with 10 % stalled", "ms", 1),
-    Figure("stalled_ratio", "p99 with 10 % stalled ÷ without", "×", 2),
-    Figure("stalled_memory", "memory a stalled reader adds", "kB", 1),
-    Figure("bytes", "bytes a delivery, with framing", "B", 0),
-)
-BY_NAME = {figure.name: figure for figure in FIGURES}
-SCALED = {"burst": 1e-3}
-NOT_COMPARED = ("joins_ratio", "stalled_lost", "stalled_ratio", "stalled_memory", "bytes")  # a multiple says nothing
-TITLES = {kind.name: kind.title for kind in PEERS}
-NOTES = {kind.name: kind.note for kind in PEERS}
-OURS = Ticker.name
-
-# What issue "Fan-out at the limit of the machine" asks for: (what, figure, peer or None for the figure itself, factor)
-AIMS: tuple[tuple[str, str, str | None, float], ...] = (
-    ("CPU per delivery, of the bare loop's", "cpu_delivery", "bare", 1.15),
-    ("CPU per delivery, of Nchan's", "cpu_delivery", "nchan", 1.0),
-    ("CPU per delivery, of Node `ws`'s", "cpu_delivery", "ws", 1.0),
-    ("CPU per delivery, of `websockets.broadcast`'s", "cpu_delivery", "broadcast", 1.0),
-    ("CPU per connect, of Node `ws`'s", "cpu_connect", "ws", 1.0),
-    ("resident memory a reader, kB", "memory", None, 4.0),
-    ("publish → last reader, of the bare loop's", "last", "bare", 1.2),
-    ("burst, of the bare loop's", "burst", "bare", 2.0),
-    ("burst, of Nchan's", "burst", "nchan", 5.0),
-    ("p99 while 500 a second join, of the quiet p99", "joins_ratio", None, 2.0),
-    ("p99 with 10 % stalled, of the p99 without", "stalled_ratio", None, 1.2),
-)
+READINGS = """\
+**How "last reader" is to be read.** Every peer is published to by an HTTP POST from the same program, and every
+time begins when that request is written. *publish → last* is the criterion as it stands, and what an editor
+waits for; but the peers don't do the same job before they fan out: Ticker checks the editor's key and the line,
+numbers it, and has it on disk (SQLite, synced) before a reader sees it, where the bare loop takes the body as it
+is and keeps nothing. *publish → first* is that part, *first → last* the fan-out itself, of each line. Both readings
+stand in the table above. CPU per delivery leaves nothing out either: publishing is in it; *CPU per line published*
+says how much that is, with ten readers."""
 
 
-def values(results: Results, peer: str, name: str) -> list[float]:
-    return [row[name] * SCALED.get(name, 1) for row in results["figures"][peer] if name in row]
+def body(parts: Parts) -> str:
+    """Everything that was measured as Markdown, without what surrounds it."""
+    fanout = parts.get("fanout")
+    sections = [*_ratios(fanout)] if fanout else []
+    sections += ["## What was asked for", "", _criteria(parts), ""]
+    if fanout:
+        sections += ["## Figures", "", READINGS, "", _figures(fanout), ""]
+    if "widget" in parts:
+        sections += ["## The widget", "", *_widget(parts["widget"]), ""]
+    for name in ("soak", "stalled"):
+        if name in parts:
+            sections += _soak(parts[name])
+    return "\n".join([*sections, "## What went wrong", "", *_trouble(parts)])
 
 
-def ratios(results: Results, name: str, peer: str) -> list[float]:
-    """Ticker's figure as a multiple of a peer's, round by round."""
-    rounds = zip(results["figures"][OURS], results["figures"][peer], strict=False)
-    return [ours[name] / theirs[name] for ours, theirs in rounds if ours.get(name) and theirs.get(name)]
+def write(parts: Parts, folder: Path) -> None:
+    """bench.md and img/bench.svg."""
+    (folder / "img").mkdir(parents=True, exist_ok=True)
+    fanout = parts.get("fanout")
+    opening = ""
+    if fanout:
+        plot(fanout, folder / "img" / "bench.svg")
+        opening = f"""
+![Ticker beside its peers: CPU per delivery, last reader, burst, connect, memory, joins](img/bench.svg)
 
-
-def spread(measured: list[float], digits: int) -> str:
-    """Median (least–most)."""
-    if not measured:
-        return "–"
-    shown = f"{statistics.median(measured):,.{digits}f}"
-    return shown if len(measured) == 1 else f"{shown} ({min(measured):,.{digits}f}–{max(measured):,.{digits}f})"
-
-
-def table(results: Results) -> str:
-    """Everything as Markdown tables, ratios first."""
-    peers = [kind.name for kind in PEERS if kind.name in results["figures"]]
-    parts = []
-    if OURS in peers and len(peers) > 1:
-        others = [peer for peer in peers if peer != OURS]
-        rows = []
-        for figure in FIGURES:
-            if figure.name in NOT_COMPARED:
-                continue
-            title = figure.title if figure.less_is_better else f"{figure.title} (more is better)"
-            rows.append([title, *(spread(ratios(results, figure.name, peer), 2) for peer in others)])
-        parts += [
-            "## Ticker, as a multiple of each peer",
-            "",
-            _markdown(["", *(TITLES[peer] for peer in others)], rows),
-        ]
-        parts += ["", "## What was aimed at", "", _markdown(["", "aim", "measured", ""], _aims(results))]
-    rows = [
-        [
-            f"{figure.title}, {figure.unit}",
-            *(spread(values(results, peer, figure.name), figure.digits) for peer in peers),
-        ]
-        for figure in FIGURES
-    ]
-    parts += ["", "## Figures", "", _markdown(["", *(TITLES[peer] for peer in peers)], rows)]
-    parts += ["", "## What went wrong", "", *_trouble(results)]
-    return "\n".join(parts)
-
-
-def _aims(results: Results) -> list[list[str]]:
-    rows = []
-    for title, name, peer, limit in AIMS:
-        if peer is not None and peer not in results["figures"]:
-            continue
-        measured = values(results, OURS, name) if peer is None else ratios(results, name, peer)
-        if not measured:
-            rows.append([title, f"{limit:g}", "–", "**not measured**"])
-            continue
-        least = BY_NAME[name].less_is_better
-        middle = statistics.median(measured)
-        met = middle <= limit if least else middle >= limit
-        rows.append([title, f"{'≤' if least else '≥'} {limit:g}", spread(measured, 2), "met" if met else "**not met**"])
-    return rows
-
-
-def _trouble(results: Results) -> list[str]:
-    lines = [f"- {TITLES[peer]} is missing, in part or whole: {why}." for peer, why in results["absent"].items()]
-    for peer, wrong in results["faults"].items():
-        lines.append(f"- {TITLES[peer]}: " + ", ".join(f"{count:,} {fault}" for fault, count in wrong.items()) + ".")
-    for peer, count in results["boards"].items():
-        lines.append(f"- {TITLES[peer]}: {count:,} readers' boards were sent anew in the middle of a run.")
-    if results["busy"] > 0.15:
-        lines.append(f"- Other programs used {results['busy']:.0%} of the machine just before a round.")
-    return lines or ["Nothing: each reader got each line once and in order, from every peer."]
-
-
-def write(results: Results, folder: Path) -> None:
-    """docs/bench.md and docs/img/bench.svg."""
-    scale, about = results["scale"], results["machine"]
-    by_hand = [f"- {name}: {value}" for name, value in about.items()]
-    peers = [
-        f"- {TITLES[peer]}: {version}" + (f"; {NOTES[peer]}" if NOTES[peer] else "")
-        for peer, version in results["versions"].items()
-    ]
-    burst = f"{scale['burst_lines']} lines to {scale['burst_readers']:,} readers"
+{fanout["scale"]["readers"]:,} readers on one machine, the server on one core, the load generator on the other; medians
+of {fanout["rounds"]} interleaved rounds, in brackets the least and the most; a figure without brackets was measured in
+one round. Less is better unless it says otherwise.
+"""
     text = f"""# What fan-out costs
 
 Written by `make bench`; not by hand. How to run it, what each figure means and how it could mislead:
 [bench/README.md](../bench/README.md).
+{opening}
+{body(parts)}
 
-![Ticker beside its peers: CPU per delivery, last reader, burst, connect, memory, joins](img/bench.svg)
+## When, where and what
 
-{scale["readers"]:,} readers on one machine, the server on one core, the load generator on the other; medians of
-{results["rounds"]} interleaved rounds, in brackets the least and the most. Less is better unless it says otherwise.
-
-{table(results)}
-
-## The machine and the peers
-
-{chr(10).join(by_hand)}
-- Date: {results["date"]}
-- Command: `{results["command"]}`
-
-{chr(10).join(peers)}
-
-The trials: {scale["lines"]} lines at {scale["rate"]:g} a second to {scale["readers"]:,} readers, who came at
-{scale["connect_rate"]:,} a second; then {scale["joins"]} more a second for {scale["join_lines"]} lines; a burst of
-{burst}, from {scale["publishers"]} publishing connections; and
-{scale["stalled_readers"]:,} readers of whom {scale["stalled_percent"]} % stop reading.
+{_circumstances(parts)}
 """
-    (folder / "img").mkdir(parents=True, exist_ok=True)
     (folder / "bench.md").write_text(text, "utf-8")
-    plot(results, folder / "img" / "bench.svg")
 
 
-# The plot: light by itself, dark where the reader's system is
+def _ratios(fanout: Part) -> list[str]:
+    others = [kind.name for kind in PEERS if kind.name in fanout["figures"] and kind.name != OURS]
+    if OURS not in fanout["figures"] or not others:
+        return []
+    rows = []
+    for figure in FIGURES:
+        if figure.compared:
+            title = figure.title if figure.less_is_better else f"{figure.title} (more is better)"
+            rows.append([title, *(spread(ratios(fanout, figure.name, peer), 2) for peer in others)])
+    return ["## Ticker, as a multiple of each peer", "", _table(["", *(TITLES[peer] for peer in others)], rows), ""]
 
-PAPER, INK, FAINT, PEER, TICKER = "#fdfdfc", "#1c1b1a", "#dcdad6", "#a3a9b1", "#c4161c"
-DARK = {PAPER: "#16181b", INK: "#e9e7e4", FAINT: "#3a3d42", PEER: "#6c737d", TICKER: "#ff5a52"}
+
+def _criteria(parts: Parts) -> str:
+    return _table(["", "criterion", "limit", "measured", ""], [criterion.row(parts) for criterion in CRITERIA])
 
 
-def plot(results: Results, file: Path) -> None:
-    """Bars, one panel a figure, Ticker's in red; the whiskers are the least and the most of the rounds."""
-    import matplotlib as mpl
-
-    mpl.use("svg")
-    import matplotlib.pyplot as plt
-
-    mpl.rcParams.update({"svg.hashsalt": "ticker", "font.family": "DejaVu Sans", "text.color": INK, "font.size": 9.5})
-    peers = [kind.name for kind in PEERS if kind.name in results["figures"]]
-    shown = [figure for figure in FIGURES if figure.plotted]
-    drawing, panels = plt.subplots(2, 3, figsize=(11, 5.2), facecolor=PAPER)
-    for panel, figure in zip(panels.flat, shown, strict=True):
-        panel.set_facecolor(PAPER)
-        measured = [values(results, peer, figure.name) for peer in peers]
-        middles = [statistics.median(rows) for rows in measured]
-        errors = [
-            [middle - min(rows) for middle, rows in zip(middles, measured, strict=True)],
-            [max(rows) - middle for middle, rows in zip(middles, measured, strict=True)],
+def _figures(fanout: Part) -> str:
+    peers = [kind.name for kind in PEERS if kind.name in fanout["figures"]]
+    rows = [
+        [
+            f"{figure.title}, {figure.unit}",
+            *(spread(values(fanout, peer, figure.name), figure.digits) for peer in peers),
         ]
-        places = range(len(peers))
-        colours = [TICKER if peer == OURS else PEER for peer in peers]
-        panel.barh(places, middles, color=colours, height=0.62, xerr=errors, ecolor=INK, error_kw={"linewidth": 0.9})
-        most = max(max(rows) for rows in measured)
-        for place, middle, rows in zip(places, middles, measured, strict=True):
-            at = max(rows) + most * 0.02
-            panel.text(at, place, f"{middle:,.{figure.digits}f}", va="center", fontsize=9)
-        panel.set_xlim(0, most * 1.2)
-        panel.set_yticks(places, [_plain(peer) for peer in peers])
-        panel.invert_yaxis()
-        panel.set_xticks([])
-        panel.tick_params(length=0, colors=INK)
-        title = (
-            f"{figure.title}, {figure.unit}"
-            if figure.less_is_better
-            else f"{figure.name}, {figure.unit} (more is better)"
+        for figure in FIGURES
+    ]
+    return _table(["", *(TITLES[peer] for peer in peers)], rows)
+
+
+def _widget(part: Part) -> list[str]:
+    sizes, extent = part["sizes"], part["extent"]
+    first, many = part["growth"]["first"], part["growth"]["many"]
+
+    def size(name: str) -> str:
+        return f"{sizes[name]:,}" if name in sizes else "not offered"
+
+    rows = [
+        ["source, as it is read, bytes", f"{size('source')} ({size('source_gzip')} gzip)"],
+        ["served, minified, bytes", size("served_identity")],
+        ["served, gzip, bytes", size("served_gzip")],
+        ["served, br, bytes", size("served_br")],
+        [f"parse and define, script and compiler, ms ({extent['defines']} pages, cold)", spread(part["define_ms"], 1)],
+        ["`import()` as the page waits for it, ms", spread(part["import_ms"], 1)],
+        *(
+            [f"{what}, {mode}, ms", spread(part[mode][name], 2)]
+            for mode in ("rotate", "list")
+            for what, name in (
+                ("script, style and layout a line", "work_ms"),
+                ("the main thread a line, all", "all_ms"),
+            )
+        ),
+        ["tasks of 50 ms or more meanwhile", str(part["rotate"]["long_tasks"] + part["list"]["long_tasks"])],
+    ]
+    for what, unit, per in (("heap", "kB", 1000), ("nodes", "DOM nodes", 1), ("listeners", "listeners", 1)):
+        rows.append(
+            [
+                f"{unit if per == 1 else 'heap, ' + unit}: after {extent['first']:,} lines → after {extent['many']:,}",
+                f"{first[what] / per:,.0f} → {many[what] / per:,.0f}",
+            ]
         )
-        panel.set_title(title, loc="left", fontsize=10, fontweight="bold", color=INK)
-        for side, spine in panel.spines.items():
-            spine.set_visible(side == "left")
-            spine.set_color(FAINT)
-    drawing.tight_layout(w_pad=1.5, h_pad=1.8)
-    drawing.savefig(file, facecolor=PAPER, metadata={"Date": None, "Creator": None})
-    plt.close(drawing)
-    rules = " ".join(
-        f'[style*="{kind}: {light}"] {{ {kind}: {dark} !important }}'
-        for light, dark in DARK.items()
-        for kind in ("fill", "stroke")
+    text = (
+        f"{part['version']} on the same machine, without a graphics card; a real node, a page of another origin. "
+        f"*All* is whatever the main thread did while {extent['batches']} × {extent['batch']} lines came at "
+        f"{extent['rate']:g} a second, by line: painting, every frame of what moves, chores. Heap, nodes and listeners "
+        "are those of a page with two banners, when nothing moves any more and the collector has run."
     )
-    drawn = file.read_text("utf-8")
-    end = drawn.index("</defs>")
-    style = f'<style type="text/css">@media (prefers-color-scheme: dark) {{ {rules} }}</style>\n '
-    file.write_text(drawn[:end] + style + drawn[end:], "utf-8")
+    return [text, "", _table(["", ""], rows)]
 
 
-def _plain(peer: str) -> str:
-    return {"bare": "bare C loop", "ticker": "Ticker", "nchan": "Nchan", "ws": "Node ws"}.get(
-        peer, {"broadcast": "websockets\n.broadcast", "plain": "Starlette\nsend_text"}.get(peer, peer)
+def _soak(part: Part) -> list[str]:
+    series, reading = part["series"], part["readers"] - part["deaf"]
+    memory = [look["resident_kb"] for look in series]
+    kernel = [look["kernel_kb"] for look in series]
+    title = f"{part['readers']:,} readers for {part['minutes']:g} min"
+    if part["deaf"]:
+        title += f", {part['stalled_percent']} % of them stalled"
+    faults = ", ".join(f"{count:,} {fault}" for fault, count in part["faults"].items()) or "none"
+    last = [look["last_ms"] for look in series if look["last_ms"] is not None]
+    rows = [
+        ["readers that read, at the end", f"{reading - part['faults'].get('dropped', 0):,} of {reading:,}"],
+        ["lines published, each to each of them", f"{part['published']:,}"],
+        ["beats a reader", f"{part['beats'] / reading:.1f}"],
+        ["longest that any got no frame, s", f"{part['silence']:.1f}"],
+        ["faults", faults],
+        ["boards sent anew", f"{part['boards']:,}"],
+        ["publish → last reader, ms", spread(last, 1)],
+        [
+            "resident memory: empty, first look, last, most, MB",
+            _megabytes(part["empty_kb"], memory[0], memory[-1], max(memory)),
+        ],
+        ["a reader, at the end, kB", f"{(memory[-1] - part['empty_kb']) / part['readers']:.1f}"],
+        [
+            "the kernel's for all TCP sockets, both ends: first look, last, most, MB",
+            _megabytes(kernel[0], kernel[-1], max(kernel)),
+        ],
+        ["open files that were allowed", f"{part['files_allowed']:,}"],
+    ]
+    if part["deaf"]:
+        rows.insert(
+            1, ["stalled at a time; let go by the node, and replaced", f"{part['deaf']:,}; {part['replaced']:,}"]
+        )
+    text = f"{part['rate']:g} line{'s' if part['rate'] != 1 else ''} a second"
+    text += ", every other half minute none, so that beats stand alone." if part["quiet"] else "."
+    look = _table(
+        ["minute", *(f"{each['minute']:.1f}" for each in series)],
+        [
+            ["resident, MB", *(f"{kb / 1024:.1f}" for kb in memory)],
+            ["kernel, MB", *(f"{kb / 1024:.0f}" for kb in kernel)],
+        ],
     )
+    return [f"## {title}", "", text, "", _table(["", ""], rows), "", look, ""]
 
 
-def _markdown(head: list[str], rows: list[list[str]]) -> str:
+def _megabytes(*kilobytes: float) -> str:
+    return " · ".join(f"{kb / 1024:,.1f}" for kb in kilobytes)
+
+
+def _trouble(parts: Parts) -> list[str]:
+    lines = []
+    if fanout := parts.get("fanout"):
+        if fanout["rounds"] < ROUNDS or fanout["scale"]["readers"] < READERS:
+            lines.append(
+                f"- This was a look, not the measurement: {fanout['rounds']} round(s) at "
+                f"{fanout['scale']['readers']:,} readers; the limits are set for {ROUNDS} at {READERS:,}."
+            )
+        lines += [f"- {TITLES[peer]} is missing, in part or whole: {why}." for peer, why in fanout["absent"].items()]
+        for peer, wrong in fanout["faults"].items():
+            lines.append(
+                f"- {TITLES[peer]}: " + ", ".join(f"{count:,} {fault}" for fault, count in wrong.items()) + "."
+            )
+        for peer, count in fanout["boards"].items():
+            lines.append(f"- {TITLES[peer]}: {count:,} readers' boards were sent anew in the middle of a run.")
+        if fanout["busy"] > CALM:
+            lines.append(f"- Other programs used {fanout['busy']:.0%} of the machine just before a round.")
+        for peer in fanout["figures"]:
+            busy = values(fanout, peer, "load_steady")
+            if busy and statistics.median(busy) > 80:
+                lines.append(
+                    f"- {TITLES[peer]}: the load generator was busy for {statistics.median(busy):.0f} % of the time."
+                )
+    lines += [f"- Not measured yet: {name}." for name in ("fanout", "widget", "soak", "stalled") if name not in parts]
+    return lines or ["Nothing: each reader got each line once and in order, from every peer."]
+
+
+def _circumstances(parts: Parts) -> str:
+    lines = []
+    for name, part in parts.items():
+        about = ", ".join(f"{what} {value}" if what == "Python" else value for what, value in part["machine"].items())
+        lines.append(f"- {name}: {part['date']}, `{part['command']}`; {about}")
+    if fanout := parts.get("fanout"):
+        scale = fanout["scale"]
+        lines += [""]
+        lines += [
+            f"- {TITLES[peer]}: {version}" + (f"; {NOTES[peer]}" if NOTES[peer] else "")
+            for peer, version in fanout["versions"].items()
+        ]
+        lines += [
+            "",
+            f"The trials: {scale['lines']} lines at {scale['rate']:g} a second to {scale['readers']:,} readers, who "
+            f"came at {scale['connect_rate']:,} a second; then {scale['joins']} more a second for "
+            f"{scale['join_lines']} lines; a burst of {scale['burst_lines']} lines to {scale['burst_readers']:,} "
+            f"readers, from {scale['publishers']} publishing connections; and {scale['readers']:,} readers of whom "
+            f"{scale['stalled_percent']} % have stopped reading and been sent {scale['fill_lines']} lines. The joins "
+            "and the stalled are measured in every round for Ticker, in the first alone for its peers.",
+        ]
+    return "\n".join(lines)
+
+
+def _table(head: list[str], rows: list[list[str]]) -> str:
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)

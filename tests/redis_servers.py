@@ -20,27 +20,24 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 from uuid import uuid4
 
+import httpx
 import redis
 
+from tests.ports import free_port
 from ticker.channel import Channel
 from ticker.newswire.redis import RedisNewswire
 
 T = TypeVar("T")
 
-WITHIN = 20.0  # seconds a server may take to start, on a machine that is busy with other tests
-
-
-def free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return int(taken.getsockname()[1])
+SILENT_FOR = 2_000  # milliseconds until a primary counts as dead; a busy machine must not make it look so
+WITHIN = 40.0  # seconds a server may take to start, on a machine that is busy with other tests
 
 
 def until(holds: Callable[[], Any], within: float = WITHIN, every: float = 0.02) -> Any:
-    """Wait until it holds; what it then says. Redis's own errors count as not yet."""
+    """Wait until it holds; what it then says. Where Redis or a node can't be reached, that counts as not yet."""
     deadline = time.monotonic() + within
     while True:
-        with contextlib.suppress(redis.RedisError, OSError):
+        with contextlib.suppress(redis.RedisError, httpx.HTTPError, OSError):
             if said := holds():
                 return said
         assert time.monotonic() < deadline, "it did not come to hold"
@@ -126,8 +123,8 @@ class RedisServer:
                 username=user,
                 password=self.password,
                 client_name="the-test",
-                socket_timeout=5,
-                socket_connect_timeout=5,
+                socket_timeout=15,
+                socket_connect_timeout=15,
                 protocol=2,
                 decode_responses=True,
             )
@@ -182,6 +179,24 @@ def _stepped_clock(folder: Path) -> Path:
     return built
 
 
+def has_replica(primary: RedisServer) -> bool:
+    """Whether a replica follows it, and is in step."""
+    state = primary.do("INFO", "replication")
+    replicas = [said for name, said in state.items() if name.startswith("slave") and isinstance(said, dict)]
+    return any(replica["state"] == "online" for replica in replicas)
+
+
+def until_copied(primary: RedisServer, replica: RedisServer) -> None:
+    """Wait until the replica has all that the primary has: without wait_replicas, a failover may lose the rest."""
+    written = int(primary.do("INFO", "replication")["master_repl_offset"])
+    until(lambda: int(replica.do("INFO", "replication")["slave_repl_offset"]) >= written)
+
+
+def until_heard(server: RedisServer, nodes: int = 1) -> None:
+    """Wait until so many nodes listen to this server: they have noticed that it is the primary."""
+    until(lambda: sum(client["name"].startswith("ticker-") for client in server.clients(flags="P")) == nodes)
+
+
 AOF = "--appendonly", "yes", "--appendfsync", "always"
 """Nothing acknowledged is lost when the server is killed."""
 
@@ -227,7 +242,7 @@ class Sentinel(RedisServer):
 class Sentinels:
     """A primary, a replica, and three sentinels that watch over them."""
 
-    def __init__(self, folder: Path, *options: str, down_after: int = 1_000) -> None:
+    def __init__(self, folder: Path, *options: str, down_after: int = SILENT_FOR) -> None:
         self.primary = RedisServer(folder / "one", *options)
         self.replica = RedisServer(folder / "two", *options, "--replicaof", "127.0.0.1", str(self.primary.port))
         until(lambda: self.replica.do("INFO", "replication")["master_link_status"] == "up")
@@ -236,7 +251,7 @@ class Sentinels:
             others = [other for other in self.sentinels if other is not sentinel]
             sentinel.watch(self.primary, self.replica, others, down_after)
         for sentinel in self.sentinels:
-            until(lambda asked=sentinel: self._complete(asked.do("SENTINEL MASTER", "news")), within=30)
+            until(lambda asked=sentinel: self._complete(asked.do("SENTINEL MASTER", "news")))
 
     @staticmethod
     def _complete(state: dict[str, Any]) -> bool:
@@ -250,8 +265,8 @@ class Sentinels:
         return next(server for server in (self.primary, self.replica) if server.port == port)
 
     def until_primary_is(self, server: RedisServer) -> None:
-        until(lambda: all(sentinel.primary() == server.port for sentinel in self.sentinels), within=30)
-        until(lambda: server.do("ROLE")[0] == "master", within=30)
+        until(lambda: all(sentinel.primary() == server.port for sentinel in self.sentinels))
+        until(lambda: server.do("ROLE")[0] == "master")
 
     def close(self) -> None:
         for server in (*self.sentinels, self.primary, self.replica):
@@ -285,13 +300,14 @@ class Cluster:
         for server in self.servers:
             until(lambda asked=server: len(self._nodes(asked)) == len(self.servers))
         for number, replica in enumerate(self.servers[3:]):
-            replica.do("CLUSTER REPLICATE", self.id_of(primaries[number % 3]))
+            primary = self.id_of(primaries[number % 3])
+            until(lambda asked=replica, of=primary: asked.do("CLUSTER REPLICATE", of))  # once it knows it by its id
         self.until_healthy()
 
     @staticmethod
     def _server(folder: Path, options: tuple[str, ...]) -> RedisServer:
         bus = free_port()
-        own = "--cluster-enabled", "yes", "--cluster-port", str(bus), "--cluster-node-timeout", "1000"
+        own = "--cluster-enabled", "yes", "--cluster-port", str(bus), "--cluster-node-timeout", str(SILENT_FOR)
         server = RedisServer(folder, *own, *options)
         server.bus_port = bus  # type: ignore[attr-defined]
         return server
@@ -302,10 +318,11 @@ class Cluster:
         return nodes
 
     def until_healthy(self) -> None:
+        """Every server thinks so, and every primary has a replica that is in step, where there are replicas."""
         for server in self.servers:
-            until(lambda asked=server: self._state(asked) == "ok", within=30)
-        for replica in self.servers[3:]:
-            until(lambda asked=replica: asked.do("INFO", "replication").get("master_link_status", "up") == "up", 30)
+            until(lambda asked=server: self._state(asked) == "ok")
+        if len(self.servers) > 3:
+            until(lambda: len(self.primaries()) == 3 and all(has_replica(primary) for primary in self.primaries()))
 
     @staticmethod
     def _state(server: RedisServer) -> str:

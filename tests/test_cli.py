@@ -62,7 +62,7 @@ def ticker(
         cwd=cwd,
         input=given.encode() if isinstance(given, str) else given,
         capture_output=True,
-        timeout=15,
+        timeout=60,
         check=False,
     )
     result = subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
@@ -337,11 +337,11 @@ def test_tail_tries_for_as_long_as_it_is_told_to() -> None:
 
 def test_a_publish_waits_for_a_node_that_restarts_and_is_made_once(node: Any) -> None:
     node.kill()
-    with started("publish", "-c", "en", "--retry-for", "10", "Said while the node was away", node=node) as publishing:
+    with started("publish", "-c", "en", "--retry-for", "60", "Said while the node was away", node=node) as publishing:
         with pytest.raises(subprocess.TimeoutExpired):
             publishing.wait(1)  # it has been refused at least once by now
         node.start()
-        printed, said = publishing.communicate(timeout=WITHIN)
+        printed, said = publishing.communicate(timeout=60)
     assert publishing.returncode == DONE, said
     assert [(line["id"], line["text"]) for line in node.board("en")] == [
         (printed.strip(), "Said while the node was away")
@@ -352,12 +352,12 @@ def test_a_file_is_published_once_and_in_order_though_the_node_dies_in_the_middl
     lines = [f"Line {number} of the file" for number in range(100, 0, -1)]
     file = tmp_path / "hundred.txt"
     file.write_text("\n".join(lines))
-    with started("publish", "-c", "en", "--retry-for", "10", "--file", str(file), node=node) as publishing:
+    with started("publish", "-c", "en", "--retry-for", "60", "--file", str(file), node=node) as publishing:
         for _ in range(20):
             next_line(publishing.stdout)
         node.kill()
         node.start()
-        _, said = publishing.communicate(timeout=20)
+        _, said = publishing.communicate(timeout=60)
     assert publishing.returncode == DONE, said
     events = node.get("/v1/channels/en/events?limit=1000")["events"]
     assert [event["line"]["text"] for event in events] == lines[::-1]

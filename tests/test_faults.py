@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
-import os
 import re
 import resource
 import socket
@@ -32,7 +31,7 @@ from readers import (
 )
 
 from ticker.fanout import hub as hub_module
-from ticker.fanout.hub import BUFFER_MAX
+from ticker.fanout.hub import BEAT_SLICES, BUFFER_MAX
 
 Object = dict[str, Any]
 
@@ -72,7 +71,7 @@ class Newsroom:
 
     def _publish(self, editor: int) -> None:
         headers = {"Authorization": f"Bearer {self._node.key}"}
-        with httpx.Client(base_url=self._node.url, headers=headers, timeout=10, trust_env=False) as http:
+        with httpx.Client(base_url=self._node.url, headers=headers, timeout=WITHIN, trust_env=False) as http:
             for number in itertools.count():
                 if self._stop.is_set():
                     return
@@ -227,7 +226,7 @@ async def test_a_publish_under_way_at_sigterm_is_acknowledged_and_kept_or_neithe
 
 async def test_readers_that_come_while_a_node_drains_are_told_when_to_come_back(start_node: Any) -> None:
     """With more than one slice of readers there is a while in which the node still answers."""
-    node = start_node("--drain", "4")
+    node = start_node("--drain", "8")  # of which half is between the two slices
     async with contextlib.AsyncExitStack() as stack:
         for _ in range(250):
             await stack.enter_async_context(RawSocket.open(node.port))
@@ -384,8 +383,12 @@ async def test_a_board_that_is_larger_than_the_buffer_does_not_come_over_and_ove
             return found[1].decode()
 
         await until(last["id"])
-        kinds = [await until((await asyncio.to_thread(node.publish, "en", f"Line {n}"))["id"]) for n in range(5)]
-        assert kinds[-1] == "line"
+        # It may have read the board before the node has noticed that it has; but not each time.
+        kind = "board"
+        async with asyncio.timeout(WITHIN):
+            while kind == "board":
+                kind = await until((await asyncio.to_thread(node.publish, "en", "Another line"))["id"])
+        assert kind == "line"
 
 
 async def test_a_reader_that_pings_and_never_reads_costs_a_bounded_memory(node: Any) -> None:
@@ -404,15 +407,9 @@ async def test_a_reader_that_pings_and_never_reads_costs_a_bounded_memory(node: 
     assert grown < 15_000_000, f"{grown / 1e6:.0f} MB for {sent / 1e6:.0f} MB of pings"
 
 
-async def test_readers_that_stay_stalled_are_dropped_connection_and_all(
-    start_node: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """On a node that has less patience than usual; Python reads `sitecustomize` at its start."""
-    (tmp_path / "sitecustomize.py").write_text(
-        "from ticker.fanout import hub, relay\nhub.STALLED_MAX = 0.3\nrelay.BEAT = 0.1\n"
-    )
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
-    node = start_node()
+async def test_readers_that_stay_stalled_are_dropped_connection_and_all(start_node: Any) -> None:
+    """On a node that has less patience than usual, and looks five times a second."""
+    node = start_node(constants={"ticker.fanout.hub.STALLED_MAX": 0.3, "ticker.fanout.relay.BEAT": 0.2 * BEAT_SLICES})
     async with (
         Follower(node.url, "en") as quick,
         RawSocket.open(node.port, receive_buffer=4_096) as over_socket,

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
+import contextlib
 import json
-from collections.abc import Callable
+import socket
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -15,8 +16,8 @@ from websockets.frames import Frame as SocketFrame
 from websockets.protocol import OPEN, Protocol, Side
 
 from ticker.fanout import hub as hub_module
-from ticker.fanout.frames import BeatObject, Encoding, Frame, close_frame, frame, socket_frame
-from ticker.fanout.hub import BEAT_SLICES, BUFFER_MAX, CLOSE_AT_ONCE, SLICE, STALLED_MAX, TRY_ELSEWHERE, Hub
+from ticker.fanout.frames import PING, BeatObject, Encoding, Frame, close_frame, frame, socket_frame
+from ticker.fanout.hub import BEAT_SLICES, BUFFER_MAX, CLOSE_AT_ONCE, SLICE, TRY_ELSEWHERE, Hub
 
 HALF_PAST_FOUR = datetime(2026, 5, 4, 16, 30, tzinfo=UTC)
 GREETINGS = {slug: Frame(f"{slug} board".encode(), b"", b"") for slug in ("en", "ar")}
@@ -24,13 +25,15 @@ GREETINGS = {slug: Frame(f"{slug} board".encode(), b"", b"") for slug in ("en", 
 
 @dataclass(eq=False)
 class MemoryReader:
-    """A reader whose connection is a list. What is in `waiting` has been written and not yet taken."""
+    """A reader whose connection is a list. One that `reads` has nothing waiting; else `waiting` does, until `take`."""
 
     hub: Hub
     channels: tuple[str, ...] = ("en",)
     encoding: Encoding = "text"
-    room: int = 100_000  # bytes until it is full
-    stalled_at: float | None = None
+    reads: bool = True
+    alive: bool = True
+    fd: int = -1
+    room: int = 0
     waiting: list[bytes] = field(default_factory=list)
     goodbyes: list[tuple[float, int]] = field(default_factory=list)  # when, and with which code
     aborted: bool = False
@@ -38,16 +41,15 @@ class MemoryReader:
 
     def __post_init__(self) -> None:
         """It is in the hub from the first, and has read its greeting."""
-        room, self.room = self.room, 100_000
+        reads, self.reads = self.reads, True
         self.hub.join(self, [b"hello"])
         self.waiting.clear()
-        self.room = room
+        self.hub.drained(self)
+        self.reads = reads
 
     def write(self, data: bytes) -> None:
         self.waiting.append(data)
         self.on_write()
-        if sum(map(len, self.waiting)) > self.room:
-            self.hub.stalled(self)
 
     def take(self) -> list[bytes]:
         """What a browser does that reads on: everything that waits."""
@@ -56,13 +58,62 @@ class MemoryReader:
         return taken
 
     def buffered(self) -> int:
-        return sum(map(len, self.waiting))
+        return 0 if self.reads else sum(map(len, self.waiting))
+
+    def answered(self) -> bool:
+        return self.alive
 
     def close(self, code: int, reason: str) -> None:
         self.goodbyes.append((asyncio.get_running_loop().time(), code))
 
     def abort(self) -> None:
         self.aborted = True
+
+
+class PipeReader(MemoryReader):
+    """A reader whose connection is a socket, which the hub writes to itself; what the socket won't take waits."""
+
+    def __post_init__(self) -> None:
+        self.encoding = "socket"
+        self.reads = False
+        self.near, self.far = socket.socketpair()
+        self.near.setblocking(False)
+        self.far.setblocking(False)
+        self.near.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4_096)
+        self.fd = self.near.fileno()
+        self.hub.join(self, [])
+
+    def write(self, data: bytes) -> None:
+        super().write(data)
+        self.fd = -1
+
+    def received(self) -> bytes:
+        """All that comes, while what waits is sent on; until nothing waits any more."""
+        told = b""
+        while True:
+            with contextlib.suppress(BlockingIOError):
+                while data := self.far.recv(65_536):
+                    told += data
+            if self.fd >= 0:
+                return told
+            rest = b"".join(self.waiting)
+            sent = self.near.send(rest)
+            self.waiting = [rest[sent:]] if sent < len(rest) else []
+            if not self.waiting:
+                self.fd = self.near.fileno()
+                self.hub.drained(self)
+
+    def end(self) -> None:
+        self.near.close()
+        self.far.close()
+
+
+@pytest.fixture
+def pipes(hub: Hub) -> Iterator[list[PipeReader]]:
+    pipes = [PipeReader(hub) for _ in range(3)]
+    yield pipes
+    for pipe in pipes:
+        pipe.end()
 
 
 @pytest.fixture
@@ -159,20 +210,24 @@ async def test_who_joins_between_two_slices_misses_nothing_and_gets_nothing_twic
 
 
 @pytest.mark.parametrize("after", range(8))
-async def test_who_stalls_and_drains_between_two_slices_has_one_chain_too(hub: Hub, after: int) -> None:
-    readers = [MemoryReader(hub) for _ in range(2 * SLICE + 100)]
+async def test_who_is_taken_out_and_drains_between_two_slices_has_one_chain_too(hub: Hub, after: int) -> None:
+    readers = [MemoryReader(hub, ("en", "ar"), reads=False) for _ in range(2 * SLICE + 100)]
     hub.broadcast("en", numbered(0))
     await turns(after)
     hub.broadcast("en", numbered(1))
-    for reader in readers:
-        hub.stalled(reader)
-        reader.take()
+    hub.broadcast("ar", Frame(b"x" * (BUFFER_MAX + 1), b"", b""))  # too much for all of them, in the other channel
+    for _ in range(20):
+        for reader in readers:
+            if reader.buffered() > BUFFER_MAX:
+                reader.waiting = []
+                hub.drained(reader)
+        await asyncio.sleep(0)
     hub.broadcast("en", numbered(2))
     await turns()
     for reader in readers:
         chain = b"".join(reader.waiting)
-        # After its last board it has what followed, once: the board of that moment held 0 and 1.
-        assert chain.rpartition(b"en board")[2] == b"text 2;"
+        # After its last board it has what followed, once: the board of that moment held what it hadn't been sent.
+        assert chain.rpartition(b"en board")[2].rpartition(b"ar board")[2] in (b"text 2;", b"text 1;text 2;")
 
 
 async def test_a_beat_does_not_overtake_a_line(hub: Hub) -> None:
@@ -188,102 +243,160 @@ async def test_a_beat_does_not_overtake_a_line(hub: Hub) -> None:
     assert reader.waiting == [b"beat;", b"text 1;", b"beat;", b"beat;"]
 
 
+# The everyday path: straight to the socket
+
+
+async def test_what_the_socket_takes_in_part_follows_in_order(hub: Hub, pipes: list[PipeReader]) -> None:
+    frames = [Frame(b"", f"{number:06};".encode() * 300, b"") for number in range(20)]
+    told = [b""] * len(pipes)
+    for each in frames:
+        hub.broadcast("en", each)
+        await turns(3)
+    assert any(pipe.fd < 0 for pipe in pipes), "this test can't tell: the socket took it all"
+    for _ in range(3):
+        told = [before + pipe.received() for before, pipe in zip(told, pipes, strict=True)]
+        await turns()
+    assert told == [b"".join(frame.socket for frame in frames)] * len(pipes)
+
+
+async def test_a_broken_socket_does_not_keep_the_others_from_their_lines(hub: Hub, pipes: list[PipeReader]) -> None:
+    pipes[1].far.close()
+    await send(hub, 1)
+    await send(hub, 2)
+    assert [pipes[0].received(), pipes[2].received()] == [b"socket 1;socket 2;"] * 2
+
+
+async def test_a_socket_that_takes_nothing_is_out_at_last_and_gets_the_board(hub: Hub, pipes: list[PipeReader]) -> None:
+    large = Frame(b"", b"x" * 10_000, b"")
+    for _ in range(100):
+        hub.broadcast("en", large)
+        await turns(3)
+        assert pipes[1].received() + pipes[2].received() == large.socket * 2
+    assert BUFFER_MAX < pipes[0].buffered() <= BUFFER_MAX + len(large.socket)
+    assert hub.readers()["en"] == 3
+    pipes[0].received()
+    await send(hub, 1)
+    assert pipes[0].received().endswith(b"socket 1;")
+
+
 # Slow readers
 
 
 async def test_a_full_reader_is_taken_out_and_the_others_miss_nothing(hub: Hub) -> None:
-    slow, quick = MemoryReader(hub, room=30), MemoryReader(hub)
-    for number in range(100):
-        await send(hub, number)
-    assert sum(map(len, slow.waiting)) <= 30 + len(b"text 100;")  # one frame over, whatever comes after
-    assert slow.stalled_at is not None
-    assert len(quick.waiting) == 100
+    slow, quick = MemoryReader(hub, reads=False), MemoryReader(hub)
+    large = Frame(b"x" * 1_000, b"", b"")
+    for _ in range(200):
+        hub.broadcast("en", large)
+        await turns(3)
+    assert BUFFER_MAX < slow.buffered() <= BUFFER_MAX + 1_000  # one frame over, whatever comes after
+    assert len(quick.waiting) == 200
     assert (len(hub), hub.readers()["en"]) == (2, 2)
 
 
+async def fill(hub: Hub, *readers: MemoryReader, channel: str = "en") -> None:
+    """Take these readers out, with one frame that is too much."""
+    hub.broadcast(channel, Frame(b"x" * (BUFFER_MAX + 1), b"", b""))
+    await turns()
+    assert all(reader.buffered() > BUFFER_MAX for reader in readers)
+
+
 async def test_a_drained_reader_gets_the_boards_and_then_what_follows(hub: Hub) -> None:
-    slow = MemoryReader(hub, ("en", "ar"), room=5)
-    await send(hub, 1)
+    slow = MemoryReader(hub, ("en", "ar"), reads=False)
+    await fill(hub, slow)
     await send(hub, 2, "ar")
-    slow.room = 1_000
-    assert slow.take() == [b"text 1;"]
-    assert slow.stalled_at is None
+    assert len(slow.take()) == 1
     await send(hub, 3, "ar")
     assert slow.take() == [b"en board", b"ar board", b"text 3;"]
 
 
-async def test_a_reader_whom_the_boards_alone_fill_gets_them_once_and_then_what_follows(hub: Hub) -> None:
-    slow = MemoryReader(hub, room=5)
-    await send(hub, 1)
-    assert slow.take() == [b"text 1;"]
-    assert slow.stalled_at is not None  # the board has filled it again
-    assert slow.take() == [b"en board"]
-    assert slow.stalled_at is None
-    slow.room = 1_000
-    await send(hub, 2)
-    assert slow.take() == [b"text 2;"]
-
-
-async def test_news_while_the_boards_are_taken_follow_them(hub: Hub) -> None:
-    slow = MemoryReader(hub, room=5)
-    await send(hub, 1)
+async def test_a_reader_whose_boards_are_larger_than_its_buffer_gets_them_and_then_what_follows() -> None:
+    board = Frame(b"b" * (2 * BUFFER_MAX), b"", b"")
+    hub = Hub(["en"], lambda slug: board)
+    slow = MemoryReader(hub, reads=False)
+    await fill(hub, slow)
     slow.take()
-    await send(hub, 2)
-    assert slow.take() == [b"en board", b"text 2;"]
-    assert slow.stalled_at is None
+    await send(hub, 1)
+    assert slow.take() == [board.text, b"text 1;"]
 
 
 async def test_a_reader_whom_its_greeting_fills_is_out_once_as_much_waits_behind_it_as_may_wait(hub: Hub) -> None:
     slow = MemoryReader(hub)
     hub.leave(slow)
-    slow.room = 5
-    hub.join(slow, [b"a long greeting"])
-    assert slow.stalled_at is not None
+    slow.reads = False
+    greeting = b"g" * (3 * BUFFER_MAX)
+    hub.join(slow, [greeting])
     large = Frame(b"x" * 1_000, b"", b"")
     for _ in range(200):
         hub.broadcast("en", large)
-        await turns()
-    assert BUFFER_MAX < slow.buffered() < BUFFER_MAX + 3_000
-    slow.room = 1_000_000
-    assert slow.take()[0] == b"a long greeting"
+        await turns(3)
+    assert BUFFER_MAX < slow.buffered() - len(greeting) <= BUFFER_MAX + 1_000
+    assert slow.take()[0] == greeting
     assert slow.take() == [b"en board"]
 
 
 async def test_a_reader_that_drains_without_having_been_full_is_told_nothing(hub: Hub) -> None:
-    reader = MemoryReader(hub)
-    hub.drained(reader)
+    reader = MemoryReader(hub, reads=False)
+    await send(hub, 1)
+    assert reader.take() == [b"text 1;"]
     assert reader.waiting == []
 
 
-async def test_a_reader_that_has_left_is_neither_stalled_nor_let_back_in(hub: Hub) -> None:
-    reader = MemoryReader(hub)
-    hub.stalled(reader)
+async def test_a_reader_that_has_left_is_not_let_back_in(hub: Hub) -> None:
+    reader = MemoryReader(hub, reads=False)
+    await fill(hub, reader)
     hub.leave(reader)
-    hub.drained(reader)
-    hub.stalled(reader)
+    reader.take()
     await send(hub, 1)
     assert (len(hub), reader.waiting) == (0, [])
 
 
-async def test_one_that_stays_full_is_dropped_and_only_that_one(hub: Hub) -> None:
-    gone, late, well = MemoryReader(hub, room=0), MemoryReader(hub, room=0), MemoryReader(hub)
+async def test_one_for_whom_something_waits_too_long_is_dropped_and_only_that_one(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone, well = MemoryReader(hub, reads=False), MemoryReader(hub)
     await send(hub, 1)
-    assert gone.stalled_at is not None
-    assert late.stalled_at is not None
-    gone.stalled_at -= STALLED_MAX + 1  # as if it had been full for so long
-    late.stalled_at -= STALLED_MAX - 5
+    hub.drop_stalled()
+    assert [reader.aborted for reader in (gone, well)] == [False, False]
+    monkeypatch.setattr(hub_module, "STALLED_MAX", -1.0)
+    late = MemoryReader(hub, reads=False)
     hub.drop_stalled()
     assert [reader.aborted for reader in (gone, late, well)] == [True, False, False]
     assert len(hub) == 2
 
 
-async def test_of_too_many_full_readers_the_first_goes(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hub_module, "STALLED_READERS_MAX", 3)
-    readers = [MemoryReader(hub) for _ in range(5)]
-    for reader in readers:
-        hub.stalled(reader)
-    assert [reader.aborted for reader in readers] == [True, True, False, False, False]
-    assert len(hub) == 3
+async def test_when_too_much_waits_for_all_the_one_goes_who_has_waited_longest(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hub_module, "WAITING_MAX", 30)
+    readers = []
+    for _ in range(5):
+        readers.append(MemoryReader(hub, reads=False))
+        await send(hub, 1)
+        if len(readers) == 2:
+            readers[0].take()  # it has caught up since, and nothing waits
+    assert sum(reader.buffered() for reader in readers if not reader.aborted) <= 30
+    assert readers[1].aborted
+    assert not readers[4].aborted
+
+
+async def test_who_does_not_answer_a_ping_is_gone_by_the_next(hub: Hub) -> None:
+    beats = Frame(b"beat;", b"beat;", b"beat;")
+    dead, well = MemoryReader(hub, encoding="socket", alive=False), MemoryReader(hub, encoding="socket")
+    for index in range(BEAT_SLICES):
+        hub.beat(index, lambda slug: beats)
+    assert (dead.aborted, well.aborted, len(hub)) == (True, False, 1)
+    assert well.waiting == [b"beat;" + PING]
+
+
+async def test_connections_end_by_lot_where_they_are_to_have_an_age(hub: Hub) -> None:
+    readers = [MemoryReader(hub) for _ in range(1_000)]
+    beats = Frame(b"beat;", b"beat;", b"beat;")
+    for index in range(BEAT_SLICES):
+        hub.beat(index, lambda slug: beats, leaving=0.5)
+    left = [reader for reader in readers if reader.goodbyes]
+    assert 400 < len(left) < 600
+    assert {code for reader in left for _, code in reader.goodbyes} == {TRY_ELSEWHERE}
+    assert len(hub) == 1_000 - len(left)
 
 
 # Draining
@@ -291,19 +404,29 @@ async def test_of_too_many_full_readers_the_first_goes(hub: Hub, monkeypatch: py
 
 async def test_draining_sends_everyone_elsewhere_in_slices(hub: Hub) -> None:
     readers = [MemoryReader(hub) for _ in range(2 * CLOSE_AT_ONCE + 50)]
+    left: list[int] = []
+
+    async def look() -> None:
+        """How many are left, whenever others have their turn."""
+        while True:
+            if len(hub) not in left:
+                left.append(len(hub))
+            await asyncio.sleep(0)
+
+    looking = asyncio.create_task(look())
+    began = asyncio.get_running_loop().time()
     await hub.drain(0.3)
-    times = sorted(at for reader in readers for at, _ in reader.goodbyes)
-    pauses = [after - before for before, after in itertools.pairwise(times)]
-    long = [number for number, pause in enumerate(pauses, 1) if pause > 0.09]
+    assert asyncio.get_running_loop().time() - began > 0.15
+    looking.cancel()
+    assert [number for number in left if 0 < number < len(readers)] == [CLOSE_AT_ONCE + 50, 50]
     assert len(hub) == 0
     assert hub.draining
-    assert len(times) == len(readers)
-    assert long == [CLOSE_AT_ONCE, 2 * CLOSE_AT_ONCE]
+    assert [len(reader.goodbyes) for reader in readers] == [1] * len(readers)
 
 
 async def test_full_readers_are_sent_elsewhere_too_with_the_code_that_says_come_back(hub: Hub) -> None:
-    stalled, well = MemoryReader(hub, room=0), MemoryReader(hub)
-    await send(hub, 1)
+    stalled, well = MemoryReader(hub, reads=False), MemoryReader(hub)
+    await fill(hub, stalled)
     await hub.drain(0)
     assert [code for _, code in stalled.goodbyes + well.goodbyes] == [TRY_ELSEWHERE, TRY_ELSEWHERE] == [1012, 1012]
 

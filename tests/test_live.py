@@ -32,11 +32,12 @@ from readers import (
     node_in,
     open_stream,
     serving_here,
+    without_beats,
 )
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from ticker.readers import handover
+from ticker.readers import door
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # Starlette asks for another HTTP client here; httpx serves as well
@@ -225,10 +226,15 @@ async def test_a_poller_hears_of_the_line_that_comes_back_when_one_of_ten_expire
     """The eleventh line stands again without any event; an ETag that a poller holds must not hide it."""
     for number in range(10):
         node.publish(channel, f"Line {number}")
-    node.publish(channel, "Short-lived", expires_in=1)
-    async with Follower(node.url, channel) as follower:
-        etag = httpx.get(f"{node.url}/v1/channels/{channel}/lines").headers["etag"]
-        await follower.until(lambda: len(follower.frames) == 2)  # the board with the first line on it again
+    for seconds in (1, 10):  # once more, for longer, where the machine was too busy to look in time
+        node.publish(channel, "Short-lived", expires_in=seconds)
+        async with Follower(node.url, channel) as follower:
+            board = httpx.get(f"{node.url}/v1/channels/{channel}/lines")
+            etag = board.headers["etag"]
+            if any(frame["lines"][0]["text"] != "Short-lived" for frame in (board.json(), follower.frames[0])):
+                continue
+            await follower.until(lambda: len(follower.frames) == 2)  # the board with the first line on it again
+            break
     answer = httpx.get(f"{node.url}/v1/channels/{channel}/lines", headers={"If-None-Match": etag})
     assert answer.status_code == 200
     assert answer.json()["lines"][-1]["text"] == "Line 0"
@@ -321,7 +327,6 @@ BROKEN_HANDSHAKES = {
     "a short key": (b"dGhlIHNhbXBsZSBub25jZQ==", b"dGhlIHNhbXBsZQ=="),
     "no base64": (b"dGhlIHNhbXBsZSBub25jZQ==", b"?hlIHNhbXBsZSBub25jZQ=="),
     "a post": (b"GET /", b"POST /"),
-    "another path": (b"/v1/live", b"/healthz"),
 }
 
 
@@ -331,6 +336,16 @@ async def test_a_broken_handshake_is_refused(node: Any, broken: tuple[bytes, byt
     assert answer.startswith(b"http/1.1 4")
     if b"Version" in broken[0]:
         assert b"\r\nsec-websocket-version: 13\r\n" in answer
+
+
+async def test_another_address_is_answered_as_if_nobody_had_asked_for_a_websocket(node: Any) -> None:
+    """RFC 9110, 7.8: a server may ignore an Upgrade."""
+    assert (await answer_to(node, handshake("channel=en").replace(b"/v1/live", b"/healthz"))).startswith(
+        b"http/1.1 200"
+    )
+    assert (await answer_to(node, handshake("channel=en").replace(b"/v1/live", b"/v1/lively"))).startswith(
+        b"http/1.1 404"
+    )
 
 
 LADEN = ["Cookie: " + "c" * 9_000, "\r\n".join(["X-Hop: 1"] * 200)]
@@ -346,10 +361,11 @@ async def test_a_handshake_may_carry_a_news_sites_cookies(node: Any, header: str
 async def test_a_head_without_end_is_answered_in_bytes_and_in_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(handover, "HEAD_WITHIN", 0.3)
     async with serving_here(tmp_path, handing_over=True) as here:
-        assert (await answer_to(here, handshake("channel=en")[:-2])).startswith(b"http/1.1 408 ")
-        endless = handshake("channel=en")[:-2] + b"Cookie: " + b"c" * handover.HEAD_MAX
+        with monkeypatch.context() as patience:
+            patience.setattr(door, "HEAD_WITHIN", 0.3)
+            assert (await answer_to(here, handshake("channel=en")[:-2])).startswith(b"http/1.1 408 ")
+        endless = handshake("channel=en")[:-2] + b"Cookie: " + b"c" * door.HEAD_MAX
         assert (await answer_to(here, endless)).startswith(b"http/1.1 431 ")
         assert (await answer_to(here, handshake("channel=en"))).startswith(b"http/1.1 101 ")
 
@@ -524,7 +540,7 @@ async def test_a_plain_uvicorn_sends_its_readers_elsewhere(tmp_path: Path) -> No
 def test_starlettes_test_client_is_served_too(tmp_path: Path) -> None:
     node = node_in(tmp_path)
     key = {"Authorization": f"Bearer {ADMIN_KEY}"}
-    with TestClient(node.app) as client:
+    with without_beats(), TestClient(node.app) as client:
         client.portal.call(node.relay.until_ready)
         with client.websocket_connect("/v1/live?channel=en&channel=es") as socket:
             assert [socket.receive_json()["channel"] for _ in range(2)] == ["en", "es"]
@@ -542,7 +558,7 @@ def test_starlettes_test_client_reads_a_stream_to_its_end(tmp_path: Path) -> Non
     node = node_in(tmp_path)
     key = {"Authorization": f"Bearer {ADMIN_KEY}"}
     answers: list[httpx.Response] = []
-    with TestClient(node.app) as client:
+    with without_beats(), TestClient(node.app) as client:
         client.portal.call(node.relay.until_ready)
         listening = threading.Thread(target=lambda: answers.append(client.get("/v1/live?channel=en")))
         listening.start()

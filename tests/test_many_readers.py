@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from readers import TEXT, ServerFrames, handshake
+from readers import TEXT, WITHIN, ServerFrames, handshake
 
 READERS = 2_000
 LINES = 50
@@ -92,9 +92,9 @@ async def test_two_thousand_readers_get_every_line_once_and_in_order(node: Any, 
         _, listener = await loop.create_connection(lambda: Listener(welcomed, ended), "127.0.0.1", node.port)
         listeners.append(listener)
         if number >= AT_ONCE:
-            await asyncio.wait_for(welcomed.acquire(), 10)
+            await asyncio.wait_for(welcomed.acquire(), WITHIN)
     for _ in range(AT_ONCE):
-        await asyncio.wait_for(welcomed.acquire(), 10)
+        await asyncio.wait_for(welcomed.acquire(), WITHIN)
     connected = time.perf_counter() - started
     memory = (memory_of(node.pid) - before) / READERS
 
@@ -103,7 +103,7 @@ async def test_two_thousand_readers_get_every_line_once_and_in_order(node: Any, 
     for number in range(LINES):
         sent_at.append(time.perf_counter())
         published.append(await asyncio.to_thread(node.publish, "en", f"Line {number} of the run"))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(WITHIN):
         while any(len(listener.objects) < LINES + 1 for listener in listeners):
             await asyncio.sleep(0.01)
 

@@ -16,9 +16,21 @@ import httpx
 import pytest
 from packaging.requirements import Requirement
 
+from ticker.readers.build import build
+
 ROOT = Path(__file__).parent.parent
 LEFT_OUT = {"__pycache__", ".DS_Store"}
-PAGES = ["web/ticker.js", "web/desk/index.html", "web/demo/index.html", "web/channel/index.html"]
+PAGES = [
+    "web/ticker.js",
+    "web/ticker.d.ts",
+    "web/custom-elements.json",
+    "web/words.json",
+    "web/desk/index.html",
+    "web/demo/index.html",
+    "web/channel/index.html",
+    "web/embed/index.html",
+    "web/embed/frame.html",
+]
 
 
 def files_under(folder: str) -> set[str]:
@@ -123,7 +135,7 @@ def url(installed: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[s
     assert found, said
     yield found[0]
     node.terminate()
-    node.communicate(timeout=20)
+    node.communicate(timeout=60)
     assert node.returncode == 0
 
 
@@ -143,7 +155,7 @@ def test_the_installed_package_is_the_one_that_runs(installed: Path) -> None:
     assert version == importlib.metadata.version("breaking-ticker")
 
 
-@pytest.mark.parametrize("page", ["/demo", "/desk", "/channels/breaking"])
+@pytest.mark.parametrize("page", ["/demo", "/desk", "/channels/breaking", "/embed", "/embed/breaking"])
 def test_an_installed_node_serves_its_pages_with_all_they_load(url: str, page: str) -> None:
     answer = httpx.get(f"{url}{page}")
     assert answer.status_code == 200
@@ -156,7 +168,8 @@ def test_an_installed_node_serves_its_pages_with_all_they_load(url: str, page: s
 
 def test_an_installed_node_serves_the_widget(url: str) -> None:
     answer = httpx.get(f"{url}/ticker.js")
-    assert (answer.status_code, answer.content) == (200, (ROOT / "web" / "ticker.js").read_bytes())
+    assert answer.status_code == 200
+    assert answer.content == build((ROOT / "web" / "ticker.js").read_bytes())  # the same as anywhere else
     assert answer.headers["content-type"].startswith("text/javascript")
 
 

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from tests.redis_servers import RedisServer, Sentinel, free_port, old_redis, until
+from tests.ports import free_port
+from tests.redis_servers import RedisServer, Sentinel, old_redis, until
 from ticker.errors import Misconfigured
 from ticker.newswire import open_newswire
 from ticker.settings import read_channels
@@ -42,7 +43,7 @@ def said(folder: Path, command: str, url: str) -> str:
         env=env,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=90,
         check=False,
     )
     assert ran.returncode == 2, (ran.returncode, ran.stdout, ran.stderr)
@@ -119,7 +120,7 @@ def test_the_right_password_is_taken_percent_encoded_and_the_check_leaves_no_tra
         env=env,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=90,
         check=False,
     )
     assert ran.returncode == 0, ran.stderr
@@ -173,7 +174,7 @@ def test_a_user_who_may_do_just_what_the_sentence_says_can(tmp_path: Path, serve
     server.do("ACL SETUSER", "ada", "reset", *rule.split())
     env = {name: value for name, value in os.environ.items() if not name.startswith("TICKER_")}
     command = [sys.executable, "-m", "ticker", "check", "--newswire", url]
-    subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, timeout=30, check=True)
+    subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, timeout=90, check=True)
 
 
 def test_a_server_of_a_cluster(tmp_path: Path) -> None:

@@ -97,10 +97,11 @@ class Listener:
     """A reader in memory, which folds what it is sent as the contract says."""
 
     encoding: Encoding = "text"
+    fd = -1
+    room = 0
 
     def __init__(self, relay: Relay, *channels: str) -> None:
         self.channels = channels
-        self.stalled_at: float | None = None
         self.frames: list[dict[str, Any]] = []
         self.folds = {slug: Fold() for slug in channels}
         self._relay = relay
@@ -112,6 +113,12 @@ class Listener:
         self.frames.append(frame)
         self.folds[frame["channel"]].take(frame)
         self._came.set()
+
+    def buffered(self) -> int:
+        return 0
+
+    def answered(self) -> bool:
+        return True
 
     def close(self, code: int, reason: str) -> None:
         raise AssertionError("nobody closes readers here")
@@ -125,6 +132,10 @@ class Listener:
 
     def texts(self, channel: str = "en") -> list[str]:
         return [line.get("text", line["status"]) for line in self.folds[channel].lines]
+
+    def greeted_with(self, *texts: str) -> bool:
+        """Whether these stood first on the board that it was greeted with."""
+        return [line.get("text") for line in self.frames[0]["lines"]][: len(texts)] == list(texts)
 
     async def until(self, number: int) -> None:
         """Wait for so many frames."""
@@ -143,7 +154,7 @@ async def told(relay: Relay, event: Event) -> None:
 
 async def agree(listener: Listener, relay: Relay) -> None:
     """Wait until the reader shows what the node does. It may take its second: a newcomer's board may be that old."""
-    deadline = time.monotonic() + relay_module.GREETING_FOR + 1
+    deadline = time.monotonic() + relay_module.GREETING_FOR + WITHIN
     while listener.texts() != on_board(relay):
         assert time.monotonic() < deadline, (listener.texts(), on_board(relay))
         await asyncio.sleep(0.01)
@@ -174,7 +185,9 @@ async def running(wire: Wire) -> AsyncIterator[Relay]:
 
 
 @pytest.fixture
-async def relay(wire: Wire) -> AsyncIterator[Relay]:
+async def relay(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Relay]:
+    """One that learns from what comes alone: it doesn't look by itself, not even where the disk is slow."""
+    monkeypatch.setattr(relay_module, "COMPARE_EVERY", 3_600.0)
     async with running(wire) as relay:
         yield relay
 
@@ -220,7 +233,11 @@ async def test_what_was_kept_before_the_start_stands_on_the_first_board(wire: Wi
         assert Listener(relay, "en").texts() == ["From yesterday's node"]
 
 
-async def test_a_storm_of_newcomers_is_served_from_one_framed_board(wire: Wire, relay: Relay) -> None:
+async def test_a_storm_of_newcomers_is_served_from_one_framed_board(
+    wire: Wire, relay: Relay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert relay_module.GREETING_FOR <= 1  # seconds; a board that is served says what time it is
+    monkeypatch.setattr(relay_module, "GREETING_FOR", 60.0)
     event = await wire.put("Everyone comes at once")
     await told(relay, event)
     held = relay.board_frame("en")
@@ -359,6 +376,8 @@ async def test_a_newswire_that_is_away_for_long_costs_no_memory(wire: Wire) -> N
 
 # The eleventh line
 
+MOMENTS = 1, 10  # seconds until a line expires; the second where the machine was too busy to look within the first
+
 
 async def test_the_eleventh_line_comes_back_when_one_of_ten_is_canceled(wire: Wire, relay: Relay) -> None:
     events = await ten_and_one(wire)
@@ -391,10 +410,13 @@ async def test_the_eleventh_line_comes_back_when_one_of_ten_is_unpinned_or_held(
 
 async def test_the_eleventh_line_comes_back_when_one_of_ten_expires(wire: Wire, relay: Relay) -> None:
     events = await ten_and_one(wire)
-    brief = await wire.put("brief", expires_in=1)
-    await told(relay, brief)
-    listener = Listener(relay, "en")
-    assert listener.texts()[-1] == "line 2"
+    for seconds in MOMENTS:
+        brief = await wire.put("brief", expires_in=seconds)
+        await told(relay, brief)
+        listener = Listener(relay, "en")
+        if listener.greeted_with("brief"):
+            break
+    assert listener.greeted_with("brief", *(f"line {number}" for number in range(10, 1, -1)))
     await listener.until(2)
     assert listener.kinds == ["board", "board"]
     assert listener.texts() == on_board(relay) == [f"line {number}" for number in range(10, 0, -1)]
@@ -410,7 +432,7 @@ async def test_an_event_in_the_moment_of_an_expiry_does_not_hide_the_eleventh_li
         listener = Listener(relay, "en")
         assert brief.line.expires
         until = brief.line.expires.timestamp()
-        await asyncio.sleep(until - time.time() - 0.03)
+        await asyncio.sleep(max(0.0, until - time.time() - 0.03))
         correction = asyncio.create_task(wire.change(events[10].line, text=f"corrected at {until}"))
         await asyncio.sleep(0)
         time.sleep(max(0.0, until - time.time() + 0.001))  # the loop is busy with something else just then
@@ -421,11 +443,14 @@ async def test_an_event_in_the_moment_of_an_expiry_does_not_hide_the_eleventh_li
 async def test_a_reader_whose_board_is_from_before_the_restart_gets_what_an_expiry_brought_back(wire: Wire) -> None:
     """Its cursor is current, yet a line stands now that it has never been sent."""
     await ten_and_one(wire)
-    brief = await wire.put("brief", expires_in=1)
-    async with running(wire) as relay:
-        listener = Listener(relay, "en")
-        assert listener.texts()[0] == "brief"
-        relay.hub.leave(listener)
+    for seconds in MOMENTS:
+        brief = await wire.put("brief", expires_in=seconds)
+        async with running(wire) as relay:
+            listener = Listener(relay, "en")
+            relay.hub.leave(listener)
+        if listener.greeted_with("brief"):
+            break
+    assert listener.greeted_with("brief")
     assert brief.line.expires
     async with asyncio.timeout(WITHIN):
         while datetime.now(brief.line.expires.tzinfo) <= brief.line.expires:

@@ -188,7 +188,7 @@ def test_a_node_says_what_is_wrong_in_one_sentence_and_exits_with_2(config: Path
             env=env,
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=90,
             check=False,
         )
         assert said.returncode == 2

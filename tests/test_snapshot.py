@@ -6,6 +6,7 @@ import json
 import re
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -45,12 +46,12 @@ def board_path(channel: str) -> str:
 
 def frames(node: RunningNode, channel: str, count: int) -> list[dict[str, Any]]:
     with connect(f"ws://127.0.0.1:{node.port}/v1/live?channel={channel}") as reader:
-        return [json.loads(reader.recv(5)) for _ in range(count)]
+        return [json.loads(reader.recv(30)) for _ in range(count)]
 
 
 def streamed(node: RunningNode, channel: str) -> dict[str, Any]:
     url = f"{node.url}/v1/live?channel={channel}"
-    with httpx.stream("GET", url, headers={"Accept": "text/event-stream"}, timeout=5) as answer:
+    with httpx.stream("GET", url, headers={"Accept": "text/event-stream"}) as answer:
         data = next(row for row in answer.iter_lines() if row.startswith("data: "))
     return dict(json.loads(data.removeprefix("data: ")))
 
@@ -127,13 +128,17 @@ def test_who_has_it_already_gets_no_body(node: RunningNode, channel: str, what: 
 
 def test_an_expired_line_leaves_the_board_by_itself(node: RunningNode, channel: str) -> None:
     stays = node.publish(channel, "Stays")
-    goes = node.publish(channel, "Goes", expires_in=1)
-    assert node.board(channel) == [goes, stays]
+    for seconds in (1, 15):  # once more, for longer, where the machine was too busy to look in time
+        goes = node.publish(channel, "Goes", expires_in=seconds)
+        shown = node.board(channel)
+        if datetime.now(UTC) < datetime.fromisoformat(goes["expires"]):
+            break
+    assert shown == [goes, stays]
     until(lambda: node.board(channel) == [stays])
     assert get(node, f"{board_path(channel)}/{goes['id']}").json() == goes
 
 
-def until(condition: Any, seconds: float = 5) -> None:
+def until(condition: Any, seconds: float = 30) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline
@@ -194,12 +199,12 @@ def test_a_line_and_its_versions(node: RunningNode, channel: str) -> None:
 def five(node: RunningNode, channel: str) -> list[dict[str, Any]]:
     """Five events, as frames."""
     with connect(f"ws://127.0.0.1:{node.port}/v1/live?channel={channel}") as reader:
-        reader.recv(5)
+        reader.recv(30)
         first = node.publish(channel, "Rain")
         node.correct(channel, first["id"], text="Snow")
         for n in range(3):
             node.publish(channel, f"Line {n}")
-        return [json.loads(reader.recv(5)) for _ in range(5)]
+        return [json.loads(reader.recv(30)) for _ in range(5)]
 
 
 def page_of(node: RunningNode, channel: str, **query: Any) -> tuple[list[dict[str, Any]], bool]:

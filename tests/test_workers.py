@@ -21,7 +21,7 @@ from tests.readers import Follower
 from tests.redis_servers import RedisServer, until
 
 WORKERS = 3
-READERS = 24  # on three workers by the kernel's hash: that one of them gets none happens once in 5,000 runs
+READERS = 48  # on three workers by the kernel's hash: that one of them gets none happens once in 90 million runs
 LISTENING = "0A"  # a socket's state in /proc/net/tcp
 
 Start = Callable[..., RunningNode]
@@ -78,9 +78,13 @@ def readers(server: RedisServer) -> list[int]:
     return sorted(int(report.split("@")[0]) for report in values)
 
 
-def presence(node: RunningNode) -> tuple[int, int]:
-    answer = node.http.get("/v1/channels/en/presence").json()
-    return answer["readers"], answer["nodes"]
+def presence(node: RunningNode) -> tuple[int, int] | None:
+    """Readers and workers; None where the one that was asked has lost Redis and not found it again yet."""
+    answer = node.http.get("/v1/channels/en/presence")
+    if answer.status_code == 503:
+        return None
+    said = answer.json()
+    return said["readers"], said["nodes"]
 
 
 @contextlib.asynccontextmanager
@@ -98,7 +102,7 @@ async def test_readers_are_spread_over_the_workers_and_counted_together(
     start: Start, redis_server: RedisServer
 ) -> None:
     node = start()
-    assert len(nodes_in(redis_server)) == WORKERS
+    await soon(lambda: len(nodes_in(redis_server)) == WORKERS)  # and the parent, which only looks, has hung up
     async with reading(node):
         await soon(lambda: presence(node) == (READERS, WORKERS))
         counts = readers(redis_server)
@@ -163,7 +167,7 @@ async def test_a_worker_that_dies_while_redis_is_away_is_back_when_redis_is(
         assert [follower for follower in followers if follower.connections == 1], "some readers have not noticed"
         redis_server.start()
         await soon(lambda: listeners(node.port) == WORKERS)
-        await soon(lambda: presence(node)[0] == READERS)
+        await soon(lambda: (presence(node) or (0, 0))[0] == READERS)
     assert node.stop() == 0
 
 
@@ -203,7 +207,7 @@ async def test_ctrl_c_reaches_every_process_of_the_terminal_and_ends_them_in_pea
         port = int(re.search(r":(\d+)\s*$", process.stdout.readline())[1])
         until(lambda: listeners(port) == WORKERS)
         os.killpg(process.pid, signal.SIGINT)
-        _, log = process.communicate(timeout=20)
+        _, log = process.communicate(timeout=60)
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
@@ -215,7 +219,7 @@ async def test_ctrl_c_reaches_every_process_of_the_terminal_and_ends_them_in_pea
 
 def test_a_file_serves_one_process_and_says_so(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "ticker", "serve", "--workers", "2", "--newswire", "sqlite:///ticker.db"]
-    refused = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=30)
+    refused = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=90)
     assert refused.returncode == 2
     assert refused.stderr == (
         "ticker: sqlite:///ticker.db serves one process, and --workers asks for 2. "
@@ -226,7 +230,7 @@ def test_a_file_serves_one_process_and_says_so(tmp_path: Path) -> None:
 
 def test_a_newswire_that_cannot_be_reached_ends_it_with_one_sentence(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "ticker", "serve", "--workers", "2", "--newswire", "redis://127.0.0.1:1"]
-    refused = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=30)
+    refused = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=90)
     assert refused.returncode == 2
     assert refused.stderr.startswith("ticker: Redis at 127.0.0.1:1 can't be reached")
     assert refused.stderr.count("\n") == 1

@@ -26,11 +26,12 @@ from ticker.errors import Misconfigured, NewswireUnavailable, TickerError
 from ticker.fanout.relay import Relay
 from ticker.newswire import open_newswire
 from ticker.problems import answer
-from ticker.readers.embed import Widget
+from ticker.readers.embed import Embeds
 from ticker.readers.live import Live
-from ticker.readers.pages import Pages
+from ticker.readers.pages import Pages, open_templates
 from ticker.readers.snapshot import Snapshots
-from ticker.security import SecurityHeaders
+from ticker.readers.widget import Widget, Words
+from ticker.security import EXPOSED, SecurityHeaders
 from ticker.settings import Settings
 
 PRESENCE_EVERY = 2.0  # seconds; editors see a number that is a few seconds old at most
@@ -55,15 +56,21 @@ class Node:
         self.newswire = open_newswire(settings.newswire, settings.node)
         self.relay = Relay(self.newswire, settings.channels)
         self.keyring = Keyring(self.newswire, settings.admin_key)
+        self.live = Live(self.relay)
+        self.widget = Widget(web, __version__)
         self._channels = settings.channels
+        words = Words(web)
+        templates = open_templates(web)
         self.app = Starlette(
             routes=[
-                *Live(self.relay).routes(),  # first: every page in the world knocks there after a restart
+                *self.live.routes(),  # first: every page in the world knocks there after a restart
                 *DeskApi(self.newswire, self.relay, self.keyring).routes(),
                 *DeskPages(web, self.relay, self.keyring).routes(),
                 *Snapshots(self.newswire, self.relay).routes(),
-                *Widget(web, __version__).routes(),
-                *Pages(web, self.relay).routes(),
+                *self.widget.routes(),
+                *words.routes(),
+                *Embeds(templates, self.relay, self.widget, words, settings.public_url).routes(),
+                *Pages(templates, self.relay, words, settings.public_url).routes(),
                 Route("/healthz", self.alive),
                 Route("/readyz", self.ready),
                 Mount("/assets", StaticFiles(directory=web)),
@@ -76,7 +83,7 @@ class Node:
                     allow_origins=["*"],
                     allow_methods=["GET", "HEAD"],
                     allow_headers=["If-None-Match", "Last-Event-ID", "Cache-Control"],
-                    expose_headers=["ETag", "Retry-After"],
+                    expose_headers=EXPOSED,
                 ),
             ],
             exception_handlers={TickerError: answer, HTTPException: answer, Exception: answer},
@@ -85,8 +92,8 @@ class Node:
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Open the newswire and follow it. Raises Misconfigured."""
-        await self.newswire.open(self._channels)
+        """Open the newswire and follow it; meanwhile the widget is built. Raises Misconfigured."""
+        await asyncio.gather(self.newswire.open(self._channels), self.widget.prepare())
         tasks = [asyncio.create_task(work()) for work in (self.relay.run, self.relay.beat, self._report_presence)]
         try:
             yield

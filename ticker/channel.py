@@ -74,6 +74,12 @@ def direction_of(language: str) -> Direction:
     return "rtl" if is_right_to_left(language) else "ltr"
 
 
+def base_language(language: str) -> str:
+    """Under which our words for a language (BCP 47) are kept: `pt` for `pt-BR`, `no` for both its written forms."""
+    base = language.lower().split("-")[0]
+    return "no" if base in ("nb", "nn") else base
+
+
 def label_for(language: str) -> str:
     """The word for "Breaking" in a language (BCP 47); English where we don't know it."""
-    return LABELS.get(language.lower().split("-")[0], LABELS["en"])
+    return LABELS.get(base_language(language), LABELS["en"])

@@ -13,6 +13,7 @@ TickerError                     500
 ├── Stale                       412  If-Match names a version that has passed
 ├── TooLarge                    413
 ├── UnsupportedType             415
+├── Busy                        503  too many come at once; come back in a moment
 ├── NewswireUnavailable         503  nothing was kept; try again
 │   └── NewswireFull            507  the disk is full; nothing was kept
 └── Misconfigured                –   said at start, in one sentence; exit 2
@@ -120,6 +121,15 @@ class UnsupportedType(TickerError):
     status = 415
     title = "Unsupported media type"
     slug = "unsupported-media-type"
+
+
+class Busy(TickerError):
+    """Too many readers come at once, or are here."""
+
+    status = 503
+    title = "Too many readers at once"
+    slug = "busy"
+    retry_after = 3
 
 
 class NewswireUnavailable(TickerError):

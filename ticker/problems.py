@@ -37,15 +37,19 @@ def problem(
     )
 
 
+def problem_of(error: TickerError) -> Response:
+    headers = {} if error.retry_after is None else {"Retry-After": str(error.retry_after)}
+    if isinstance(error, Unauthorized):
+        headers["WWW-Authenticate"] = "Bearer"
+    errors = error.errors if isinstance(error, Invalid) else None
+    return problem(error.status, error.slug, error.title, error.detail, errors=errors, headers=headers)
+
+
 async def answer(connection: HTTPConnection, error: Exception) -> Response:
     """The one handler: for our own errors, for the framework's, and for what nobody foresaw."""
     match error:
         case TickerError():
-            headers = {} if error.retry_after is None else {"Retry-After": str(error.retry_after)}
-            if isinstance(error, Unauthorized):
-                headers["WWW-Authenticate"] = "Bearer"
-            errors = error.errors if isinstance(error, Invalid) else None
-            return problem(error.status, error.slug, error.title, error.detail, errors=errors, headers=headers)
+            return problem_of(error)
         case HTTPException():
             status = HTTPStatus(error.status_code)
             detail = error.detail if error.detail != status.phrase else _DETAILS.get(status, f"{status.phrase}.")

@@ -12,6 +12,17 @@ PAGE_POLICY = (
 )
 
 
+ANSWERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "strict-origin-when-cross-origin",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+}
+"""What every HTTP answer carries, unless it says otherwise itself."""
+
+EXPOSED = ("ETag", "Retry-After")
+"""The headers that a script on another site's page may read, beside those it always may."""
+
+
 class SecurityHeaders:
     """Pure ASGI middleware: adds the headers that hold for every HTTP answer, unless one is set already."""
 
@@ -26,9 +37,8 @@ class SecurityHeaders:
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                headers.setdefault("X-Content-Type-Options", "nosniff")
-                headers.setdefault("Referrer-Policy", "strict-origin-when-cross-origin")
-                headers.setdefault("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+                for name, value in ANSWERS.items():
+                    headers.setdefault(name, value)
             await send(message)
 
         await self.app(scope, receive, with_headers)

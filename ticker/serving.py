@@ -11,6 +11,7 @@ import signal
 import socket
 import sys
 from collections.abc import Iterator
+from typing import Any, cast
 
 import uvicorn
 
@@ -19,10 +20,11 @@ from ticker.demo import play
 from ticker.desk.keys import Keyring
 from ticker.errors import Misconfigured
 from ticker.newswire import open_newswire
-from ticker.readers.handover import Handshake, HttpProtocol
+from ticker.readers.door import Entrance
 from ticker.settings import Settings
 
 BACKLOG = 4_096  # connections the kernel holds while we are busy: every open page comes back at once
+ACCEPT_AT_ONCE = 64  # connections taken from the kernel before others get their turn
 GRACE = 12  # seconds that requests under way may still take: a change is tried for some seconds when Redis hangs
 READY_WITHIN = 10.0  # seconds until the boards are loaded
 
@@ -36,6 +38,11 @@ class _Server(uvicorn.Server):
         super().__init__(config)
         self._node = node
         self._drain = drain
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        for listener in sockets or ():
+            listener.listen(BACKLOG)  # asyncio has one number for what it accepts at once and what the kernel holds
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         if readers := len(self._node.relay.hub):
@@ -87,13 +94,13 @@ async def serve(
             raise Misconfigured(f"The newswire gave no board within {READY_WITHIN:g} s; the log says why.") from error
         config = uvicorn.Config(
             node.app,
-            http=HttpProtocol,
-            ws=Handshake,
+            http=cast("Any", Entrance(node.live)),
+            ws="none",
             lifespan="off",
             log_config=None,
             access_log=False,
             server_header=False,
-            backlog=BACKLOG,
+            backlog=ACCEPT_AT_ONCE,
             timeout_graceful_shutdown=GRACE,
         )
         listener.listen(BACKLOG)  # before anybody is told where: whoever comes at once waits a moment

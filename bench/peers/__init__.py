@@ -47,6 +47,7 @@ class Peer(ABC):
     path: ClassVar[str] = "/live"
     publish_path: ClassVar[str] = "/publish"
     note: ClassVar[str] = ""
+    rounds: ClassVar[int | None] = None  # None: all that are asked for
 
     def __init__(self, folder: Path, core: int = SERVER_CORE) -> None:
         self.folder = folder
@@ -112,7 +113,7 @@ class Peer(ABC):
 class Bare(Peer):
     name = "bare"
     title = "a bare C loop of `send()`"
-    note = "one write a line and reader; nothing kept, nobody waited for: the limit"
+    note = "one write a line and reader; nothing parsed, checked or kept, nobody waited for: the limit"
 
     def command(self) -> list[str]:
         try:
@@ -211,6 +212,7 @@ class Broadcast(Peer):
 class Plain(Peer):
     name = "plain"
     title = "Starlette, `await send_text()`"
+    rounds = 1  # a landmark, and slow; nothing is aimed at it
     note = "under uvicorn, asyncio loop, websockets-sansio; compression and keepalive pings off"
 
     def command(self) -> list[str]:
@@ -225,10 +227,11 @@ class Ticker(Peer):
     publish_path = f"/v1/channels/{CHANNEL.slug}/lines"
     note = "`ticker serve` as it comes: each line checked, kept in SQLite, on disk before it is sent; beats go on"
     newswire = "sqlite:///bench.db"
+    max_lines = CHANNEL.max_lines
 
     def command(self) -> list[str]:
         self.version = python_package("breaking-ticker")
-        declared = f'[channels.{CHANNEL.slug}]\ntitle = "{CHANNEL.title}"\nmax_lines = {CHANNEL.max_lines}\n'
+        declared = f'[channels.{CHANNEL.slug}]\ntitle = "{CHANNEL.title}"\nmax_lines = {self.max_lines}\n'
         (self.folder / "ticker.toml").write_text(declared)
         (self.folder / "bench.db").unlink(missing_ok=True)
         serve = ["serve", "--port", str(self.port), "--newswire", self.newswire, "--drain", "0"]

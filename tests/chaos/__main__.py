@@ -17,17 +17,25 @@ from tests.chaos.verdict import CONVERGE_WITHIN, Verdict
 from tests.chaos.world import World
 
 
-async def run(seed: int, faults: int, readers: int, minutes: float, rollbacks: int, pace: float) -> bool:
+async def run(
+    seed: int,
+    faults: int,
+    readers: int,
+    minutes: float,
+    rollbacks: int,
+    pace: float,
+    converge_within: float = CONVERGE_WITHIN,
+) -> bool:
     """Whether everything held."""
     with tempfile.TemporaryDirectory(prefix="ticker-chaos-") as folder:
         world = World(Path(folder), seed, readers)
         try:
-            return await _run(world, faults, minutes, rollbacks, pace)
+            return await _run(world, faults, minutes, rollbacks, pace, converge_within)
         finally:
             world.close()
 
 
-async def _run(world: World, faults: int, minutes: float, rollbacks: int, pace: float) -> bool:
+async def _run(world: World, faults: int, minutes: float, rollbacks: int, pace: float, converge_within: float) -> bool:
     world.say(f"seed {world.seed}: {NODES} nodes, {len(world.readers)} readers, {faults} faults, {rollbacks} rollbacks")
     tasks = [asyncio.create_task(node.run()) for node in world.nodes]
     progress = asyncio.create_task(_tell(world))
@@ -53,11 +61,11 @@ async def _run(world: World, faults: int, minutes: float, rollbacks: int, pace: 
         world.say("the last fault is over")
         await asyncio.sleep(1)
         editing.cancel()
-        await asyncio.wait({editing}, timeout=CONVERGE_WITHIN)
+        await asyncio.wait({editing}, timeout=converge_within)
         verdict = Verdict(world)
         if world.editors.pending:
-            verdict.violations.append(f"{world.editors.pending} requests are not answered {CONVERGE_WITHIN} s after")
-        await verdict.reach(healed)
+            verdict.violations.append(f"{world.editors.pending} requests are not answered {converge_within} s after")
+        await verdict.reach(healed, converge_within)
         verdict.judge()
     finally:
         progress.cancel()

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from tests.chaos import ADMIN_KEY, CHANNELS, MAX_LINES
-from tests.redis_servers import free_port
+from tests.ports import free_port
 
 CONFIG = "".join(f"[channels.{slug}]\nlanguage = '{slug}'\nmax_lines = {MAX_LINES}\n" for slug in CHANNELS)
 

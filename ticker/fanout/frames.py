@@ -6,7 +6,7 @@ A server's WebSocket frames are not masked (RFC 6455, 5.1), so the same bytes se
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import msgspec
 from msgspec import Struct
@@ -16,6 +16,8 @@ from ticker.line import Event, Line
 
 Encoding = Literal["text", "socket", "stream"]
 """How a reader takes its frames: the bare JSON, a WebSocket text frame, a Server-Sent Event."""
+
+ENCODINGS: tuple[Encoding, ...] = get_args(Encoding)
 
 
 class Frame(NamedTuple):
@@ -101,6 +103,9 @@ def socket_frame(payload: bytes, opcode: int = 0x1) -> bytes:
     else:
         head = bytes((0x80 | opcode, 127)) + size.to_bytes(8, "big")
     return head + payload
+
+
+PING = socket_frame(b"", opcode=0x9)  # a browser answers by itself (RFC 6455, 5.5.2)
 
 
 def close_frame(code: int, reason: str = "") -> bytes:

@@ -5,27 +5,30 @@ Rule 1: there is no `await` between reading a board and joining, nor inside a sl
 Rule 2: frames of a channel are numbered, and a reader takes those from the number at which it joined on: the
         board it was greeted with holds all before. So every reader sees one unbroken chain of events.
 Rule 3: what comes while a pass runs goes out together in the next: one write a reader, however long the burst.
-Rule 4: writing never waits. A reader whose buffer is full is taken out; once it has drained it gets a
-        board and is let back in; one that stays full is dropped.
+Rule 4: writing never waits. A reader for whom too much waits is taken out; once nothing waits any more it gets
+        a board and is let back in; one for whom something waits for long is dropped.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
-from itertools import islice
+import os
+import random
+from collections.abc import Callable, Iterable, Sequence
+from itertools import islice, repeat
 from typing import Protocol
 
-from ticker.fanout.frames import Encoding, Frame
+from ticker.fanout.frames import ENCODINGS, PING, Encoding, Frame
 
 BUFFER_MAX = 65_536  # bytes waiting for one reader; some sixty lines, a board several times over
-STALLED_MAX = 30.0  # seconds a full reader is kept; a phone that changes networks is back before
+WAITING_MAX = 128 * 1_048_576  # bytes waiting for all readers; beyond, those go who have had something waiting longest
+STALLED_MAX = 30.0  # seconds something may wait for a reader; a phone that changes networks is back before
 PASS_MAX = 32_768  # bytes a pass; what one write may add to a reader that is about to be full
 SLICE = 500  # readers written to before others get their turn: some 5 ms
 CLOSE_AT_ONCE = 200  # readers a slice when draining, so that the loop goes on serving
 BEAT_SLICES = 20  # a beat to all at once would be a burst without news
-STALLED_READERS_MAX = 2_048  # full readers kept at a time: with BUFFER_MAX, 128 MiB; beyond, the first goes
+NOTICE = 1.5  # seconds between "not ready" and the first goodbye: a load balancer looks once a second
 
 TRY_ELSEWHERE = 1012  # close code: the service restarts; come back, to any node (IANA, RFC 6455 registry)
 REFUSED = 1008  # close code: policy violation; don't come back like this (RFC 6455, 7.4.1)
@@ -34,17 +37,25 @@ log = logging.getLogger("ticker.fanout")
 
 
 class Reader(Protocol):
-    """One open connection. `write` takes bytes in the reader's encoding and never blocks."""
+    """One open connection."""
 
     encoding: Encoding
     channels: tuple[str, ...]
-    stalled_at: float | None
+    room: int
+    """How many bytes may wait for it."""
 
     @property
-    def write(self) -> Callable[[bytes], None]: ...
+    def fd(self) -> int:
+        """The file descriptor that takes its bytes at once, as nothing waits before them; -1 where `write` must."""
+
+    def write(self, data: bytes) -> None:
+        """Take bytes in the reader's encoding; never blocks."""
 
     def buffered(self) -> int:
         """How many bytes wait for it on our side."""
+
+    def answered(self) -> bool:
+        """Whether it has given a sign of life since this was asked last; true where it has no way to."""
 
     def close(self, code: int, reason: str) -> None:
         """Say goodbye with a WebSocket close code (SSE: end the response), as soon as what waits is out."""
@@ -54,13 +65,14 @@ class Reader(Protocol):
 
 
 class _Audience:
-    """A channel's readers, and what is on its way to them."""
+    """A channel's readers in one encoding, and what is on its way to them."""
 
     def __init__(self) -> None:
         self.readers: dict[Reader, int] = {}  # and the number of the first frame that each takes
         self.number = 0  # of the next frame
-        self.waiting: list[Frame] = []  # for the next pass
-        self.passing: list[Frame] = []  # in the pass that runs
+        self.waiting: list[bytes] = []  # frames for the next pass
+        self.passing: list[bytes] = []  # in the pass that runs
+        self.whole = b""  # the same, in one piece
         self.first = 0  # number of the first frame in it
         self.turns: Iterable[Reader] = ()
         self.offset = 0
@@ -75,13 +87,14 @@ class Hub:
     """The readers of this node. `greet` gives a channel's board as it is now."""
 
     def __init__(self, channels: Iterable[str], greet: Callable[[str], Frame]) -> None:
-        self._audiences = {slug: _Audience() for slug in channels}
+        self._audiences = {(slug, encoding): _Audience() for slug in channels for encoding in ENCODINGS}
+        self._channels = tuple(channels)
         self._greet = greet
         self._readers: dict[Reader, int] = {}  # and the slice in which each gets its beats
         self._slices: list[set[Reader]] = [set() for _ in range(BEAT_SLICES)]
-        # And how many bytes may wait for each; None: it has missed something, and is out.
-        self._stalled: dict[Reader, int | None] = {}
-        self._telling: Reader | None = None
+        self._waiting: dict[Reader, float] = {}  # those for whom something waits, and since when
+        self._waiting_bytes = 0  # at most, for all of them; counted anew now and then
+        self._out: set[Reader] = set()  # those of them who have missed something
         self._joined = 0
         self.draining = False
 
@@ -94,9 +107,11 @@ class Hub:
         return all(audience.idle for audience in self._audiences.values())
 
     def readers(self) -> dict[str, int]:
-        """How many listen to each channel, stalled ones included."""
-        counts = {slug: len(audience.readers) for slug, audience in self._audiences.items()}
-        for reader in self._stalled:
+        """How many listen to each channel, those who are out included."""
+        counts = dict.fromkeys(self._channels, 0)
+        for (slug, _), audience in self._audiences.items():
+            counts[slug] += len(audience.readers)
+        for reader in self._out:
             for slug in reader.channels:
                 counts[slug] += 1
         return counts
@@ -113,16 +128,20 @@ class Hub:
         index = self._readers.pop(reader, None)
         if index is not None:
             self._slices[index].discard(reader)
-            self._stalled.pop(reader, None)
+            self._waiting.pop(reader, None)
+            self._out.discard(reader)
             self._take_out(reader)
 
     def broadcast(self, channel: str, frame: Frame) -> None:
         """One frame to every reader of a channel, with whatever else comes until the loop turns."""
-        audience = self._audiences[channel]
-        audience.number += 1
-        if audience.idle:
-            asyncio.get_running_loop().call_soon(self._begin, audience)
-        audience.waiting.append(frame)
+        for encoding in ENCODINGS:
+            audience = self._audiences[channel, encoding]
+            audience.number += 1
+            if not audience.readers:
+                continue
+            if audience.idle:
+                asyncio.get_running_loop().call_soon(self._begin, audience)
+            audience.waiting.append(getattr(frame, encoding))
 
     def _begin(self, audience: _Audience) -> None:
         """Start a pass with what waits, up to `PASS_MAX`. Each starts at another reader: nobody is always last."""
@@ -130,10 +149,11 @@ class Hub:
         size = taken = 0
         for frame in audience.waiting:
             taken += 1
-            size += len(frame.socket)
+            size += len(frame)
             if size > PASS_MAX:
                 break
         audience.passing, audience.waiting = audience.waiting[:taken], audience.waiting[taken:]
+        audience.whole = b"".join(audience.passing)
         readers = list(audience.readers)
         if readers:
             audience.offset = (audience.offset + 7_919) % len(readers)  # a prime: no reader is near the start often
@@ -142,79 +162,113 @@ class Hub:
         self._step(audience)
 
     def _step(self, audience: _Audience) -> None:
-        """One slice of a pass; the next when others have had their turn."""
-        frames, first = audience.passing, audience.first
-        sockets = b"".join(frame.socket for frame in frames)
-        written = 0
-        for reader in islice(audience.turns, SLICE):
-            written += 1
-            if reader.stalled_at is not None:
-                self.stalled(reader)
-            since = audience.readers.get(reader)
-            if since is None:
-                continue  # it has left, or is full
-            if since <= first and reader.encoding == "socket":
-                reader.write(sockets)
-                continue
-            for frame in frames[max(0, since - first) :]:
-                reader.write(getattr(frame, reader.encoding))
-                if reader not in audience.readers:
-                    break  # that was one too many
+        """One slice of a pass; the next when others have had their turn.
+
+        The everyday path writes to file descriptors, in a loop that is C (docs/adr/0008): between two system
+        calls the less is touched, the better. Nothing waits in those transports, so order is kept.
+        """
+        whole, size, first, never = audience.whole, len(audience.whole), audience.first, audience.number + 1
+        joined_at = audience.readers.get
+        turns = list(islice(audience.turns, SLICE))
+        everyday = [reader for reader in turns if reader.fd >= 0 and joined_at(reader, never) <= first]
+        others = set(turns).difference(everyday) if len(everyday) < len(turns) else ()
+        written: list[int] = []
+        writes = map(os.write, [reader.fd for reader in everyday], repeat(whole))
+        while len(written) < len(everyday):
+            try:
+                written.extend(writes)
+            except BlockingIOError:
+                written.append(0)
+            except OSError:
+                written.append(size)  # the connection is broken, and its transport about to say so
+        if written.count(size) < len(written):
+            for reader, count in zip(everyday, written, strict=True):
+                if count < size:
+                    self._write(reader, [whole[count:]])
+        for reader in others:
+            since = joined_at(reader)
+            if since is not None:  # or it has left, or is out
+                self._write(reader, audience.passing[max(0, since - first) :])
         loop = asyncio.get_running_loop()
-        if written == SLICE:
+        if len(turns) == SLICE:
             loop.call_soon(self._step, audience)
             return
         audience.passing = []
+        audience.whole = b""
         if audience.waiting:
             loop.call_soon(self._begin, audience)
 
-    def beat(self, index: int, frames: Callable[[str], Frame]) -> None:
-        """A beat to one of `BEAT_SLICES` slices of the readers.
-
-        None on a channel that has frames on their way: a beat must not tell of an event before it is there.
-        """
-        beats = {slug: frames(slug) for slug, audience in self._audiences.items() if audience.idle}
-        for reader in list(self._slices[index % BEAT_SLICES]):
-            for slug in reader.channels:
-                if slug in beats and reader.stalled_at is None:
-                    reader.write(getattr(beats[slug], reader.encoding))
-
-    def stalled(self, reader: Reader) -> None:
-        """The reader's buffer is full. It is out, unless its board alone has filled it: then lines may follow."""
-        if reader in self._readers:
-            if reader.stalled_at is None:
-                reader.stalled_at = asyncio.get_running_loop().time()
-            allowance = self._stalled.get(reader)
-            if reader is self._telling or (allowance is not None and reader.buffered() <= allowance):
-                return
-            self._stalled[reader] = None
+    def _write(self, reader: Reader, frames: Sequence[bytes]) -> None:
+        """The long way: whatever the reader's encoding, and whether or not something waits for it."""
+        if reader.encoding == "text":
+            for frame in frames:
+                reader.write(frame)  # a message each
+        elif frames:
+            reader.write(b"".join(frames))
+        waiting = reader.buffered()
+        if not waiting or reader not in self._readers:
+            return
+        if reader not in self._waiting:
+            self._waiting[reader] = asyncio.get_running_loop().time()
+        if waiting > reader.room:
+            self._out.add(reader)
             self._take_out(reader)
-            if len(self._stalled) > STALLED_READERS_MAX:
-                self._drop(next(iter(self._stalled)))
-
-    def drained(self, reader: Reader) -> None:
-        """Its buffer is empty again: what it missed is in the board."""
-        reader.stalled_at = None
-        if self._stalled.pop(reader, 0) is None:
-            self._tell(reader, [getattr(self._greet(slug), reader.encoding) for slug in reader.channels])
+        self._waiting_bytes += sum(map(len, frames))
+        if self._waiting_bytes > WAITING_MAX:
+            self._count_waiting()
 
     def _tell(self, reader: Reader, boards: list[bytes]) -> None:
-        """Write the boards, and let the reader in. Where they alone fill it, so much and `BUFFER_MAX` may wait."""
-        self._telling = reader
-        if reader.encoding == "text":
-            for board in boards:
-                reader.write(board)
-        elif boards:
-            reader.write(b"".join(boards))
-        self._telling = None
-        if reader.stalled_at is not None:
-            self._stalled[reader] = sum(map(len, boards)) + BUFFER_MAX
-        self._admit(reader)
+        """Write the boards, and let the reader in. However large they are, `BUFFER_MAX` may wait behind them."""
+        reader.room = sum(map(len, boards)) + BUFFER_MAX
+        self._write(reader, boards)
+        for slug in reader.channels:
+            audience = self._audiences[slug, reader.encoding]
+            audience.readers[reader] = audience.number
+
+    def _take_out(self, reader: Reader) -> None:
+        for slug in reader.channels:
+            self._audiences[slug, reader.encoding].readers.pop(reader, None)
+
+    def drained(self, reader: Reader) -> None:
+        """Nothing waits for the reader any more. Where it has missed something, that is in the board."""
+        self._waiting.pop(reader, None)
+        reader.room = BUFFER_MAX
+        if reader in self._out:
+            self._out.discard(reader)
+            self._tell(reader, [getattr(self._greet(slug), reader.encoding) for slug in reader.channels])
+
+    def beat(self, index: int, frames: Callable[[str], Frame], leaving: float = 0.0) -> None:
+        """A beat to one of `BEAT_SLICES` slices of the readers, and a ping: who didn't answer the last is gone.
+
+        None on a channel that has frames on their way: a beat must not tell of an event before it is there.
+        `leaving` is the share of the readers that are sent elsewhere instead, drawn by lot.
+        """
+        busy = {slug for (slug, _), audience in self._audiences.items() if not audience.idle}
+        beats = {slug: frames(slug) for slug in self._channels if slug not in busy}
+        for reader in list(self._slices[index % BEAT_SLICES]):
+            if reader in self._waiting:
+                continue  # it reads, or it will be dropped
+            if not reader.answered():
+                self._drop(reader)
+            elif leaving and random.random() < leaving:
+                self._send_elsewhere(reader, "Come back, to any node")
+            else:
+                told = [getattr(beats[slug], reader.encoding) for slug in reader.channels if slug in beats]
+                self._write(reader, [*told, PING] if reader.encoding == "socket" else told)
 
     def drop_stalled(self) -> None:
-        """Drop those that have been full for too long."""
+        """Drop those for whom something has been waiting for too long."""
         limit = asyncio.get_running_loop().time() - STALLED_MAX
-        for reader in [r for r in self._stalled if r.stalled_at is not None and r.stalled_at < limit]:
+        for reader in [reader for reader, since in self._waiting.items() if since < limit]:
+            self._drop(reader)
+        self._count_waiting()
+
+    def _count_waiting(self) -> None:
+        """See what really waits; while it is too much, the one goes for whom something has waited longest."""
+        self._waiting_bytes = sum(reader.buffered() for reader in self._waiting)
+        while self._waiting_bytes > WAITING_MAX:
+            reader = next(iter(self._waiting))
+            self._waiting_bytes -= reader.buffered()
             self._drop(reader)
 
     def _drop(self, reader: Reader) -> None:
@@ -222,20 +276,21 @@ class Hub:
         reader.abort()
 
     async def drain(self, seconds: float) -> None:
-        """Send every reader elsewhere, in slices spread over `seconds`, so that they don't all come at once."""
+        """Take nobody more, then send every reader elsewhere, in slices spread over what is left of `seconds`.
+
+        Between the two is a pause, so that they are not sent back here by a load balancer that hasn't noticed.
+        """
         self.draining = True
+        if self._readers:
+            notice = min(NOTICE, seconds / 2)
+            await asyncio.sleep(notice)
+            seconds -= notice
         slices = max(1, -(-len(self._readers) // CLOSE_AT_ONCE))
         while self._readers:
             for reader in list(islice(self._readers, CLOSE_AT_ONCE)):
-                self.leave(reader)
-                reader.close(TRY_ELSEWHERE, "This node restarts")
+                self._send_elsewhere(reader, "This node restarts")
             await asyncio.sleep(seconds / slices if self._readers else 0)
 
-    def _admit(self, reader: Reader) -> None:
-        for slug in reader.channels:
-            audience = self._audiences[slug]
-            audience.readers[reader] = audience.number
-
-    def _take_out(self, reader: Reader) -> None:
-        for slug in reader.channels:
-            self._audiences[slug].readers.pop(reader, None)
+    def _send_elsewhere(self, reader: Reader, reason: str) -> None:
+        self.leave(reader)
+        reader.close(TRY_ELSEWHERE, reason)

@@ -116,10 +116,10 @@ class Relay:
         """
         loop = asyncio.get_running_loop()
         arrived = loop.time()
-        if not self._ahead(slug, cursors):
+        if not self.is_behind(slug, cursors):
             return
         async with self._turn:
-            if self._looked.get(slug, 0.0) >= arrived or not self._ahead(slug, cursors):
+            if self._looked.get(slug, 0.0) >= arrived or not self.is_behind(slug, cursors):
                 return
             if not self.ready:
                 raise NewswireUnavailable("This node has no news to give just now. Come back in a moment.")
@@ -127,7 +127,8 @@ class Relay:
             await self._catch_up(slug)
             self._looked[slug] = began
 
-    def _ahead(self, slug: str, cursors: Iterable[str]) -> bool:
+    def is_behind(self, slug: str, cursors: Iterable[str]) -> bool:
+        """Whether one of the cursors names what this node hasn't heard of."""
         board = self._boards[slug].cursor
         own = (-1, 0) if board is None else Cursor.parse(board)
         for cursor in cursors:

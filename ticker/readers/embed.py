@@ -1,40 +1,211 @@
-"""What other sites load: the widget's one file. Knows files and caches."""
+"""For pages that aren't ours: the snippet builder, the page for an iframe, oEmbed. Knows templates; fetches nothing."""
 
 from __future__ import annotations
 
-import hashlib
-from pathlib import Path
+import re
+from collections.abc import Mapping
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
+import msgspec
+from jinja2 import Environment
+from markupsafe import escape
+from msgspec import Struct, structs
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-SHORT = "public, max-age=300, stale-while-revalidate=86400, stale-if-error=604800"
-IMMUTABLE = "public, max-age=31536000, immutable"
+from ticker.channel import LABELS, Channel
+from ticker.errors import NotFound
+from ticker.fanout.relay import Relay
+from ticker.readers.look import SHOWN_MAX, Look
+from ticker.readers.pages import plain
+from ticker.readers.snapshot import CACHED
+from ticker.readers.widget import FOR_ANY_PAGE, Widget, Words
+from ticker.security import PAGE_POLICY
+
+FRAME_WIDTH = 600  # CSS pixels, where a consumer names no limit: an article's column
+# CSS pixels, by mode: in a column, and in a page that is at least so wide
+HEIGHTS = {"": (134, 74), "scroll": (94, 58), "list": (480, 480)}
+WIDE_FROM = 672
+SANDBOX = "allow-scripts allow-popups allow-popups-to-escape-sandbox"  # popups: a line's link opens in a tab of its own
+
+_EMBEDDED = re.compile(r"/(channels|embed)/([^/]+)/?")
 
 
-class Widget:
-    """`/ticker.js` follows the node; `/ticker-{version}.js` never changes, so that a page may pin its hash."""
+class Snippets(Struct, frozen=True, kw_only=True):
+    """What an embedder copies."""
 
-    def __init__(self, web: Path, version: str) -> None:
-        self._source = (web / "ticker.js").read_bytes()
-        self._etag = f'"{hashlib.sha256(self._source).hexdigest()[:32]}"'
-        self._version = version
+    banner: str
+    frame: str
+    resize: str
+    link: str
+    policy: str
+
+
+class Embeds:
+    """`/embed`, `/embed/{channel}` and `/oembed`. `public_url` is where the world finds this node."""
+
+    def __init__(self, templates: Environment, relay: Relay, widget: Widget, words: Words, public_url: str) -> None:
+        self._templates = templates
+        self._relay = relay
+        self._widget = widget
+        self._words = words
+        self._public_url = public_url
+        self._socket_url = public_url.replace("http", "ws", 1)
+        # The addresses stand beside 'self', which means nothing to some browsers in a sandboxed frame.
+        ours = f"'self' {public_url}"
+        self._frame_policy = (
+            f"default-src 'none'; script-src {ours}; style-src {ours}; img-src data:; "
+            f"connect-src {ours} {self._socket_url}; form-action 'none'; base-uri 'none'; "
+            "require-trusted-types-for 'script'; trusted-types 'none'; frame-ancestors *"
+        )
 
     def routes(self) -> list[Route]:
-        return [Route("/ticker.js", self.latest), Route("/ticker-{version}.js", self.pinned)]
+        return [
+            Route("/embed", self.builder),
+            Route("/embed/{channel}", self.frame),
+            Route("/oembed", self.oembed),
+        ]
 
-    async def latest(self, request: Request) -> Response:
-        return self._file(request, SHORT)
+    async def builder(self, request: Request) -> Response:
+        """Builds what its own form asks for, without a script; its script only saves the button."""
+        channels = self._relay.channels
+        channel = channels.get(request.query_params.get("channel", "")) or next(iter(channels.values()))
+        look = Look.asked(request.query_params)
+        pinned = request.query_params.get("version") == self._widget.version
+        html = self._templates.get_template("embed/index.html").render(
+            channels=list(channels.values()),
+            channel=channel,
+            look=look,
+            direction=look.direction(channel),
+            labels=LABELS,
+            shown_max=SHOWN_MAX,
+            version=self._widget.version,
+            pinned=pinned,
+            snippets=self._snippets(channel, look, pinned),
+        )
+        headers = {"Cache-Control": "no-cache", "Content-Security-Policy": PAGE_POLICY}
+        return Response(html, headers=headers, media_type="text/html")
 
-    async def pinned(self, request: Request) -> Response:
-        if request.path_params["version"] != self._version:
-            raise HTTPException(404, f"This node serves version {self._version}: /ticker-{self._version}.js.")
-        return self._file(request, IMMUTABLE)
+    async def frame(self, request: Request) -> Response:
+        """The banner as a page of its own. Its lines are in it, and the banner takes their place."""
+        slug = request.path_params["channel"]
+        if (channel := self._relay.channels.get(slug)) is None:
+            raise NotFound(f"There is no channel {slug[:64]!r}. The channels are at /v1/channels.")
+        look = structs.replace(Look.asked(request.query_params), sticky="")
+        html = self._templates.get_template("embed/frame.html").render(
+            channel=channel,
+            look=look,
+            direction=look.direction(channel),
+            lines=[plain(line) for line in look.chosen(self._relay.board(slug).lines)],
+            words=self._words.of(look.lang or channel.language),
+            public_url=self._public_url,
+        )
+        headers = {
+            "Cache-Control": CACHED if self._relay.ready else "no-store",
+            "Content-Security-Policy": self._frame_policy,
+            "Cross-Origin-Resource-Policy": "cross-origin",
+            "X-Robots-Tag": "noindex",
+        }
+        return Response(html, headers=headers, media_type="text/html")
 
-    def _file(self, request: Request, cache: str) -> Response:
-        headers = {"Cache-Control": cache, "ETag": self._etag, "Cross-Origin-Resource-Policy": "cross-origin"}
-        if self._etag in request.headers.get("if-none-match", ""):
-            return Response(status_code=304, headers=headers)
-        return Response(self._source, headers=headers, media_type="text/javascript")
+    async def oembed(self, request: Request) -> Response:
+        """oEmbed 1.0 (https://oembed.com), section 2: JSON alone."""
+        query = request.query_params
+        if query.get("format", "json") != "json":
+            raise HTTPException(501, "This server gives oEmbed as JSON: format=json.")
+        if not (url := query.get("url")):
+            raise HTTPException(400, f"Name what to embed: /oembed?url={self._public_url}/channels/CHANNEL.")
+        channel, look = self._embedded(url)
+        width = min(FRAME_WIDTH, _pixels(query, "maxwidth"))
+        height = min(_height(look, width), _pixels(query, "maxheight"))
+        answer = {
+            "version": "1.0",
+            "type": "rich",
+            "title": _title(channel),
+            "provider_name": urlsplit(self._public_url).netloc,
+            "provider_url": self._public_url,
+            "cache_age": 3600,
+            "width": width,
+            "height": height,
+            "html": self._iframe(channel, look, width, height),
+        }
+        headers = {**FOR_ANY_PAGE, "Cache-Control": "public, max-age=3600"}
+        return Response(msgspec.json.encode(answer), headers=headers, media_type="application/json")
+
+    def _embedded(self, url: str) -> tuple[Channel, Look]:
+        """What a link of ours shows. Raises NotFound for any other."""
+        ours = urlsplit(self._public_url)
+        try:
+            given = urlsplit(url)
+            asked = dict(parse_qsl(given.query, keep_blank_values=True, max_num_fields=50))
+        except ValueError as error:
+            raise NotFound("This is no address.") from error
+        at_home = given.scheme in ("http", "https") and given.netloc.lower() == ours.netloc.lower()
+        found = _EMBEDDED.fullmatch(given.path.removeprefix(ours.path))
+        channel = self._relay.channels.get(found[2]) if found and at_home else None
+        if found is None or channel is None:
+            raise NotFound(f"Nothing of ours can be embedded from there. Take {self._public_url}/channels/CHANNEL.")
+        return channel, Look(mode="list") if found[1] == "channels" else Look.asked(asked)
+
+    def _snippets(self, channel: Channel, look: Look, pinned: bool) -> Snippets:
+        script = {"type": "module", "src": f"{self._public_url}/ticker.js"}
+        if pinned:
+            script["src"] = f"{self._public_url}/ticker-{self._widget.version}.js"
+            script |= {"integrity": self._widget.integrity, "crossorigin": "anonymous"}
+        in_frame = structs.replace(look, sticky="")
+        return Snippets(
+            banner=f"{_tag('script', script)}\n{_tag('breaking-ticker', {'channel': channel.slug, **look.attributes})}",
+            frame=self._iframe(channel, in_frame, "100%", _height(look, 0)),
+            resize=_RESIZE.replace("SERVER", str(escape(self._public_url))),
+            link=self._address(channel, in_frame),
+            policy=f"script-src {self._public_url}; connect-src {self._public_url} {self._socket_url};",
+        )
+
+    def _iframe(self, channel: Channel, look: Look, width: int | str, height: int) -> str:
+        attributes = {
+            "src": self._address(channel, look),
+            "title": _title(channel),
+            "width": str(width),
+            "height": str(height),
+            "style": "border: 0",
+            "sandbox": SANDBOX,
+        }
+        return _tag("iframe", attributes)
+
+    def _address(self, channel: Channel, look: Look) -> str:
+        query = urlencode(look.attributes)
+        return f"{self._public_url}/embed/{channel.slug}{'?' if query else ''}{query}"
+
+
+# An iframe can't be as high as what is in it by itself. Sandboxed, its messages come from no origin: see who sent them.
+_RESIZE = """<script>
+  addEventListener("message", ({ data, source }) => {
+    if (data?.type !== "ticker:height") return;
+    for (const frame of document.querySelectorAll('iframe[src^="SERVER/embed/"]')) {
+      if (frame.contentWindow === source) frame.height = data.height;
+    }
+  });
+</script>"""
+
+
+def _tag(name: str, attributes: Mapping[str, str]) -> str:
+    written = "".join(f' {key}="{escape(value)}"' if value else f" {key}" for key, value in attributes.items())
+    return f"<{name}{written}></{name}>"
+
+
+def _title(channel: Channel) -> str:
+    return f"{channel.label} – {channel.title}"
+
+
+def _height(look: Look, width: int) -> int:
+    return HEIGHTS[look.mode][width >= WIDE_FROM]
+
+
+def _pixels(query: Mapping[str, str], name: str) -> int:
+    """A consumer's limit; where it names none, more than anybody's."""
+    value = query.get(name, "100000")
+    if not (value.isascii() and value.isdigit() and 0 < len(value) <= 6 and int(value)):
+        raise HTTPException(400, f"{name} is {value[:20]!r}; it is a number of pixels.")
+    return int(value)

@@ -16,16 +16,18 @@ from starlette.routing import Route
 from ticker.errors import NotFound
 from ticker.fanout.relay import Relay
 from ticker.line import Line
+from ticker.readers.widget import Words
 from ticker.security import PAGE_POLICY
 
 
 class Pages:
     """`/channels/{channel}`, `/demo`, and `/`, which leads to the first channel."""
 
-    def __init__(self, web: Path, relay: Relay) -> None:
+    def __init__(self, templates: Environment, relay: Relay, words: Words, public_url: str) -> None:
+        self._templates = templates
         self._relay = relay
-        self._templates = Environment(loader=FileSystemLoader(web), autoescape=True, undefined=StrictUndefined)
-        self._templates.filters["rfc3339"] = _rfc3339
+        self._words = words
+        self._public_url = public_url
 
     def routes(self) -> list[Route]:
         return [
@@ -45,8 +47,14 @@ class Pages:
         if (channel := self._relay.channels.get(slug)) is None:
             raise NotFound(f"There is no channel {slug[:64]!r}. The channels are at /v1/channels.")
         board = self._relay.board(slug)
-        lines = [_plain(line) for line in board.lines]
-        return self._page("channel/index.html", channel=channel, lines=lines, now=board.now)
+        return self._page(
+            "channel/index.html",
+            channel=channel,
+            lines=[plain(line) for line in board.lines],
+            now=board.now,
+            words=self._words.of(channel.language),
+            public_url=self._public_url,
+        )
 
     def _page(self, name: str, **values: Any) -> Response:
         html = self._templates.get_template(name).render(**values)
@@ -54,7 +62,14 @@ class Pages:
         return Response(html, headers=headers, media_type="text/html")
 
 
-def _plain(line: Line) -> dict[str, Any]:
+def open_templates(web: Path) -> Environment:
+    """The templates of our pages; whatever they are given is escaped."""
+    templates = Environment(loader=FileSystemLoader(web), autoescape=True, undefined=StrictUndefined)
+    templates.filters["rfc3339"] = _rfc3339
+    return templates
+
+
+def plain(line: Line) -> dict[str, Any]:
     """A line for a template: what it doesn't have is None."""
     return {name: None if value is UNSET else value for name, value in msgspec.structs.asdict(line).items()}
 

@@ -1,0 +1,537 @@
+"""What other sites load: the widget as it is served, its words, the iframe page, the snippets, oEmbed."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import hashlib
+import json
+import logging
+import re
+import unicodedata
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import brotli
+import httpx
+import pytest
+from starlette.applications import Starlette
+
+from tests.conftest import ROOT, RunningNode
+from ticker import __version__
+from ticker.channel import LABELS
+from ticker.readers.build import NotBuilt, build
+from ticker.readers.look import Look
+from ticker.readers.widget import Widget, Words, best_encoding
+
+WEB = ROOT / "web"
+SOURCE = (WEB / "ticker.js").read_bytes()
+PINNED = f"/ticker-{__version__}.js"
+RELEASED = WEB / "released"
+
+
+@pytest.fixture(scope="module")
+def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningNode]:
+    """One for all tests here: they publish little, each to a channel that it names."""
+    config = '[channels.en]\ntitle = "English"\n\n[channels.ar]\ntitle = "العربية"\nlanguage = "ar"\n'
+    config += '\n[channels.odd]\ntitle = "<b>\\"Odd\\"</b> & more"\nlabel = "It\'s <new>"\n'
+    node = RunningNode(tmp_path_factory.mktemp("embed"), config=config)
+    yield node
+    node.close()
+
+
+class Tags(HTMLParser):
+    """The tags of a page or a snippet, with their attributes, and the words between them."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str | None]]] = []
+        self.words = ""
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.words += data
+
+    def all(self, name: str) -> list[dict[str, str | None]]:
+        return [attributes for tag, attributes in self.found if tag == name]
+
+    def one(self, name: str) -> dict[str, str | None]:
+        (attributes,) = self.all(name)
+        return attributes
+
+
+def raw(node: RunningNode, path: str, **headers: str) -> tuple[httpx.Response, bytes]:
+    """An answer, and its body as it came over the wire."""
+    with httpx.stream("GET", f"{node.url}{path}", headers={"Accept-Encoding": "identity", **headers}) as response:
+        return response, b"".join(response.iter_raw())
+
+
+# The widget as it is served
+
+
+def test_the_served_widget_is_smaller_and_exports_the_same(node: RunningNode) -> None:
+    _, served = raw(node, "/ticker.js")
+    assert len(served) < 0.6 * len(SOURCE)
+    (names,) = re.findall(r"^export const\s*\{([\w,]+)\}", served.decode())
+    assert set(names.split(",")) == set(re.findall(r"^export (?:class|const|function) (\w+)", SOURCE.decode(), re.M))
+    assert "The widget is served as it was written" not in node.log
+
+
+def test_the_same_source_gives_the_same_bytes() -> None:
+    """Or a pinned hash would hold on one node and not on the next."""
+    assert build(SOURCE) == build(SOURCE)
+
+
+def test_a_restart_and_another_node_serve_the_same_bytes(node: RunningNode, start_node: Any) -> None:
+    other = start_node()
+    before = raw(other, PINNED)[1]
+    other.stop()
+    other.start()
+    assert raw(other, PINNED)[1] == before == raw(node, PINNED)[1]
+
+
+@pytest.mark.parametrize("path", ["/ticker.js", PINNED, "/words/ar.json"])
+def test_each_encoding_holds_the_same_and_has_its_own_etag(node: RunningNode, path: str) -> None:
+    decoded = {"br": brotli.decompress, "gzip": gzip.decompress, "identity": bytes}
+    plain = raw(node, path)[1]
+    etags = set()
+    for encoding, decode in decoded.items():
+        response, body = raw(node, path, **{"Accept-Encoding": encoding})
+        assert response.headers.get("content-encoding", "identity") == encoding
+        assert decode(body) == plain
+        assert "accept-encoding" in response.headers["vary"].lower()
+        etags.add(response.headers["etag"])
+    assert len(etags) == len(decoded)
+
+
+@pytest.mark.parametrize("path", ["/ticker.js", PINNED, "/words/ar.json"])
+@pytest.mark.parametrize("form", ["{}", "W/{}", '"other", {}', "*"])
+def test_what_a_browser_holds_is_not_sent_again(node: RunningNode, path: str, form: str) -> None:
+    etag = raw(node, path, **{"Accept-Encoding": "br"})[0].headers["etag"]
+    response, body = raw(node, path, **{"Accept-Encoding": "br", "If-None-Match": form.format(etag)})
+    assert (response.status_code, body) == (304, b"")
+    assert response.headers["etag"] == etag
+
+
+def test_an_etag_of_another_encoding_does_not_count_as_held(node: RunningNode) -> None:
+    compressed = raw(node, "/ticker.js", **{"Accept-Encoding": "br"})[0].headers["etag"]
+    assert raw(node, "/ticker.js", **{"If-None-Match": compressed})[0].status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("accepted", "sent"),
+    [
+        ("gzip, deflate, br, zstd", "br"),
+        ("gzip, deflate", "gzip"),
+        ("GZIP", "gzip"),
+        ("br;q=0, gzip;q=0.5", "gzip"),
+        ("br;q=0.2, gzip;q=0.8", "gzip"),
+        ("br; q=0.5 , identity; q=1", "identity"),
+        ("*", "br"),
+        ("br;q=0, *;q=0.1", "gzip"),
+        ("*;q=0", "identity"),
+        ("identity;q=0", "identity"),
+        ("br;q=much", "identity"),
+        ("deflate", "identity"),
+        ("", "identity"),
+    ],
+)
+def test_the_encoding_is_the_one_that_the_client_likes_best(accepted: str, sent: str) -> None:
+    assert best_encoding(accepted) == sent
+
+
+def test_the_widget_may_be_loaded_and_checked_by_any_page_out_of_any_cache(node: RunningNode) -> None:
+    """Without an Origin, too: a cache that keeps that answer gives it to a page that asks with one."""
+    for path, cache in (("/ticker.js", "max-age=300"), (PINNED, "immutable")):
+        for origin in ({}, {"Origin": "https://paper.example"}):
+            response, _ = raw(node, path, **origin)
+            assert response.headers["access-control-allow-origin"] == "*"
+            assert response.headers["cross-origin-resource-policy"] == "cross-origin"
+            assert response.headers["content-type"].startswith("text/javascript")
+            assert cache in response.headers["cache-control"]
+
+
+def test_a_version_that_no_release_carried_is_not_found(node: RunningNode) -> None:
+    for version in ("9.9.9", "", "..%2fwords", "0.1"):
+        response, body = raw(node, f"/ticker-{version}.js")
+        assert (response.status_code, json.loads(body)["status"]) == (404, 404)
+        assert "immutable" not in response.headers["cache-control"]
+
+
+def web_of_a_later_release(folder: Path, source: bytes = SOURCE) -> Path:
+    (folder / "released").mkdir()
+    (folder / "released" / "ticker-0.0.9.js").write_text("export const old = 1")
+    (folder / "ticker.js").write_bytes(source)
+    return folder
+
+
+async def served(widget: Widget, path: str) -> httpx.Response:
+    transport = httpx.ASGITransport(app=Starlette(routes=widget.routes()))
+    async with httpx.AsyncClient(transport=transport, base_url="http://node") as client:
+        return await client.get(path)
+
+
+async def test_a_page_that_pinned_a_former_version_keeps_its_banner(tmp_path: Path) -> None:
+    widget = Widget(web_of_a_later_release(tmp_path), "0.2.0")
+    await widget.prepare()
+    former = await served(widget, "/ticker-0.0.9.js")
+    assert (former.text, "immutable" in former.headers["cache-control"]) == ("export const old = 1", True)
+    assert (await served(widget, "/ticker-0.2.0.js")).content == (await served(widget, "/ticker.js")).content
+    assert (await served(widget, "/ticker-0.1.9.js")).status_code == 404
+
+
+async def test_a_released_build_is_what_its_version_pins_whatever_this_machine_builds(tmp_path: Path) -> None:
+    widget = Widget(web_of_a_later_release(tmp_path), "0.0.9")
+    await widget.prepare()
+    assert (await served(widget, "/ticker-0.0.9.js")).text == "export const old = 1"
+    assert widget.integrity == "sha384-" + base64.b64encode(hashlib.sha384(b"export const old = 1").digest()).decode()
+    assert (await served(widget, "/ticker.js")).content == build(SOURCE)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [b"export class A { get x( }", b"export default class {}", b"class A {}", b'import "./b.js";\nexport class A {}'],
+    ids=["no JavaScript", "a default export", "no export", "an import"],
+)
+async def test_what_cannot_be_minified_is_served_as_it_is_and_said_once(
+    source: bytes, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(NotBuilt):
+        build(source)
+    widget = Widget(web_of_a_later_release(tmp_path, source), "0.2.0")
+    with caplog.at_level(logging.WARNING):
+        await widget.prepare()
+    assert (await served(widget, "/ticker.js")).content == source
+    (said,) = caplog.messages
+    assert said.startswith(f"The widget is served as it was written, {len(source)} bytes")
+    assert "\n" not in said
+
+
+def test_a_minifier_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Where it has no wheel, it isn't installed (pyproject.toml)."""
+    (tmp_path / "minify.py").write_text("raise ImportError")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with pytest.raises(NotBuilt, match="tdewolff-minify is not installed"):
+        build(SOURCE)
+
+
+def test_a_minifier_that_dies_takes_no_node_with_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "minify.py").write_text("import os; os.abort()")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with pytest.raises(NotBuilt, match="status -6"):
+        build(SOURCE)
+
+
+def test_a_released_version_never_changes() -> None:
+    """Its build is kept: after a release, a change to ticker.js needs another version first (ADR 7)."""
+    released = re.findall(r"^## \[?(\d+\.\d+\.\d+)", (ROOT / "CHANGELOG.md").read_text("utf-8"), re.M)
+    assert {path.name for path in RELEASED.glob("*.js")} == {f"ticker-{version}.js" for version in released}
+    if __version__ in released:
+        assert (RELEASED / f"ticker-{__version__}.js").read_bytes() == build(SOURCE)
+
+
+# Its words
+
+WORDS: dict[str, dict[str, str]] = json.loads((WEB / "words.json").read_text("utf-8"))
+NAMES = (
+    "corrected canceled withheld connecting delayed offline empty previous next pause resume more less fresh close away"
+)
+SCRIPTS = {
+    "ar": "ARABIC",
+    "bg": "CYRILLIC",
+    "bn": "BENGALI",
+    "el": "GREEK",
+    "fa": "ARABIC",
+    "he": "HEBREW",
+    "hi": "DEVANAGARI",
+    "ja": "CJK HIRAGANA KATAKANA KATAKANA-HIRAGANA",
+    "ko": "HANGUL",
+    "ru": "CYRILLIC",
+    "th": "THAI",
+    "uk": "CYRILLIC",
+    "ur": "ARABIC",
+    "zh": "CJK",
+}
+
+
+@pytest.mark.parametrize("language", LABELS)
+def test_every_language_has_every_word_in_its_own_script(language: str) -> None:
+    words = WORDS[language]
+    assert list(words) == NAMES.split()
+    for name, word in words.items():
+        assert word == word.strip() == unicodedata.normalize("NFC", word), name
+        scripts = {unicodedata.name(letter).split()[0] for letter in word if letter.isalpha()}
+        assert scripts, name
+        assert scripts <= set(SCRIPTS.get(language, "LATIN").split()), f"{name}: {word}"
+        assert len(word) < 45, f"{name}: {word}"  # it stands in a label or on a button
+
+
+def test_no_language_says_it_in_english_by_mistake() -> None:
+    for language, words in WORDS.items():
+        if language != "en":
+            same = {name for name in words if words[name] == WORDS["en"][name]}
+            assert same <= {"pause"}, language  # German and French have that word too
+
+
+def test_opposites_are_told_apart() -> None:
+    for language, words in WORDS.items():
+        for names in (
+            ("previous", "next"),
+            ("pause", "resume"),
+            ("more", "less"),
+            ("corrected", "canceled", "withheld"),
+        ):
+            assert len({words[name] for name in names}) == len(names), (language, names)
+
+
+@pytest.mark.parametrize(("asked", "given"), [("ar", "ar"), ("pt-BR", "pt"), ("nb", "no"), ("nn", "no"), ("EN", "en")])
+def test_words_are_found_by_any_tag_of_their_language(node: RunningNode, asked: str, given: str) -> None:
+    response, body = raw(node, f"/words/{asked}.json")
+    assert json.loads(body) == WORDS[given]
+    assert response.headers["content-type"].startswith("application/json")
+    assert response.headers["access-control-allow-origin"] == "*"
+    assert response.headers["cache-control"] == "public, max-age=86400"
+
+
+def test_words_of_a_language_that_we_do_not_speak_are_not_found(node: RunningNode) -> None:
+    response, body = raw(node, "/words/tlh.json")
+    assert response.status_code == 404
+    assert "'tlh'" in json.loads(body)["detail"]
+    assert Words(WEB).of("tlh") == WORDS["en"]
+
+
+# How it is to look
+
+
+def test_what_an_address_asks_for_becomes_attributes_and_the_rest_is_dropped() -> None:
+    asked = {"mode": "list", "theme": "dark", "lang": "pt-BR", "max": "3", "min-urgency": "urgent", "sticky": "top"}
+    assert Look.asked(asked).attributes == asked
+    assert Look.asked({"hide-when-empty": ""}).attributes == {"hide-when-empty": ""}
+    nonsense = {"mode": "rotate", "theme": "<", "lang": '" onload="', "dir": "up", "max": "0", "min-urgency": "update"}
+    nonsense |= {"sticky": "left", "hide-when-empty": "no", "label": "Not ours", "src": "https://evil.example"}
+    assert Look.asked(nonsense).attributes == {}
+    for shown in ("101", "-1", "1e1", "٣", "007", " 7", "9" * 5000):
+        assert Look.asked({"max": shown}).max == ""
+
+
+# The page for an iframe
+
+
+def test_the_iframe_page_holds_the_lines_and_the_banner(node: RunningNode) -> None:
+    kept = node.publish("ar", "سطر عاجل", url="https://paper.example/a?b=1&c=2", source="وكالة", urgency="bulletin")
+    killed = node.publish("ar", "كلمات سُحبت")
+    node.cancel("ar", killed["id"], "note of the kill")
+    response = httpx.get(f"{node.url}/embed/ar?mode=list&theme=dark&max=5&label=Forged")
+    page = Tags(response.text)
+    assert page.one("html") == {"lang": "ar", "dir": "rtl", "data-theme": "dark"}
+    assert page.one("breaking-ticker") == {
+        "channel": "ar",
+        "lang": "ar",
+        "dir": "rtl",
+        "label": "عاجل",
+        "mode": "list",
+        "theme": "dark",
+        "max": "5",
+    }
+    assert page.one("a")["href"] == kept["url"]
+    assert page.one("base") == {"target": "_blank"}
+    assert kept["text"] in page.words
+    assert WORDS["ar"]["canceled"] in page.words
+    assert "note of the kill" in page.words
+    assert "كلمات" not in response.text
+    assert "Forged" not in response.text
+    assert response.headers["x-robots-tag"] == "noindex"
+    assert "no-store" not in response.headers["cache-control"]
+
+
+def test_the_iframe_page_shows_what_the_banner_will(node: RunningNode) -> None:
+    node.publish("en", "An update")
+    for number in range(3):
+        node.publish("en", f"Urgent {number}", urgency="urgent")
+    page = Tags(httpx.get(f"{node.url}/embed/en?mode=list&max=2&min-urgency=bulletin").text)
+    assert "Urgent" not in page.words
+    page = Tags(httpx.get(f"{node.url}/embed/en?mode=list&max=2&min-urgency=urgent").text)
+    assert re.findall(r"Urgent \d|An update", page.words) == ["Urgent 2", "Urgent 1"]
+    assert WORDS["he"]["corrected"] not in page.words
+
+
+def test_markup_in_a_line_is_text_in_the_iframe_page(node: RunningNode) -> None:
+    node.publish("odd", '<script>alert(1)</script> & "quoted"', source="<i>x</i>")
+    html = httpx.get(f"{node.url}/embed/odd").text
+    page = Tags(html)
+    assert '<script>alert(1)</script> & "quoted"' in page.words
+    assert all("src" in script for script in page.all("script"))
+    assert page.one("breaking-ticker")["label"] == "It's <new>"
+
+
+def test_only_the_iframe_page_may_be_framed(node: RunningNode) -> None:
+    """RFC 7034 and CSP 3: no X-Frame-Options there, for it would win in old browsers."""
+    for path in ("/embed", "/channels/en", "/demo", "/desk", "/assets/embed/embed.js", "/oembed", "/embed/nowhere"):
+        assert "frame-ancestors 'none'" in httpx.get(f"{node.url}{path}").headers["content-security-policy"], path
+    headers = httpx.get(f"{node.url}/embed/en").headers
+    assert re.findall(r"frame-ancestors ([^;]+)", headers["content-security-policy"]) == ["*"]
+    assert "x-frame-options" not in headers
+    assert "unsafe" not in headers["content-security-policy"]
+
+
+# The snippet builder
+
+
+def snippets(node: RunningNode, query: str) -> dict[str, str]:
+    html = httpx.get(f"{node.url}/embed?{query}").text
+    return {
+        name: Tags(code).words
+        for name, code in re.findall(r'<code id="snippet-([a-z]+)"[^>]*>(.*?)</code>', html, re.S)
+    }
+
+
+def test_without_a_choice_the_snippet_is_two_lines(node: RunningNode) -> None:
+    assert snippets(node, "")["banner"] == (
+        f'<script type="module" src="{node.url}/ticker.js"></script>\n<breaking-ticker channel="en"></breaking-ticker>'
+    )
+
+
+def test_the_form_is_answered_without_a_script(node: RunningNode) -> None:
+    query = f"channel=ar&mode=list&theme=&lang=fr&dir=rtl&max=&sticky=bottom&hide-when-empty=on&version={__version__}"
+    page = Tags(snippets(node, query)["banner"])
+    assert page.one("breaking-ticker") == {
+        "channel": "ar",
+        "mode": "list",
+        "lang": "fr",
+        "dir": "rtl",
+        "sticky": "bottom",
+        "hide-when-empty": None,
+    }
+    script = page.one("script")
+    content = httpx.get(script["src"] or "").content
+    assert script["integrity"] == "sha384-" + base64.b64encode(hashlib.sha384(content).digest()).decode()
+    assert (script["crossorigin"], script["type"]) == ("anonymous", "module")
+
+
+def test_the_iframe_snippet_leads_to_the_iframe_page(node: RunningNode) -> None:
+    found = snippets(node, "channel=odd&mode=list&sticky=top&max=3")
+    frame = Tags(found["frame"]).one("iframe")
+    assert frame["src"] == found["link"] == f"{node.url}/embed/odd?mode=list&max=3"
+    assert frame["title"] == 'It\'s <new> – <b>"Odd"</b> & more'
+    assert "allow-same-origin" not in (frame["sandbox"] or "")
+    assert httpx.get(frame["src"] or "").status_code == 200
+
+
+def test_what_the_query_says_is_not_markup_in_the_builder(node: RunningNode) -> None:
+    html = httpx.get(f"{node.url}/embed", params={"channel": "<x>", "lang": '"><x>', "version": "<x>"}).text
+    assert "<x>" not in html
+
+
+# oEmbed
+
+
+def oembed(node: RunningNode, url: str, **query: str) -> httpx.Response:
+    return httpx.get(f"{node.url}/oembed", params={"url": url, **query})
+
+
+def test_a_pasted_link_becomes_an_iframe(node: RunningNode) -> None:
+    response = oembed(node, f"{node.url}/channels/odd")
+    assert response.headers["access-control-allow-origin"] == "*"
+    assert response.headers["content-type"].startswith("application/json")
+    answer = response.json()
+    frame = Tags(answer["html"]).one("iframe")
+    assert (answer["version"], answer["type"]) == ("1.0", "rich")
+    assert answer["title"] == frame["title"] == 'It\'s <new> – <b>"Odd"</b> & more'
+    assert (frame["width"], frame["height"]) == (str(answer["width"]), str(answer["height"])) == ("600", "480")
+    assert frame["src"] == f"{node.url}/embed/odd?mode=list"
+
+
+def test_what_a_link_to_the_iframe_page_asks_for_is_kept_and_the_rest_dropped(node: RunningNode) -> None:
+    answer = oembed(node, f"{node.url}/embed/ar/?theme=dark&x=%22%3E&mode=scroll#part").json()
+    assert Tags(answer["html"]).one("iframe")["src"] == f"{node.url}/embed/ar?mode=scroll&theme=dark"
+
+
+@pytest.mark.parametrize(
+    ("limits", "size"),
+    [({}, (600, 134)), ({"maxwidth": "300"}, (300, 134)), ({"maxheight": "80", "maxwidth": "5000"}, (600, 80))],
+)
+def test_an_embed_keeps_within_the_size_asked_for(
+    node: RunningNode, limits: dict[str, str], size: tuple[int, int]
+) -> None:
+    answer = oembed(node, f"{node.url}/embed/en", **limits).json()
+    assert (answer["width"], answer["height"]) == size
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://evil.example/channels/en",
+        "{node}/channels/nowhere",
+        "{node}/channels/en/lines",
+        "{node}/desk",
+        "{node}",
+        "{node}@evil.example/channels/en",
+        "file:///channels/en",
+        "http://[/channels/en",
+        "//channels/en",
+        "en",
+    ],
+)
+def test_no_other_link_is_embedded(node: RunningNode, url: str) -> None:
+    response = oembed(node, url.format(node=node.url))
+    assert response.status_code == 404
+    assert response.headers["content-type"] == "application/problem+json"
+
+
+def test_other_formats_are_not_implemented_and_nonsense_is_refused(node: RunningNode) -> None:
+    link = f"{node.url}/channels/en"
+    assert oembed(node, link, format="json").status_code == 200
+    assert oembed(node, link, format="xml").status_code == 501
+    assert httpx.get(f"{node.url}/oembed").status_code == 400
+    for nonsense in ("0", "-1", "", "wide", "1" * 400, "٣"):
+        assert oembed(node, link, maxwidth=nonsense).status_code == 400
+
+
+@pytest.mark.parametrize("path", ["/channels/odd", "/embed/odd"])
+def test_the_pages_say_where_their_oembed_is(node: RunningNode, path: str) -> None:
+    links = Tags(httpx.get(f"{node.url}{path}").text).all("link")
+    (link,) = [each for each in links if each.get("type") == "application/json+oembed"]
+    assert link["rel"] == "alternate"
+    answer = httpx.get(link["href"] or "").json()
+    assert link["title"] == answer["title"]
+    assert answer["html"].startswith(f'<iframe src="{node.url}/embed/odd')
+
+
+def test_types_and_manifest_are_served_beside_the_widget(node: RunningNode) -> None:
+    assert "BreakingTicker" in httpx.get(f"{node.url}/assets/ticker.d.ts").text
+    manifest = httpx.get(f"{node.url}/assets/custom-elements.json").json()
+    assert manifest["modules"][0]["path"] == "ticker.js"
+
+
+def test_the_manifest_the_types_and_the_docs_say_what_the_widget_has() -> None:
+    """Attributes, events, slots, parts and properties, by what stands in its source."""
+    source = SOURCE.decode()
+    (element,) = json.loads((WEB / "custom-elements.json").read_text("utf-8"))["modules"][0]["declarations"]
+    named = {kind: {each["name"] for each in element[kind]} for kind in ("attributes", "events", "slots", "members")}
+    parts = {each["name"] for each in element["cssParts"]}
+    properties = {each["name"] for each in element["cssProperties"]}
+    observed = re.findall(r'observedAttributes = "([^"]+)"', source)[0].split()
+    asked = set(re.findall(r'(?:get|set|has)Attribute\("([a-z-]+)"', source)) | {"sticky", "theme"}
+    assert named["attributes"] == (asked | set(observed)) - {"part"}
+    assert properties == set(re.findall(r"var\((--ticker-[a-z-]+)", source))
+    made = re.findall(r'(?:make\("\w+", |#button\(|#own\("\w+", )"([a-z ]+)"', source)
+    assert {word for names in made for word in names.split()} <= parts
+    assert {name.removeprefix("ticker:") for name in named["events"]} == {
+        "line",
+        "correction",
+        "cancel",
+        "state",
+        "open",
+    }
+    types = (WEB / "ticker.d.ts").read_text("utf-8")
+    guide = (ROOT / "docs" / "embed.md").read_text("utf-8")
+    for name in set().union(*named.values()) - {"", "state"}:
+        assert re.search(rf"\b{name}\b", types) or name in named["slots"], name
+        assert f"`{name}" in guide or f"`{name}()`" in guide, name
+    for name in parts | properties:
+        assert f"`{name}`" in guide, name
