@@ -54,7 +54,7 @@ class Node:
     def __init__(self, settings: Settings) -> None:
         web = web_folder()
         self.newswire = open_newswire(settings.newswire, settings.node)
-        self.relay = Relay(self.newswire, settings.channels)
+        self.relay = Relay(self.newswire, settings.channels, settings.connection_age)
         self.keyring = Keyring(self.newswire, settings.admin_key)
         self.live = Live(self.relay)
         self.widget = Widget(web, __version__)

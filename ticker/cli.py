@@ -148,6 +148,12 @@ def main() -> None:
     help="When stopping, send readers to other nodes over so long.",
 )
 @_option(
+    "--connection-age",
+    envvar="TICKER_CONNECTION_AGE",
+    metavar="DURATION",
+    help="Send each reader elsewhere after about so long (30m, 2h; drawn by lot), so that new nodes get their share.",
+)
+@_option(
     "--workers",
     envvar="TICKER_WORKERS",
     type=click.IntRange(1, 256),
@@ -173,6 +179,7 @@ def serve(
     port: int,
     public_url: str | None,
     drain: float,
+    connection_age: str | None,
     workers: int,
     log_level: str,
     demo: bool,
@@ -199,9 +206,10 @@ def serve(
         node=_node_name(),
         public_url=(public_url or f"http://{shown_host}:{bound}").rstrip("/"),
         admin_key=admin_key,
+        connection_age=None if connection_age is None else _duration(connection_age),
     )
     if workers == 1:
-        asyncio.run(serving.serve(settings, listener, drain=drain, demo=demo))
+        serving.run(serving.serve(settings, listener, drain=drain, demo=demo))
         return
     asyncio.run(serving.introduce(settings, demo=demo))
 
@@ -209,7 +217,7 @@ def serve(
         try:
             own = structs.replace(settings, node=f"{settings.node}-{index}")
             shared = serving.bind(host, bound, shared=True)
-            asyncio.run(serving.serve(own, shared, drain=drain, demo=demo and index == 0, introduced=True))
+            serving.run(serving.serve(own, shared, drain=drain, demo=demo and index == 0, introduced=True))
         except TickerError as error:
             _fail(error.detail, MISUSED if isinstance(error, Misconfigured) else UNREACHABLE)
 

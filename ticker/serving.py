@@ -10,10 +10,11 @@ import resource
 import signal
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from typing import Any, cast
 
 import uvicorn
+import uvloop
 
 from ticker.app import Node
 from ticker.demo import play
@@ -76,6 +77,12 @@ def bind(host: str, port: int, *, shared: bool = False) -> socket.socket:
         ) from error
     listener.setblocking(False)
     return listener
+
+
+def run(work: Coroutine[Any, Any, None]) -> None:
+    """Run a node's work to its end, on the event loop that costs least (docs/adr/0008)."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(work)
 
 
 async def serve(

@@ -33,6 +33,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     """This node's name, as the others and the newswire's operators see it."""
     public_url: str
     admin_key: str | None = None
+    connection_age: int | None = None
+    """Seconds after which a reader is sent elsewhere, on average; None: it may stay."""
 
 
 def duration(value: str) -> int:

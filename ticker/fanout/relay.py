@@ -47,9 +47,15 @@ class _Greeting(NamedTuple):
 
 
 class Relay:
-    """The boards of this node. `ready` only while they are known to be those of the newswire."""
+    """The boards of this node. `ready` only while they are known to be those of the newswire.
 
-    def __init__(self, newswire: Newswire, channels: Mapping[str, Channel]) -> None:
+    `connection_age`: seconds after which a reader is sent elsewhere, on average.
+    """
+
+    def __init__(
+        self, newswire: Newswire, channels: Mapping[str, Channel], connection_age: float | None = None
+    ) -> None:
+        self._connection_age = connection_age
         self._ready = asyncio.Event()
         self.channels = channels
         self._newswire = newswire
@@ -190,7 +196,7 @@ class Relay:
         for index in count():
             await asyncio.sleep(BEAT / BEAT_SLICES)
             if self.ready:
-                self.hub.beat(index, self._beat_frame)
+                self.hub.beat(index, self._beat_frame, BEAT / self._connection_age if self._connection_age else 0.0)
             self.hub.drop_stalled()
 
     async def arrived(self, slug: str, cursor: str, timeout: float) -> bool:
