@@ -1,0 +1,244 @@
+"""The snippet builder and the iframe page, in a real Chromium against a real node."""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, cast
+
+import pytest
+from playwright.sync_api import Browser, FrameLocator, Page, expect
+
+from tests.conftest import RunningNode
+
+LIVE = "breaking-ticker[state=live]"
+LONG = "A line so long that it takes several rows on the screen of a phone, and then some more. " * 3
+
+
+@pytest.fixture(scope="module")
+def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningNode]:
+    """One for all tests here: none minds what another has published."""
+    node = RunningNode(tmp_path_factory.mktemp("embed"), constants={})
+    node.publish("en", LONG)
+    node.publish("en", "The bridge is open", url="https://paper.example/bridge")
+    node.publish("ar", "الجسر مفتوح")
+    yield node
+    node.close()
+
+
+class Paper(ThreadingHTTPServer):
+    """Another site: whatever is asked for, it answers with its one page. A loopback address, as the node's: a browser
+    lets no page from farther away reach that."""
+
+    html = ""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html; charset=utf-8")
+            self.end_headers()
+            self.wfile.write(cast("Paper", self.server).html.encode())
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+
+@pytest.fixture(scope="module")
+def site() -> Iterator[Paper]:
+    with Paper(("127.0.0.1", 0), Paper.Handler) as site:
+        threading.Thread(target=site.serve_forever, daemon=True).start()
+        yield site
+        site.shutdown()
+
+
+@pytest.fixture
+def paper(site: Paper, page: Page) -> Callable[[str], Page]:
+    """Opens a page of another site that holds the given HTML."""
+
+    def open_page(html: str) -> Page:
+        site.html = f'<!doctype html><html lang="en"><title>A paper</title><link rel="icon" href="data:,">{html}'
+        page.goto(f"http://127.0.0.1:{site.server_port}/")
+        return page
+
+    return open_page
+
+
+def until(true: Callable[[], bool]) -> None:
+    """Where a page's policy forbids `wait_for_function`, which evaluates."""
+    deadline = time.monotonic() + 30
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def snippet(page: Page, name: str) -> str:
+    return page.locator(f"#snippet-{name}").inner_text()
+
+
+# The builder
+
+
+def test_the_builder_follows_every_choice_by_keyboard_alone(node: RunningNode, page: Page) -> None:
+    page.goto(f"{node.url}/embed")
+    expect(page.locator(LIVE)).to_have_attribute("channel", "en")
+    page.locator("#channel").focus()
+    page.keyboard.press("ArrowDown")  # ar
+    expect(page.locator("#snippet-banner")).to_contain_text('channel="ar"')
+    expect(page.locator("#sheet")).to_have_attribute("dir", "rtl")
+    page.keyboard.press("Tab")
+    page.keyboard.press("ArrowRight")  # list
+    page.keyboard.press("Tab")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")  # dark
+    for key in ("Tab", "Tab", "Tab", "3", "Tab", "Tab", "ArrowLeft", "Tab", "Tab", "Tab", "Space", "Tab", "ArrowDown"):
+        page.keyboard.press(key)
+    banner = page.locator("#banner")
+    expect(page.locator("#snippet-banner")).to_contain_text("integrity")
+    for name, value in {"mode": "list", "theme": "dark", "max": "3", "sticky": "bottom"}.items():
+        expect(banner).to_have_attribute(name, value)
+    attributes = 'channel="ar" mode="list" theme="dark" max="3" sticky="bottom" hide-when-empty'
+    assert snippet(page, "banner").endswith(f"<breaking-ticker {attributes}></breaking-ticker>")
+    expect(page.locator("breaking-ticker[state=live] >> text=الجسر مفتوح").first).to_be_visible()
+    before = snippet(page, "banner")
+    page.reload()  # the address says what was chosen
+    assert snippet(page, "banner") == before
+    assert page.errors == []
+
+
+def test_a_snippet_is_copied_whole(node: RunningNode, page: Page) -> None:
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"], origin=node.url)
+    page.goto(f"{node.url}/embed?mode=list")
+    page.get_by_role("button", name="Copy Two lines of HTML").click()
+    expect(page.get_by_role("status").filter(has_text="Copied")).to_be_attached()
+    assert page.evaluate("navigator.clipboard.readText()") == snippet(page, "banner")
+
+
+def test_without_a_clipboard_the_snippet_is_selected(node: RunningNode, page: Page) -> None:
+    page.add_init_script("Object.defineProperty(Navigator.prototype, 'clipboard', { value: undefined })")
+    page.goto(f"{node.url}/embed")
+    page.get_by_role("button", name="Copy One iframe").click()
+    expect(page.get_by_role("button", name="Press Ctrl+C One iframe")).to_be_visible()
+    assert page.evaluate("String(getSelection())").strip() == snippet(page, "frame")
+
+
+def test_without_javascript_the_builder_builds(node: RunningNode, browser: Browser) -> None:
+    with browser.new_context(java_script_enabled=False) as context:
+        page = context.new_page()
+        page.goto(f"{node.url}/embed")
+        assert snippet(page, "banner").endswith('<breaking-ticker channel="en"></breaking-ticker>')
+        expect(page.get_by_role("button", name="Copy")).to_have_count(0)
+        page.get_by_label("Channel").select_option("ar")
+        page.get_by_role("button", name="Build the snippet").click()
+        expect(page.locator("#snippet-banner")).to_contain_text('<breaking-ticker channel="ar">')
+
+
+@pytest.mark.parametrize("width", [320, 390, 768, 1280])
+def test_the_builder_fits_its_window(node: RunningNode, page: Page, width: int) -> None:
+    """WCAG 2.2, 1.4.10: down to 320 CSS pixels nothing is to be scrolled sideways."""
+    page.set_viewport_size({"width": width, "height": 800})
+    page.goto(f"{node.url}/embed?channel=ar&mode=list&version=0.1.0")
+    page.locator("summary").first.click()
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+
+
+# The lines that it gives
+
+
+def test_the_snippets_work_on_another_site(node: RunningNode, page: Page, paper: Callable[[str], Page]) -> None:
+    """Pinned, with its hash, and under the policy that the builder names."""
+    page.goto(f"{node.url}/embed?mode=list&version=0.1.0")
+    banner, policy = snippet(page, "banner"), page.locator("#snippet-policy").text_content()
+    assert "integrity" in banner
+    paper(
+        f'<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; img-src data:; {policy}">{banner}'
+    )
+    expect(page.locator(LIVE).get_by_text("The bridge is open").first).to_be_visible()
+    assert page.errors == []
+
+
+def test_a_file_that_is_not_the_pinned_one_does_not_run(
+    node: RunningNode, page: Page, paper: Callable[[str], Page]
+) -> None:
+    page.goto(f"{node.url}/embed?version=0.1.0")
+    banner = snippet(page, "banner")
+    forged = re.sub(r"sha384-.{8}", "sha384-AAAAAAAA", banner)
+    with page.expect_event("console", lambda message: "integrity" in message.text):
+        paper(forged)
+    assert page.evaluate("customElements.get('breaking-ticker') === undefined")
+
+
+# The iframe
+
+
+def framed(paper: Callable[[str], Page], src: str, sandbox: str | None, more: str = "") -> tuple[Page, FrameLocator]:
+    attribute = "" if sandbox is None else f'sandbox="{sandbox}"'
+    page = paper(f'<iframe src="{src}" title="Breaking" width="600" height="100" {attribute}></iframe>{more}')
+    return page, page.frame_locator("iframe")
+
+
+def test_in_a_sandbox_the_iframe_is_live_and_as_high_as_its_lines(
+    node: RunningNode, page: Page, paper: Callable[[str], Page]
+) -> None:
+    page.goto(f"{node.url}/embed?mode=list&max=2")
+    frame, resize = snippet(page, "frame"), page.locator("#snippet-resize").text_content()
+    assert 'sandbox="allow-scripts allow-popups' in frame
+    paper(frame + str(resize))
+    banner = page.frame_locator("iframe").locator(LIVE)
+    expect(banner.get_by_text("The bridge is open").first).to_be_visible()
+
+    inside = page.frames[1]
+    assert inside.evaluate("origin") == "null"
+    page.wait_for_function("document.querySelector('iframe').height < 480")
+    page.set_viewport_size({"width": 390, "height": 800})
+    fits = "document.documentElement.scrollHeight === innerHeight && innerHeight - document.body.scrollHeight < 2"
+    until(lambda: inside.evaluate(fits))
+
+    node.publish("en", f"Another. {LONG[:240]}")
+    expect(banner.get_by_text("Another.").first).to_be_visible()
+    until(lambda: inside.evaluate(fits))
+    assert page.errors == []
+
+
+def test_a_link_in_the_iframe_opens_beside_the_page(
+    node: RunningNode, page: Page, paper: Callable[[str], Page]
+) -> None:
+    page.context.route(
+        "https://paper.example/**", lambda route: route.fulfill(body="The story", content_type="text/html")
+    )
+    sandbox = "allow-scripts allow-popups allow-popups-to-escape-sandbox"
+    _, frame = framed(paper, f"{node.url}/embed/en?mode=list", sandbox)
+    link = frame.locator(LIVE).get_by_role("link", name="The bridge is open")
+    with page.context.expect_page() as opened:
+        link.click()
+    expect(opened.value.locator("body")).to_have_text("The story")
+    assert opened.value.evaluate("opener") is None
+    assert page.title() == "A paper"
+
+
+@pytest.mark.parametrize("mode", ["rotate", "list"])
+def test_without_any_script_the_iframe_shows_its_lines(
+    node: RunningNode, paper: Callable[[str], Page], mode: str
+) -> None:
+    page, frame = framed(paper, f"{node.url}/embed/ar?mode={mode}&theme=dark", "")
+    expect(frame.get_by_role("heading")).to_have_text(re.compile("عاجل"))
+    expect(frame.get_by_text("الجسر مفتوح")).to_be_in_viewport(ratio=0.9)
+    assert page.frames[1].evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(23, 25, 29)"
+
+
+def test_what_is_in_the_page_gives_way_to_the_banner(node: RunningNode, page: Page) -> None:
+    """The server's lines and the banner's own are never seen together."""
+    page.goto(f"{node.url}/embed/en?mode=list")
+    expect(page.locator(LIVE)).to_be_visible()
+    expect(page.get_by_text("The bridge is open")).to_have_count(1)
+    assert page.errors == []
+
+
+@pytest.mark.parametrize("path", ["/embed", "/channels/en", "/demo", "/desk"])
+def test_no_other_page_lets_itself_be_framed(node: RunningNode, paper: Callable[[str], Page], path: str) -> None:
+    page, frame = framed(paper, f"{node.url}{path}", None)
+    page.wait_for_function("document.querySelector('iframe').contentDocument === null")
+    expect(frame.locator("main")).to_have_count(0)
+    assert page.frames[1].url.startswith("chrome-error://")

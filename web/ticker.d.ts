@@ -1,0 +1,169 @@
+/**
+ * Types of ticker.js and of <breaking-ticker>.
+ *
+ * In plain TypeScript, Vue and Svelte they hold by themselves: save this file beside your sources, or
+ * `/// <reference path="ticker.d.ts" />`. JSX has its own table of tags; for React add, once:
+ *
+ *     import type { BreakingTickerAttributes } from "./ticker";
+ *     declare module "react" {
+ *       namespace JSX {
+ *         interface IntrinsicElements {
+ *           "breaking-ticker": React.DetailedHTMLProps<React.HTMLAttributes<HTMLElement>, HTMLElement> &
+ *             BreakingTickerAttributes;
+ *         }
+ *       }
+ *     }
+ */
+
+export type Mode = "rotate" | "list" | "scroll";
+export type Urgency = "flash" | "bulletin" | "urgent" | "update";
+export type Status = "usable" | "withheld" | "canceled";
+export type State = "connecting" | "live" | "delayed" | "offline";
+export type Direction = "ltr" | "rtl";
+
+/** One breaking item. Times are RFC 3339, in UTC. */
+export interface Line {
+  /** The cursor of its first event; unique in its channel. */
+  id: string;
+  channel: string;
+  /** Absent where the line is withheld or canceled, as are `url` and `source`. */
+  text?: string;
+  urgency: Urgency;
+  status: Status;
+  /** 1, 2, …: each change makes a new one. */
+  version: number;
+  published: string;
+  updated: string;
+  /** When its words last changed; null where they never did. */
+  corrected?: string | null;
+  /** null is never. */
+  expires: string | null;
+  pinned: boolean;
+  url?: string | null;
+  source?: string | null;
+  /** Ties lines together, across channels too. */
+  story: string | null;
+  /** Public reason of a correction, hold or cancellation. */
+  note: string | null;
+  /** BCP 47. */
+  language: string;
+  direction: Direction;
+}
+
+/** What a server sends, over WebSocket and Server-Sent Events alike: see docs/protocol.md. */
+export type Frame = BoardFrame | LineFrame | BeatFrame;
+
+/** All that a channel shows: on connecting, and whenever changes can't be trusted. */
+export interface BoardFrame {
+  type: "board";
+  channel: string;
+  cursor: string | null;
+  now: string;
+  lines: Line[];
+  title: string;
+  label: string;
+  language: string;
+  direction: Direction;
+  max_lines: number;
+}
+
+/** One change to one line. It follows on `prev`, or there is a gap. */
+export interface LineFrame {
+  type: "line";
+  channel: string;
+  cursor: string;
+  prev: string | null;
+  line: Line;
+}
+
+/** Nothing new, and the connection is well. */
+export interface BeatFrame {
+  type: "beat";
+  channel: string;
+  cursor: string | null;
+  now: string;
+}
+
+/** The attributes of the tag. All of them may be changed at any time. */
+export interface BreakingTickerAttributes {
+  channel: string;
+  /** Base URL of another server; by default the script's own. */
+  src?: string;
+  /** Default `rotate`. */
+  mode?: Mode;
+  sticky?: "top" | "bottom";
+  /** At most so many lines. */
+  max?: number | string;
+  /** Lines below it aren't shown. */
+  "min-urgency"?: Urgency;
+  /** The word beside the lines, in place of the channel's. */
+  label?: string;
+  lang?: string;
+  dir?: Direction;
+  /** By default the page's color-scheme. */
+  theme?: "light" | "dark";
+  /** Without previous and next. */
+  controls?: "none";
+  /** Readers may close it. */
+  dismissible?: boolean | "";
+  "hide-when-empty"?: boolean | "";
+}
+
+export interface BreakingTickerEventMap {
+  /** A new line. */
+  "ticker:line": CustomEvent<{ line: Line }>;
+  /** A line's words have changed, or are back. */
+  "ticker:correction": CustomEvent<{ line: Line }>;
+  /** A line was withheld or canceled; it has no `text`. */
+  "ticker:cancel": CustomEvent<{ line: Line }>;
+  "ticker:state": CustomEvent<{ state: State }>;
+  /** A reader opens a line's link. Cancelable. */
+  "ticker:open": CustomEvent<{ line: Line }>;
+}
+
+/** `<breaking-ticker channel="en">`. Its events bubble, and cross shadow roots. */
+export class BreakingTicker extends HTMLElement {
+  /** Hold the banner still until `resume`; corrections, holds and cancellations still show. */
+  pause(): void;
+  resume(): void;
+  /** Connect anew, now, and take the whole board. */
+  refresh(): void;
+
+  addEventListener<K extends keyof BreakingTickerEventMap>(
+    type: K,
+    listener: (this: BreakingTicker, event: BreakingTickerEventMap[K]) => unknown,
+    options?: boolean | AddEventListenerOptions,
+  ): void;
+  addEventListener<K extends keyof HTMLElementEventMap>(
+    type: K,
+    listener: (this: BreakingTicker, event: HTMLElementEventMap[K]) => unknown,
+    options?: boolean | AddEventListenerOptions,
+  ): void;
+  addEventListener(
+    type: string,
+    listener: EventListenerOrEventListenerObject,
+    options?: boolean | AddEventListenerOptions,
+  ): void;
+  removeEventListener<K extends keyof BreakingTickerEventMap>(
+    type: K,
+    listener: (this: BreakingTicker, event: BreakingTickerEventMap[K]) => unknown,
+    options?: boolean | EventListenerOptions,
+  ): void;
+  removeEventListener<K extends keyof HTMLElementEventMap>(
+    type: K,
+    listener: (this: BreakingTicker, event: HTMLElementEventMap[K]) => unknown,
+    options?: boolean | EventListenerOptions,
+  ): void;
+  removeEventListener(
+    type: string,
+    listener: EventListenerOrEventListenerObject,
+    options?: boolean | EventListenerOptions,
+  ): void;
+}
+
+declare global {
+  interface HTMLElementTagNameMap {
+    "breaking-ticker": BreakingTicker;
+  }
+  interface DocumentEventMap extends BreakingTickerEventMap {}
+}
