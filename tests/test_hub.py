@@ -32,7 +32,7 @@ class MemoryReader:
     encoding: Encoding = "text"
     reads: bool = True
     alive: bool = True
-    fd: int = -1
+    sock: socket.socket | None = None
     room: int = 0
     waiting: list[bytes] = field(default_factory=list)
     goodbyes: list[tuple[float, int]] = field(default_factory=list)  # when, and with which code
@@ -80,12 +80,12 @@ class PipeReader(MemoryReader):
         self.near.setblocking(False)
         self.far.setblocking(False)
         self.near.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4_096)
-        self.fd = self.near.fileno()
+        self.sock = self.near
         self.hub.join(self, [])
 
     def write(self, data: bytes) -> None:
         super().write(data)
-        self.fd = -1
+        self.sock = None
 
     def received(self) -> bytes:
         """All that comes, while what waits is sent on; until nothing waits any more."""
@@ -94,13 +94,13 @@ class PipeReader(MemoryReader):
             with contextlib.suppress(BlockingIOError):
                 while data := self.far.recv(65_536):
                     told += data
-            if self.fd >= 0:
+            if self.sock:
                 return told
             rest = b"".join(self.waiting)
             sent = self.near.send(rest)
             self.waiting = [rest[sent:]] if sent < len(rest) else []
             if not self.waiting:
-                self.fd = self.near.fileno()
+                self.sock = self.near
                 self.hub.drained(self)
 
     def end(self) -> None:
@@ -252,7 +252,7 @@ async def test_what_the_socket_takes_in_part_follows_in_order(hub: Hub, pipes: l
     for each in frames:
         hub.broadcast("en", each)
         await turns(3)
-    assert any(pipe.fd < 0 for pipe in pipes), "this test can't tell: the socket took it all"
+    assert any(pipe.sock is None for pipe in pipes), "this test can't tell: the socket took it all"
     for _ in range(3):
         told = [before + pipe.received() for before, pipe in zip(told, pipes, strict=True)]
         await turns()

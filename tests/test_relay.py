@@ -97,7 +97,7 @@ class Listener:
     """A reader in memory, which folds what it is sent as the contract says."""
 
     encoding: Encoding = "text"
-    fd = -1
+    sock = None
     room = 0
 
     def __init__(self, relay: Relay, *channels: str) -> None:

@@ -13,10 +13,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import random
 from collections.abc import Callable, Iterable, Sequence
 from itertools import islice, repeat
+from socket import socket
 from typing import Protocol
 
 from ticker.fanout.frames import ENCODINGS, PING, Encoding, Frame
@@ -45,8 +45,8 @@ class Reader(Protocol):
     """How many bytes may wait for it."""
 
     @property
-    def fd(self) -> int:
-        """The file descriptor that takes its bytes at once, as nothing waits before them; -1 where `write` must."""
+    def sock(self) -> socket | None:
+        """The socket that takes its bytes at once, as nothing waits before them; None where `write` must."""
 
     def write(self, data: bytes) -> None:
         """Take bytes in the reader's encoding; never blocks."""
@@ -164,25 +164,25 @@ class Hub:
     def _step(self, audience: _Audience) -> None:
         """One slice of a pass; the next when others have had their turn.
 
-        The everyday path writes to file descriptors, in a loop that is C (docs/adr/0008): between two system
-        calls the less is touched, the better. Nothing waits in those transports, so order is kept.
+        The everyday path sends on sockets, in a loop that is C (docs/adr/0008): between two system calls the
+        less is touched, the better. Nothing waits in those transports, so order is kept.
         """
         whole, size, first, never = audience.whole, len(audience.whole), audience.first, audience.number + 1
         joined_at = audience.readers.get
         turns = list(islice(audience.turns, SLICE))
-        everyday = [reader for reader in turns if reader.fd >= 0 and joined_at(reader, never) <= first]
+        everyday = [reader for reader in turns if reader.sock and joined_at(reader, never) <= first]
         others = set(turns).difference(everyday) if len(everyday) < len(turns) else ()
-        written: list[int] = []
-        writes = map(os.write, [reader.fd for reader in everyday], repeat(whole))
-        while len(written) < len(everyday):
+        sent: list[int] = []
+        sends = map(socket.send, [sock for reader in everyday if (sock := reader.sock)], repeat(whole))
+        while len(sent) < len(everyday):
             try:
-                written.extend(writes)
+                sent.extend(sends)
             except BlockingIOError:
-                written.append(0)
+                sent.append(0)
             except OSError:
-                written.append(size)  # the connection is broken, and its transport about to say so
-        if written.count(size) < len(written):
-            for reader, count in zip(everyday, written, strict=True):
+                sent.append(size)  # the connection is broken, and its transport about to say so
+        if sent.count(size) < len(sent):
+            for reader, count in zip(everyday, sent, strict=True):
                 if count < size:
                     self._write(reader, [whole[count:]])
         for reader in others:

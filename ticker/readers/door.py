@@ -53,7 +53,10 @@ class Entrance:
         app_state: dict[str, Any],
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> asyncio.Protocol:
-        door = Door(self, partial(HttpProtocol, config, server_state, app_state), server_state)
+        return Door(self, partial(HttpProtocol, config, server_state, app_state), server_state)
+
+    def expect(self, door: Door) -> None:
+        """A connection is there, and its head is to come."""
         loop = asyncio.get_running_loop()
         self._doors[door] = loop.time() + HEAD_WITHIN
         if len(self._doors) > DOORS_MAX:
@@ -61,7 +64,6 @@ class Entrance:
         if not self._sweeping:
             self._sweeping = True
             loop.call_later(SWEEP, self._sweep)
-        return door
 
     def passed(self, door: Door) -> None:
         """The door's head is there, or its client has left. Harmless where that is known."""
@@ -95,6 +97,7 @@ class Door(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
         self._state.connections.add(cast("Any", self))
+        self._entrance.expect(self)
 
     def data_received(self, data: bytes) -> None:
         seen = len(self._data)

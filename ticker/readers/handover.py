@@ -1,6 +1,6 @@
 """What a reader's connection becomes once it is let in: a transport and little else. Knows no lines.
 
-One of these per reader and nothing more: no task, no scope, no queue. The hub writes to its file descriptor.
+One of these per reader and nothing more: no task, no scope, no queue. The hub sends on its socket.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ UNSENT_MAX = 262_144  # bytes the kernel takes for a reader that doesn't read; b
 class SocketReader(asyncio.Protocol):
     """A WebSocket after its handshake: a transport, and what it listens to."""
 
-    __slots__ = ("_answered", "_hub", "_number", "_parser", "_transport", "channels", "fd", "room")
+    __slots__ = ("_answered", "_handle", "_hub", "_parser", "_transport", "channels", "room", "sock")
 
     encoding: Encoding = "socket"
 
@@ -35,7 +35,9 @@ class SocketReader(asyncio.Protocol):
         self.channels = channels
         self.room = BUFFER_MAX
         sock = transport.get_extra_info("socket")
-        self.fd = self._number = sock.fileno()
+        # The hub sends on a handle of its own; it is let go, not closed, when the connection ends.
+        self._handle = socket.socket(sock.family, socket.SOCK_STREAM, fileno=sock.fileno())
+        self.sock: socket.socket | None = self._handle
         transport.set_write_buffer_limits(high=0)  # `pause_writing` as soon as anything waits
         if sock.family in (socket.AF_INET, socket.AF_INET6):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNACKNOWLEDGED_MAX)
@@ -82,16 +84,17 @@ class SocketReader(asyncio.Protocol):
             self._transport.close()
 
     def pause_writing(self) -> None:
-        self.fd = -1
+        self.sock = None
         self._transport.pause_reading()  # or its pings would fill the buffer with pongs
 
     def resume_writing(self) -> None:
         if not self._transport.is_closing():
-            self.fd = self._number
+            self.sock = self._handle
             self._transport.resume_reading()
             self._hub.drained(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._handle.detach()
         self._hub.leave(self)
 
 
@@ -109,4 +112,6 @@ class StreamReader(SocketReader):
         self._transport.close()
 
     def data_received(self, data: bytes) -> None:
-        """A second request on this connection has nobody to answer it."""
+        """A second request on this connection has nobody to answer it, and a flood nobody to read it."""
+        if len(data) > INBOUND_MAX:
+            self._transport.abort()
