@@ -39,7 +39,7 @@
  * @property {string} language
  * @property {"ltr"|"rtl"} direction
  *
- * @typedef {{type: "board", channel: string, cursor: string|null, now: string, lines: Line[], title: string,
+ * @typedef {{type: "board", channel: string, cursor: string|null, now: string|number, lines: Line[], title: string,
  *   label: string, language: string, direction: "ltr"|"rtl", max_lines: number}} BoardFrame
  * @typedef {{type: "line", channel: string, cursor: string, prev: string|null, line: Line}} LineFrame
  * @typedef {{type: "beat", channel: string, cursor: string|null, now: string}} BeatFrame
@@ -49,74 +49,48 @@
  */
 
 const SECOND = 1_000;
+const MINUTE = 60 * SECOND;
 
 // Connection
 
-const FIRST_FRAME = 10 * SECOND; // a proxy that opens a connection and lets nothing through is no connection
-const DELAYED = 30 * SECOND; // without a frame; beats come every 20 to 25 s
-const DEAD = 45 * SECOND;
-const STEADY = 10 * SECOND; // a connection that lasted this long begins its backoff anew
-const BACKOFF_BASE = 0.5 * SECOND;
-const BACKOFF_CAP = 30 * SECOND;
-const RETRY_AFTER_CAP = 600 * SECOND; // a banner that stays away for hours has forgotten to come back
-const POLL = 10 * SECOND; // mean; each pause is drawn from 0 to twice this, so that readers spread out
-const CLIMB_BASE = 60 * SECOND; // between two tries to get from polling back to a live connection, doubling
-const CLIMB_CAP = 960 * SECOND;
-const TIMER_CAP = 2 ** 31 - 1; // setTimeout overflows beyond
+const FIRST_FRAME = 10 * SECOND; // what lets nothing through for so long is no connection; what lasts longer is one
+const DELAYED = 35 * SECOND; // without a frame: beats come every 20 to 25 s. FIRST_FRAME later it is dead
+const ANSWER = 3 * SECOND; // a leading tab that doesn't say a word in it is frozen
+const BACKOFF = 0.5 * SECOND; // doubled with every failure, six times at most
+const POLL = 20 * SECOND; // at most: each pause is drawn from 0 to this, so that readers spread out
+const REST = MINUTE; // after a page was last seen
+const LONG = 10 * MINUTE; // between tries of a WebSocket where it fails; and the most that Retry-After can ask for
 
-// Banner
+/** Ids and cursors are `MS-N`: compared number by number. */
+const { compare } = new Intl.Collator("en", { numeric: true });
 
-const DWELL = 6 * SECOND; // a line's turn in rotate mode,
-const DWELL_PER_CHARACTER = 60; // or as long as it takes to read it aloud
-const RETRACTION_ROTATES = 900 * SECOND; // rotate shows what was withdrawn lately; list shows all of it
-const REFRESH_TIMES = 15 * SECOND;
-const SAY_AFTER = 0.5 * SECOND; // a burst is announced as one
-const SAY_AT_MOST = 3; // the newest of a burst
-const SAID_FOR = 10 * SECOND; // then the live region is emptied
-
-/** @param {number} ms @param {AbortSignal} signal @returns {Promise<void>} early when aborted */
-const pause = (ms, signal) =>
-  new Promise((resolve) => {
-    if (signal.aborted) return resolve();
-    const timer = setTimeout(done, ms);
-    function done() {
-      clearTimeout(timer);
-      signal.removeEventListener("abort", done);
-      resolve();
-    }
-    signal.addEventListener("abort", done);
-  });
-
-/** Full jitter: https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
- * @param {number} failures in a row, from 1 */
-const backoff = (failures) => Math.random() * Math.min(BACKOFF_CAP, BACKOFF_BASE * 2 ** failures);
-
-/** @param {string} a @param {string} b newest first; ids are `MS-N` */
-const newerFirst = (a, b) => {
-  const [aTime, aCount] = a.split("-").map(Number);
-  const [bTime, bCount] = b.split("-").map(Number);
-  return bTime - aTime || bCount - aCount;
-};
+/** @param {Line} line @returns {number} in milliseconds; Infinity for never */
+const expiry = (line) => Date.parse(/** @type {string} */ (line.expires)) || Infinity;
 
 /** What a channel shows now: frames folded into ordered lines. Pure; the clock can be given. */
 export class Board {
-  /** The event we stand at: null on an empty channel, undefined when a board is wanted.
-   * @type {string|null|undefined} */
-  cursor;
-  ready = false;
+  // What a board frame says, by the names that it has there.
+  type = "board";
+  /** @type {string|undefined} */
+  channel;
   title = "";
   label = "";
   language = "";
   /** @type {"ltr"|"rtl"|""} */
   direction = "";
+  /** @type {any} */
+  max_lines;
+  /** The event we stand at: null on an empty channel, undefined when a board is wanted.
+   * @type {string|null|undefined} */
+  cursor;
 
+  ready = false;
   #clock;
   /** Server's time less ours. @type {number|undefined} */
   #offset;
-  #max = 10;
-  #newest = "0-0";
-  /** @type {Map<string, Line>} */
-  #lines = new Map();
+  #newest = "";
+  /** @type {Line[]} */
+  #lines = [];
 
   /** @param {() => number} clock milliseconds */
   constructor(clock = Date.now) {
@@ -125,28 +99,50 @@ export class Board {
 
   /** The server's time, in milliseconds. */
   get now() {
-    return this.#clock() + (this.#offset ?? 0);
+    return this.#clock() + (this.#offset || 0);
+  }
+
+  /** @returns {Line[]} in order: pinned first, then newest first */
+  get lines() {
+    let room = this.max_lines;
+    return this.#lines
+      .filter((line) => expiry(line) > this.now)
+      .sort((a, b) => /** @type {any} */ (b.pinned) - /** @type {any} */ (a.pinned) || compare(b.id, a.id))
+      .filter((line) => line.status !== "usable" || room-- > 0);
+  }
+
+  /** Milliseconds until the next line expires; Infinity when none does. */
+  get nextExpiry() {
+    return Math.min(...this.#lines.map(expiry)) - this.now;
+  }
+
+  /** As a board frame, for another tab. */
+  toJSON() {
+    return { ...this, now: this.now, lines: this.lines };
+  }
+
+  /** Forget what shows no more. */
+  prune() {
+    this.#lines = this.lines;
   }
 
   /**
    * Take a whole board in place of all we hold.
    * @param {BoardFrame} frame
-   * @param {boolean} cached whether it may come out of a cache, so that its `now` may be old
-   * @returns {Change[]} none for the first board: it is where we start, not news
+   * @param {boolean} [cached] whether it may come out of a cache, so that its `now` may be old
+   * @returns {Change[]} oldest first; none for the first board: it is where we start, not news
    */
-  replace(frame, cached = false) {
-    const first = !this.ready;
+  replace(frame, cached) {
+    const { ready } = this;
     const before = this.#lines;
-    this.#lines = new Map();
+    frame.lines.sort((a, b) => compare(a.id, b.id));
+    for (const name in this) this[name] = /** @type {any} */ (frame)[name];
     this.ready = true;
-    this.#max = frame.max_lines ?? this.#max;
-    for (const name of /** @type {const} */ (["cursor", "title", "label", "language", "direction"])) {
-      /** @type {any} */ (this)[name] = frame[name];
-    }
     this.#setClock(frame.now, cached);
-    const changes = frame.lines.map((line) => this.#put(line, before.get(line.id), false));
+    this.#lines = [];
+    const changes = frame.lines.flatMap((line) => this.#put(line, before));
     this.prune();
-    return first ? [] : changes.filter((change) => change !== undefined);
+    return ready ? changes : [];
   }
 
   /**
@@ -154,43 +150,22 @@ export class Board {
    * @param {LineFrame} frame
    * @returns {Change[]|"gap"}
    */
-  apply(frame) {
-    if (frame.cursor === this.cursor) return [];
-    if (frame.prev !== this.cursor) return this.#gap();
-    this.cursor = frame.cursor;
-    const change = this.#put(frame.line, this.#lines.get(frame.line.id), true);
+  apply({ cursor, prev, line }) {
+    if (cursor === this.cursor) return [];
+    if (prev !== this.cursor) return this.#gap();
+    const changes = this.#put(line, this.#lines, true);
+    this.cursor = cursor;
     this.prune();
-    return change ? [change] : [];
+    return changes;
   }
 
   /**
    * @param {BeatFrame} frame
    * @returns {"gap"|undefined}
    */
-  beat(frame) {
-    this.#setClock(frame.now, false);
-    if (frame.cursor !== this.cursor) return this.#gap();
-  }
-
-  /** @returns {Line[]} in order: pinned first, then newest first */
-  get lines() {
-    const now = this.now;
-    let room = this.#max;
-    return [...this.#lines.values()]
-      .filter((line) => !(line.expires && Date.parse(line.expires) <= now))
-      .sort((a, b) => Number(b.pinned) - Number(a.pinned) || newerFirst(a.id, b.id))
-      .filter((line) => line.status !== "usable" || room-- > 0);
-  }
-
-  /** Milliseconds until the next line expires; Infinity when none does. */
-  get nextExpiry() {
-    const times = [...this.#lines.values()].map((line) => (line.expires ? Date.parse(line.expires) : Infinity));
-    return Math.min(...times) - this.now;
-  }
-
-  /** Forget what shows no more. */
-  prune() {
-    this.#lines = new Map(this.lines.map((line) => [line.id, line]));
+  beat({ cursor, now }) {
+    this.#setClock(now);
+    if (cursor !== this.cursor) return this.#gap();
   }
 
   #gap() {
@@ -198,332 +173,400 @@ export class Board {
     return /** @type {const} */ ("gap");
   }
 
-  /** @param {string} time @param {boolean} cached */
+  /** @param {string|number} time @param {boolean} [cached] */
   #setClock(time, cached) {
-    const offset = Date.parse(time) - this.#clock();
-    if (Number.isNaN(offset)) return;
-    this.#offset = cached ? Math.max(offset, this.#offset ?? -Infinity) : offset;
+    const offset = /** @type {any} */ (new Date(time)) - this.#clock();
+    // @ts-ignore: undefined is no greater
+    if (!cached || !(this.#offset > offset)) this.#offset = offset;
   }
 
   /**
    * @param {Line} line
-   * @param {Line|undefined} before
-   * @param {boolean} event rather than part of a board
-   * @returns {Change|undefined}
+   * @param {Line[]} held until now
+   * @param {boolean} [event] rather than part of a board
+   * @returns {Change[]} one or none
    */
-  #put(line, before, event) {
-    const newer = newerFirst(line.id, this.#newest) < 0;
+  #put(line, held, event) {
+    const before = held.find(({ id }) => id === line.id);
+    if (!(line.id > "")) return []; // not ours
+    const newer = compare(line.id, this.#newest) > 0;
+    const usable = line.status === "usable";
     if (newer) this.#newest = line.id;
-    if (line.status !== "usable") {
-      const { text, url, source, ...tombstone } = line; // the server left them out; see that they are
-      line = tombstone;
+    if (!usable) {
+      // The server left its words out; see that they are.
+      const { text, url, source, corrected, ...tombstone } = line;
+      line = /** @type {Line} */ (tombstone);
     }
-    this.#lines.set(line.id, line);
-    if (line.status !== "usable") {
-      if (before ? before.status !== line.status : event) return { kind: "cancel", line };
-    } else if (before ? before.status !== "usable" || before.corrected !== line.corrected : !newer && event) {
-      return { kind: "correction", line };
-    } else if (!before && newer) {
-      return { kind: "line", line };
-    }
-    if (before && before.version !== line.version) return { kind: "change", line };
+    this.#lines = [...this.#lines.filter((each) => each !== before), line];
+    const touched = before ? before.status !== line.status || before.corrected !== line.corrected : event;
+    /** @type {Change["kind"]|undefined|false} */
+    const kind =
+      usable && newer && !before
+        ? "line"
+        : touched
+          ? usable
+            ? "correction"
+            : "cancel"
+          : before && before.version !== line.version && "change";
+    return kind ? [{ kind, line }] : [];
   }
 }
 
+/** @param {number} ms @param {AbortSignal} signal one not yet aborted @returns {Promise<unknown>} early when it is */
+const pause = (ms, signal) =>
+  new Promise((resolve) => {
+    signal.onabort = resolve;
+    setTimeout(resolve, ms);
+  });
+
+const QUIET = 0; // why a connection was ended: there is something better to do
+
+/** @type {Record<string, Feed>} */
+const feeds = {};
+
 /**
- * One connection to one server, for all its channels that a page shows. Knows no DOM.
+ * One connection to one server, for all its channels that a page shows; and for all tabs of the site, where the
+ * browser lets them speak with one another. Knows no DOM.
  *
- *     WebSocket ──refused twice──▶ SSE ──refused twice──▶ polling
- *         ▲─────────after a while─────────────────────────────┘
+ *     WebSocket ──fails──▶ SSE ──fails──▶ polling
+ *         ▲───after 35 s, then every 10 min───┘
  *
- * Events: `board` with `{channel, changes}` when a board changed; `state` when the connection did.
+ * The tab that holds the Web Lock leads: it connects, and passes on what it takes over a BroadcastChannel. The
+ * others follow, and ask it for what they miss. When it goes, the next one leads, from the cursor that it holds
+ * itself. Only tabs that can be seen, or could a minute ago, lead or follow. Where tabs can't speak, each leads.
+ *
+ * Events: `board` with `{channel, changes, missed}` when a board changed, `missed` where the changes came as a
+ * whole board after an absence; `state` when the connection did.
  */
 export class Feed extends EventTarget {
-  /** @type {Map<string, Feed>} */
-  static #feeds = new Map();
-
   /** The page's one feed of a server. @param {string} server base URL, no slash at its end */
   static at(server) {
-    let feed = Feed.#feeds.get(server);
-    if (!feed) Feed.#feeds.set(server, (feed = new Feed(server)));
-    return feed;
+    return (feeds[server] ??= new Feed(server));
   }
 
   /** When the last frame came, in our clock's milliseconds; until then, when we began. */
   heard = Date.now();
 
   #server;
-  /** @type {Map<string, Board>} */
-  #boards = new Map();
-  /** How many joined. @type {Map<string, number>} */
-  #members = new Map();
-  /** What the connection carries. @type {Set<string>} */
-  #carried = new Set();
-  /** What the server told us to ask for no more. @type {Set<string>} */
-  #refused = new Set();
+  /** @type {Record<string, Board>} */
+  #boards = /** @type {any} */ ({ __proto__: null });
+  /** How many banners of this page joined. @type {Record<string, number>} */
+  #members = /** @type {any} */ ({ __proto__: null });
+  /** When another tab last asked. @type {Record<string, number>} */
+  #asked = /** @type {any} */ ({ __proto__: null });
+  /** What the connection carries, and whether a frame of it came. @type {Record<string, boolean>} */
+  #carried = {};
+  /** What the server told us to ask for no more. @type {string[]} */
+  #refused = [];
   /** @type {State} */
   #state = "connecting";
-  /** Ends the connection and all tries. @type {AbortController|undefined} */
+  #polling = false;
+  /** Ends all that we do. @type {AbortController|undefined} */
   #running;
-  /** This one connection. @type {{controller: AbortController, heard: boolean, gap: boolean}|undefined} */
+  /** Ends what the leader waits for, a connection or a pause. Undefined: we follow.
+   * @type {AbortController|undefined} */
   #attempt;
-  /** @type {AbortController|undefined} */
-  #page;
-  #watchdog = 0;
-  #expiry = 0;
+  /** @type {BroadcastChannel|undefined} */
+  #tabs;
+  /** @type {number|undefined} */
+  #watchdog;
+  /** @type {number|undefined} */
+  #expiry;
+  /** @type {number|undefined} */
+  #rest;
 
   /** @param {string} server */
   constructor(server) {
     super();
     this.#server = server;
+    addEventListener("pagehide", () => this.#stop()); // or the page would be kept out of the back/forward cache
+    addEventListener("pageshow", () => this.#wake());
+    addEventListener("visibilitychange", () => this.#wake());
+    addEventListener("online", () => this.#again());
   }
 
   /** @param {string} channel @returns {Board} */
   join(channel) {
-    this.#members.set(channel, (this.#members.get(channel) ?? 0) + 1);
-    let board = this.#boards.get(channel);
-    if (!board) {
-      this.#boards.set(channel, (board = new Board()));
-      queueMicrotask(() => this.#settle()); // the other banners of the page join first
-    }
-    return board;
+    this.#count(channel, 1);
+    return this.#board(channel);
   }
 
   /** @param {string} channel */
   leave(channel) {
-    this.#members.set(channel, (this.#members.get(channel) ?? 1) - 1);
-    queueMicrotask(() => this.#settle()); // a banner that is moved leaves and joins in one go
+    this.#count(channel, -1);
   }
 
   /** @param {string} channel @returns {State} */
   state(channel) {
-    if (this.#refused.has(channel)) return "offline";
-    return this.#state === "live" && !this.#boards.get(channel)?.ready ? "connecting" : this.#state;
+    if (this.#refused.includes(channel)) return "offline";
+    return this.#state === "live" && !this.#boards[channel]?.ready ? "connecting" : this.#state;
   }
 
-  #settle() {
-    for (const [channel, members] of this.#members) {
-      if (members > 0) continue;
-      this.#members.delete(channel);
-      this.#boards.delete(channel);
-      this.#carried.delete(channel);
-      this.#refused.delete(channel);
-    }
-    if (!this.#boards.size) return this.#close();
-    if (!this.#page) this.#watchPage();
-    if (this.#wanted.some((channel) => !this.#carried.has(channel))) this.#open();
+  /** Connect anew, now, and take whole boards. */
+  refresh() {
+    this.#refused = [];
+    for (const channel in this.#boards) this.#boards[channel].cursor = undefined;
+    this.#run(true);
   }
 
+  /** @param {string} channel */
+  #board(channel) {
+    return (this.#boards[channel] ??= new Board());
+  }
+
+  /** Try again from the top; no reader need hear of it. */
+  #again() {
+    this.#attempt?.abort(QUIET);
+  }
+
+  /** @param {string} channel @param {1|-1} by */
+  #count(channel, by) {
+    this.#members[channel] = (this.#members[channel] || 0) + by;
+    // The other banners of the page join first, and one that is moved comes back.
+    queueMicrotask(() => {
+      if (!this.#members[channel]) delete this.#members[channel];
+      this.#ask();
+      this.#wake();
+      this.#carry();
+    });
+  }
+
+  /** What we and the other tabs want; the rest is forgotten. */
   get #wanted() {
-    return [...this.#boards.keys()].filter((channel) => !this.#refused.has(channel));
+    return Object.keys(this.#boards).filter((channel) => {
+      if (channel in this.#members || this.#asked[channel] > Date.now() - REST) return !this.#refused.includes(channel);
+      delete this.#boards[channel];
+      delete this.#carried[channel];
+    });
   }
 
-  #watchPage() {
-    const { signal } = (this.#page = new AbortController());
-    addEventListener("online", () => this.#open(), { signal });
-    // An open connection would keep the page out of the back/forward cache.
-    addEventListener("pagehide", () => this.#stop(), { signal });
-    addEventListener("pageshow", (event) => event.persisted && this.#open(), { signal });
+  #carry() {
+    if (this.#wanted.some((channel) => !(channel in this.#carried))) this.#again();
   }
 
-  #close() {
-    this.#stop();
-    this.#page?.abort();
-    this.#page = undefined;
-    this.#setState("connecting");
+  // When there is a connection, and whose
+
+  #wake() {
+    clearTimeout(this.#rest);
+    // @ts-ignore: not in every browser
+    const rest = navigator.connection?.saveData ? 0 : REST;
+    if (!Object.keys(this.#members).length) this.#stop();
+    else if (document.hidden) this.#rest = setTimeout(() => this.#stop(), rest);
+    else if (!this.#running) this.#run();
   }
 
   #stop() {
     this.#running?.abort();
-    this.#attempt?.controller.abort();
-    this.#carried.clear();
+    this.#attempt?.abort();
+    this.#tabs?.close();
+    this.#running = this.#attempt = this.#tabs = undefined;
     clearTimeout(this.#watchdog);
-    clearTimeout(this.#expiry);
+    this.#setState("connecting");
   }
 
-  #open() {
+  /** Follow, and lead when it is our turn. @param {boolean} [steal] now @returns {Promise<void>} */
+  async #run(steal) {
     this.#stop();
-    this.#carried = new Set(this.#wanted);
-    if (!this.#carried.size) return;
-    if (this.#state === "offline") this.#setState("connecting");
-    this.#running = new AbortController();
-    this.#armExpiry();
-    this.#keep(this.#running.signal);
+    const name = "ticker:" + this.#server;
+    const { signal } = (this.#running = new AbortController());
+    try {
+      this.#tabs = navigator.locks && new BroadcastChannel(name);
+      this.#tabs.onmessage = ({ data }) => this.#hear(data);
+      this.#ask(true);
+      this.#watch(ANSWER);
+      await navigator.locks.request(name, steal ? { steal } : { signal }, () => this.#lead(signal));
+    } catch {
+      if (signal.aborted) return;
+      if (this.#attempt) this.#run(); // another tab took the lead: it heard nothing from us
+      else this.#lead(signal); // tabs can't speak with one another here
+    }
   }
 
-  /** Keep a connection, for ever. @param {AbortSignal} signal */
-  async #keep(signal) {
-    const POLLING = 2;
+  // Among tabs
+
+  /** @param {boolean} [whole] whether boards are wanted whatever we hold: one may have changed at its cursor */
+  #ask(whole) {
+    const ask = Object.keys(this.#members).map((channel) => [channel, whole || this.#board(channel).cursor]);
+    this.#tabs?.postMessage({ ask });
+  }
+
+  /** @param {string} [data] a frame @param {boolean} [missed] */
+  #tell(data, missed) {
+    if (this.#attempt) this.#tabs?.postMessage({ state: this.#state, refused: this.#refused, data, missed });
+  }
+
+  /** @param {any} message */
+  #hear({ ask, state, refused, data, missed }) {
+    if (ask) {
+      for (const [channel, cursor] of ask) {
+        this.#asked[channel] = Date.now();
+        const board = this.#board(channel);
+        if (board.cursor !== undefined && board.cursor !== cursor) this.#tell(JSON.stringify(board), true);
+      }
+      this.#tell();
+      this.#carry();
+    } else if (!this.#attempt) {
+      this.#refused = refused;
+      this.#setState(state);
+      this.#watch();
+      this.#receive(data, missed);
+    }
+  }
+
+  // The leader's
+
+  /** @param {AbortSignal} signal */
+  async #lead(signal) {
     let rung = 0; // of the ladder: WebSocket, SSE, polling
-    let refused = 0; // in a row, on this rung
-    let failures = 0; // in a row, on all
-    let climbs = 0; // in vain
-    let climbing = false; // one refusal is enough to step down again, and no reader need hear of it
+    let failures = 0; // in a row
+    let climb = DELAYED; // on a lower rung, until a WebSocket is tried again
 
     while (!signal.aborted) {
-      const attempt = (this.#attempt = { controller: new AbortController(), heard: false, gap: false });
+      const attempt = (this.#attempt = new AbortController());
       const began = Date.now();
-      this.#watch(FIRST_FRAME, () => attempt.controller.abort());
-      /** @type {{stop?: boolean, climb?: boolean, retryAfter?: number}} */
-      let end = {};
+      this.#carried = /** @type {any} */ ({ __proto__: null });
+      const query = this.#wanted.map((channel) => {
+        this.#carried[channel] = false;
+        return `channel=${encodeURIComponent(channel)}&cursor=${channel}:${this.#board(channel).cursor ?? ""}`;
+      });
+      const path = "/v1/live?" + query.join("&");
+      const climbing = setTimeout(() => rung && this.#again(), climb);
+      let failed;
+      let retry = 0;
+      this.#polling = rung > 1 || !query.length;
+      this.#watch(FIRST_FRAME);
       try {
-        end = await [
-          () => this.#socket(attempt.controller.signal),
-          () => this.#events(attempt.controller.signal),
-          () => this.#poll(attempt.controller.signal, climbs),
-        ][rung]();
-      } catch {
-        // Refused by the browser itself, for one by the page's Content-Security-Policy.
+        if (this.#polling) await this.#poll(attempt.signal);
+        else if (rung) await this.#events(path, attempt.signal);
+        else await this.#socket(path, attempt.signal);
+      } catch (/** @type {any} */ error) {
+        failed = !attempt.signal.aborted;
+        retry = Math.min(LONG, error.headers?.get("Retry-After") * SECOND) || 0;
       }
       if (signal.aborted) return;
-      attempt.controller.abort();
+      clearTimeout(climbing);
       clearTimeout(this.#watchdog);
 
-      if (end.stop) for (const channel of this.#carried) this.#refused.add(channel);
-      if (!this.#wanted.length) return this.#setState("offline");
-      if (end.climb) {
-        [rung, refused, failures, climbing] = [0, 0, 0, true];
-        climbs++;
+      const heard = this.heard > began;
+      if (heard) climb = rung ? LONG : DELAYED;
+      if (attempt.signal.reason === QUIET) {
+        rung = 0;
         continue;
       }
-      const quiet = attempt.gap || (climbing && rung < POLLING && !attempt.heard);
-      if (!quiet) this.#setState("offline");
-      if (attempt.heard || rung === POLLING) climbs = 0;
-      if (attempt.heard) {
-        if (Date.now() - began > STEADY) failures = 0;
-        climbing = rung === 1; // the next connection after SSE may be a WebSocket again
-        if (rung === 1) rung = 0;
-        refused = 0;
-      } else if (++refused >= (climbing ? 1 : 2) && rung < POLLING) {
-        rung++;
-        refused = 0;
-        if (rung === POLLING) climbing = false;
-      }
-      await pause(Math.max(end.retryAfter ?? 0, backoff(++failures)), signal);
+      if (failed || rung > 1) this.#setState("offline");
+      else if (heard) this.#setState("connecting");
+      if (retry) rung = 0;
+      else if (!heard) rung = (rung + 1) % 3;
+      if (this.heard - began > FIRST_FRAME) failures = 0;
+      // Full jitter: https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
+      const most = Math.max(retry, BACKOFF * 2 ** Math.min(6, ++failures));
+      await pause(retry + Math.random() * most, (this.#attempt = new AbortController()).signal);
     }
   }
 
-  /** @param {AbortSignal} signal @returns {Promise<{stop: boolean}>} when it ended */
-  #socket(signal) {
+  /** @param {string} path @param {AbortSignal} signal @returns {Promise<void>} */
+  #socket(path, signal) {
     return new Promise((resolve) => {
-      const socket = new WebSocket(this.#url().replace(/^http/, "ws"));
-      const listening = new AbortController();
-      const end = (stop = false) => {
-        listening.abort();
+      const socket = new WebSocket(this.#server.replace("http", "ws") + path);
+      socket.onmessage = ({ data }) => this.#receive(data);
+      socket.onclose = ({ code }) => {
+        if (/^(1008|44)/.test(/** @type {any} */ (code))) this.#refuse(...Object.keys(this.#carried));
+        resolve();
+      };
+      signal.onabort = () => {
         socket.close();
-        resolve({ stop });
+        resolve();
       };
-      const options = { signal: listening.signal };
-      socket.addEventListener("message", ({ data }) => this.#receive(data), options);
-      socket.addEventListener("close", ({ code }) => end(code === 1008 || (code >= 4400 && code < 4500)), options);
-      signal.addEventListener("abort", () => end(), options);
     });
   }
 
-  /** @param {AbortSignal} signal @returns {Promise<{}>} when it ended */
-  #events(signal) {
-    return new Promise((resolve) => {
-      const source = new EventSource(this.#url());
-      const listening = new AbortController();
-      const end = () => {
-        listening.abort();
-        source.close(); // or it would reconnect by itself, every reader at the same moment
-        resolve({});
-      };
-      const options = { signal: listening.signal };
-      for (const type of ["board", "line", "beat"]) {
-        source.addEventListener(type, (event) => this.#receive(event.data), options);
+  /** @param {string} path @param {AbortSignal} signal */
+  async #events(path, signal) {
+    const { body } = await this.#get(path, signal);
+    let rest = "";
+    /** @param {string} text */
+    const write = (text) => {
+      const lines = (rest + text).split("\n");
+      rest = /** @type {string} */ (lines.pop());
+      for (const line of lines) this.#receive(line.slice(5)); // without its "data:"; what else there is isn't JSON
+    };
+    const stream = /** @type {ReadableStream} */ (body).pipeThrough(new TextDecoderStream());
+    await stream.pipeTo(new WritableStream({ write }));
+  }
+
+  /** @param {AbortSignal} signal */
+  async #poll(signal) {
+    for (; !signal.aborted; await pause(Math.random() * POLL, signal)) {
+      for (const channel in this.#carried) {
+        this.#receive(
+          await (await this.#get(`/v1/channels/${encodeURIComponent(channel)}/lines`, signal, channel)).text(),
+        );
       }
-      source.addEventListener("error", end, options);
-      signal.addEventListener("abort", end, options);
+    }
+  }
+
+  /** @param {string} path @param {AbortSignal} signal @param {string} [channel] @returns {Promise<Response>} */
+  async #get(path, signal, channel) {
+    const response = await fetch(this.#server + path, {
+      cache: "no-cache", // the browser asks with If-None-Match; set by hand it would cost a CORS preflight
+      credentials: "omit",
+      headers: { accept: "text/event-stream, */*" },
+      signal,
     });
+    if (channel && response.status === 404) this.#refuse(channel);
+    if (!response.ok) throw response;
+    return response;
   }
 
-  /**
-   * Ask for the boards again and again, until one can't be had or it is time to try a live connection.
-   * @param {AbortSignal} signal
-   * @param {number} climbs tried in vain
-   * @returns {Promise<{climb?: boolean, retryAfter?: number}>}
-   */
-  async #poll(signal, climbs) {
-    // At first climb at once: the node answers again. Where that is in vain, the way up is blocked.
-    const climbAt = climbs ? Date.now() + Math.min(CLIMB_CAP, CLIMB_BASE * 2 ** (climbs - 1)) : 0;
-    for (;;) {
-      for (const channel of this.#wanted) {
-        // "no-cache" has the browser ask with If-None-Match; set by hand it would cost a CORS preflight.
-        const url = `${this.#server}/v1/channels/${encodeURIComponent(channel)}/lines`;
-        const response = await fetch(url, { cache: "no-cache", credentials: "omit", signal });
-        if (response.ok) {
-          this.#receive(await response.text(), true);
-        } else if (response.status === 404 || response.status === 410) {
-          this.#refused.add(channel);
-          this.dispatchEvent(new Event("state"));
-        } else {
-          return { retryAfter: retryAfter(response) };
-        }
-      }
-      if (!this.#wanted.length || Date.now() >= climbAt) return { climb: true };
-      await pause(Math.random() * 2 * POLL, signal);
-      if (signal.aborted) return {};
-    }
-  }
+  // Frames
 
-  #url() {
-    const query = new URLSearchParams();
-    for (const channel of (this.#carried = new Set(this.#wanted))) {
-      query.append("channel", channel);
-      const cursor = this.#boards.get(channel)?.cursor;
-      if (cursor) query.append("cursor", `${channel}:${cursor}`);
-    }
-    return `${this.#server}/v1/live?${query}`;
-  }
-
-  /** @param {string} data @param {boolean} cached */
-  #receive(data, cached = false) {
-    /** @type {BoardFrame|LineFrame|BeatFrame} */
-    let frame;
+  /** @param {string} data @param {boolean} [missed] */
+  #receive(data, missed) {
+    let frame, board, result;
     try {
       frame = JSON.parse(data);
+      board = this.#boards[frame.channel];
+      // @ts-ignore: what isn't ours throws
+      result = board[{ board: "replace", line: "apply", beat: "beat" }[frame.type]](frame, this.#polling);
     } catch {
-      return; // not ours: a proxy's or an extension's
+      return; // none at all, a proxy's, an extension's, or of a channel that isn't shown here
     }
-    const board = this.#boards.get(frame?.channel);
-    if (!board) return;
-    this.#hear();
-    /** @type {Change[]|"gap"|undefined} */
-    let result;
-    if (frame.type === "board") result = board.replace(frame, cached);
-    else if (frame.type === "line") result = board.apply(frame);
-    else if (frame.type === "beat") result = board.beat(frame);
-    if (result === "gap") {
-      if (this.#attempt) this.#attempt.gap = true;
-      this.#attempt?.controller.abort();
-    } else if (result) {
-      this.#emit(frame.channel, result);
-      this.#armExpiry();
-    }
-  }
-
-  /** @param {string} channel @param {Change[]} changes */
-  #emit(channel, changes) {
-    this.dispatchEvent(new CustomEvent("board", { detail: { channel, changes } }));
-  }
-
-  #hear() {
+    const { channel } = frame;
     this.heard = Date.now();
-    if (this.#attempt) this.#attempt.heard = true;
-    const { controller } = this.#attempt ?? {};
-    this.#watch(DELAYED, () => {
-      this.#setState("delayed");
-      this.#watch(DEAD - DELAYED, () => controller?.abort());
-    });
-    this.#setState("live");
+    if (this.#attempt) {
+      missed = !this.#carried[channel];
+      this.#carried[channel] = true;
+      this.#setState(this.#polling ? "delayed" : "live");
+      this.#watch();
+      this.#tell(frame.type === "board" ? JSON.stringify(board) : data, missed);
+    }
+    if (result?.map) return this.#emit(channel, result, missed);
+    if (result) this.#attempt?.abort();
+    this.#ask();
   }
 
-  /** @param {number} ms @param {() => void} late */
-  #watch(ms, late) {
-    clearTimeout(this.#watchdog);
-    this.#watchdog = setTimeout(late, ms);
+  /** @param {string} channel @param {Change[]} changes @param {boolean} [missed] */
+  #emit(channel, changes, missed) {
+    this.dispatchEvent(new CustomEvent("board", { detail: { channel, changes, missed } }));
+    clearTimeout(this.#expiry);
+    this.#expiry = setTimeout(
+      () => {
+        for (const channel in this.#boards) {
+          this.#boards[channel].prune();
+          this.#emit(channel, [], false);
+        }
+      },
+      Math.min(LONG, ...Object.values(this.#boards).map((board) => board.nextExpiry)),
+    );
+  }
+
+  // What we say of ourselves
+
+  /** @param {string[]} channels */
+  #refuse(...channels) {
+    this.#refused.push(...channels);
+    this.#setState("offline");
+    this.#again();
   }
 
   /** @param {State} state */
@@ -531,42 +574,52 @@ export class Feed extends EventTarget {
     if (state === this.#state) return;
     this.#state = state;
     this.dispatchEvent(new Event("state"));
+    this.#tell();
   }
 
-  #armExpiry() {
-    clearTimeout(this.#expiry);
-    const next = Math.min(...[...this.#boards.values()].map((board) => board.nextExpiry));
-    if (next === Infinity) return;
-    this.#expiry = setTimeout(
-      () => {
-        for (const [channel, board] of this.#boards) {
-          if (board.nextExpiry > 0) continue;
-          board.prune();
-          this.#emit(channel, []);
-        }
-        this.#armExpiry();
-      },
-      Math.min(TIMER_CAP, Math.max(0, next) + 5),
-    );
+  /** Be told when nothing is heard. @param {number} ms */
+  #watch(ms = DELAYED) {
+    clearTimeout(this.#watchdog);
+    this.#watchdog = setTimeout(() => {
+      if (ms === DELAYED) {
+        if (this.#state === "live") this.#setState("delayed");
+        this.#ask();
+        this.#watch(FIRST_FRAME);
+      } else if (this.#attempt) this.#attempt.abort();
+      else this.#run(true);
+    }, ms);
   }
 }
 
-/** @param {Response} response @returns {number} milliseconds (RFC 9110, 10.2.3); 0 where it doesn't say */
-const retryAfter = (response) => {
-  const value = response.headers.get("Retry-After") ?? "";
-  const ms = /^\d+$/.test(value) ? Number(value) * SECOND : Date.parse(value) - Date.now();
-  return Math.min(RETRY_AFTER_CAP, Math.max(0, ms || 0));
-};
+// Banner
 
-// Words of the banner itself. The label comes from the server, in many more languages than these.
+const DWELL = 6 * SECOND; // a line's turn in rotate mode,
+const DWELL_PER_CHARACTER = 60; // or as long as it takes to read it aloud
+const SPEED = 80; // pixels per second on the belt, the same for all
+const BELT = 0.5 * SECOND; // between two looks whether there is room on it
+const RETRACTION_ROTATES = 15 * MINUTE; // rotate and scroll show what was withdrawn lately; list shows all of it
+const REFRESH_TIMES = 15 * SECOND;
+const SAY_AFTER = 0.5 * SECOND; // a burst is announced as one
+const SAY_AT_MOST = 3; // the newest of a burst
+const SAID_FOR = 10 * SECOND; // then the live region is emptied
+const URGENCIES = ["flash", "bulletin", "urgent", "update"];
+const RIGHT_TO_LEFT = /^(ar|ckb|dv|fa|he|ps|sd|ug|ur|yi)\b/i;
+
+// Words of the banner itself: the label in many languages, the rest in English.
+// Another language's words are one small file of the server's, asked for when a banner first speaks it.
+
+/** As in ticker/channel.py, which has some more. They are for the time until the board has brought its own. */
+const LABELS =
+  "|arعاجل|bnব্রেকিং|deEilmeldung|enBreaking|esÚltima hora|faخبر فوری" +
+  "|frDernière minute|heמבזק|hiब्रेकिंग|idTerkini|itUltim'ora|ja速報|ko속보" +
+  "|nlLaatste nieuws|noSiste nytt|plZ ostatniej chwili|ptÚltima hora|ruСрочно|svJust nu|swHabari mpya" +
+  "|thด่วน|trSon dakika|ukТерміново|urبریکنگ نیوز|viTin nóng|zh突发|";
 
 /** @typedef {typeof ENGLISH} Words */
 const ENGLISH = {
-  label: "Breaking",
   corrected: "Corrected",
   canceled: "Retracted",
   withheld: "On hold",
-  connecting: "Connecting",
   delayed: "Delayed",
   offline: "Offline since",
   empty: "No breaking news right now",
@@ -574,85 +627,13 @@ const ENGLISH = {
   next: "Next",
   pause: "Pause",
   resume: "Resume",
-  more: "More",
-  less: "Less",
   fresh: "New",
+  close: "Close",
+  away: "While you were away",
 };
 
-/** @type {Record<string, Words>} */
-const WORDS = {
-  en: ENGLISH,
-  ar: {
-    label: "عاجل",
-    corrected: "تصحيح",
-    canceled: "سُحب الخبر",
-    withheld: "معلّق",
-    connecting: "جارٍ الاتصال",
-    delayed: "متأخر",
-    offline: "غير متصل منذ",
-    empty: "لا أخبار عاجلة الآن",
-    previous: "السابق",
-    next: "التالي",
-    pause: "إيقاف مؤقت",
-    resume: "استئناف",
-    more: "المزيد",
-    less: "أقل",
-    fresh: "جديد",
-  },
-  es: {
-    label: "Última hora",
-    corrected: "Corregido",
-    canceled: "Retirado",
-    withheld: "En espera",
-    connecting: "Conectando",
-    delayed: "Con retraso",
-    offline: "Sin conexión desde",
-    empty: "Sin noticias de última hora por ahora",
-    previous: "Anterior",
-    next: "Siguiente",
-    pause: "Pausar",
-    resume: "Reanudar",
-    more: "Más",
-    less: "Menos",
-    fresh: "Nuevo",
-  },
-  fr: {
-    label: "Dernière minute",
-    corrected: "Corrigé",
-    canceled: "Retiré",
-    withheld: "En attente",
-    connecting: "Connexion",
-    delayed: "En retard",
-    offline: "Hors ligne depuis",
-    empty: "Pas d’alerte pour le moment",
-    previous: "Précédent",
-    next: "Suivant",
-    pause: "Pause",
-    resume: "Reprendre",
-    more: "Plus",
-    less: "Moins",
-    fresh: "Nouveau",
-  },
-  de: {
-    label: "Eilmeldung",
-    corrected: "Korrigiert",
-    canceled: "Zurückgezogen",
-    withheld: "Zurückgestellt",
-    connecting: "Verbinden",
-    delayed: "Verzögert",
-    offline: "Offline seit",
-    empty: "Zurzeit keine Eilmeldungen",
-    previous: "Zurück",
-    next: "Weiter",
-    pause: "Anhalten",
-    resume: "Fortsetzen",
-    more: "Mehr",
-    less: "Weniger",
-    fresh: "Neu",
-  },
-};
-
-const RIGHT_TO_LEFT = /^(ar|ckb|dv|fa|he|ps|sd|ug|ur|yi)\b/i;
+/** By the address that they come from. @type {Record<string, Promise<Partial<Words>>>} */
+const vocabularies = {};
 
 /** A language tag that Intl takes; anything else, English. @param {string|null|undefined} tag */
 const language = (tag) => {
@@ -664,913 +645,648 @@ const language = (tag) => {
 };
 
 /**
- * Times and numbers of one language.
- * @param {string} tag
- */
-const format = (tag) => {
-  const relative = new Intl.RelativeTimeFormat(tag, { numeric: "auto", style: "short" });
-  const number = new Intl.NumberFormat(tag);
-  const time = new Intl.DateTimeFormat(tag, { hour: "numeric", minute: "2-digit" });
-  const full = new Intl.DateTimeFormat(tag, { dateStyle: "full", timeStyle: "short" });
-  return {
-    words: WORDS[tag.split("-")[0]] ?? ENGLISH,
-    /** @param {number} n */
-    number: (n) => number.format(n),
-    /** @param {number} ms */
-    time: (ms) => time.format(ms),
-    /** @param {number} ms */
-    full: (ms) => full.format(ms),
-    /** @param {number} ms ago, never ahead */
-    ago: (ms) => {
-      const minutes = Math.max(0, Math.round(ms / 60_000));
-      if (minutes < 1) return relative.format(0, "second");
-      if (minutes < 60) return relative.format(-minutes, "minute");
-      if (minutes < 24 * 60) return relative.format(-Math.round(minutes / 60), "hour");
-      return relative.format(-Math.round(minutes / (24 * 60)), "day");
-    },
-  };
-};
-
-/**
- * An element; `null` and `undefined` attributes are left out, children are text or nodes.
+ * An element; its name is its class and its part.
  * @template {keyof HTMLElementTagNameMap} Tag
  * @param {Tag} tag
- * @param {Record<string, string|null|undefined>} [attributes]
+ * @param {string} name
  * @param {...(string|Node)} children
- * @returns {HTMLElementTagNameMap[Tag]}
  */
-const element = (tag, attributes = {}, ...children) => {
+const make = (tag, name, ...children) => {
   const made = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) {
-    if (value !== null && value !== undefined) made.setAttribute(name, value);
-  }
+  made.setAttribute("part", (made.className = name));
   made.append(...children);
   return made;
 };
 
-/** @param {string} path drawn on 24 by 24 */
-const icon = (path) => {
-  const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
-  const drawn = document.createElementNS(svg.namespaceURI, "path");
-  svg.setAttribute("viewBox", "0 0 24 24");
-  svg.setAttribute("aria-hidden", "true");
-  drawn.setAttribute("d", path);
-  svg.append(drawn);
-  return svg;
+/** @param {Node} node @param {string} text */
+const write = (node, text) => {
+  if (node.textContent !== text) node.textContent = text;
 };
 
-const ICONS = {
-  previous: "M15 5l-7 7 7 7",
-  next: "M9 5l7 7-7 7",
-  pause: "M8 5v14M16 5v14",
-  resume: "M8 5v14l11-7z",
-};
-
-/** What became of a line that is withdrawn. @param {Line} line */
-const fate = (line) => (line.status === "withheld" ? "withheld" : "canceled");
-
-/** @param {string|null|undefined} url @returns {string|undefined} what may become a link */
-const link = (url) => {
-  if (!url) return;
-  try {
-    return /^https?:$/.test(new URL(url).protocol) ? url : undefined;
-  } catch {
-    return;
-  }
-};
+const calm = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
 
 /**
  * The page's one live region, in the light DOM and empty until something is said (WCAG 2.2, 4.1.3).
- * Each version of a line is said once, however many banners show it.
+ * @type {HTMLElement}
  */
-class Announcer {
-  /** @type {Announcer|undefined} */
-  static #ofPage;
+let voice;
+let listeners = 0;
+let breath = 0;
+/** To be said next, as one. @type {{key: string, part: Node}[]} */
+let sentence = [];
 
-  static get ofPage() {
-    return (Announcer.#ofPage ??= new Announcer());
+/** @param {number} by how many banners more */
+const listen = (by) => {
+  voice ??= Object.assign(make("div", "ticker-voice"), { ariaLive: "polite" });
+  // By CSSOM, not by a style attribute: the page's Content-Security-Policy may forbid those.
+  voice.style.cssText = "position:fixed;clip-path:inset(50%)";
+  if ((listeners += by)) document.body.append(voice);
+  else voice.remove();
+};
+
+/**
+ * @param {(Change|Change[]) & {said?: boolean}} what several banners may bring, and is said once
+ * @param {string} key of its line: what was said of that before holds no more
+ * @param {boolean} alert now, rather than with what else comes
+ * @param {...Node} words
+ */
+const say = (what, key, alert, ...words) => {
+  if (what.said) return;
+  what.said = true;
+  const part = make("p", "", ...words);
+  voice.replaceChildren();
+  sentence = sentence.filter((each) => each.key !== key);
+  if (alert) {
+    part.role = "alert";
+    voice.append(part);
+  } else {
+    sentence.push({ key, part });
   }
-
-  #polite = element("div", { "aria-live": "polite" });
-  #assertive = element("div", { "aria-live": "assertive" });
-  #host = element("div", { "data-ticker-announcer": "" }, this.#polite, this.#assertive);
-  /** @type {Set<string>} */
-  #said = new Set();
-  /** @type {HTMLElement[]} */
-  #waiting = [];
-  #flush = 0;
-  #banners = 0;
-
-  constructor() {
-    // By CSSOM, not by a style attribute: the page's Content-Security-Policy may forbid those.
-    Object.assign(this.#host.style, {
-      position: "absolute",
-      inlineSize: "1px",
-      blockSize: "1px",
-      margin: "-1px",
-      overflow: "hidden",
-      clipPath: "inset(50%)",
-      whiteSpace: "nowrap",
-    });
-  }
-
-  enter() {
-    if (this.#banners++ === 0) (document.body ?? document.documentElement).append(this.#host);
-  }
-
-  leave() {
-    if (--this.#banners === 0) this.#host.remove();
-  }
-
-  /**
-   * @param {Change} change
-   * @param {string} banner's language
-   * @param {string} head what it is: the label, or the fate of the line
-   */
-  say({ kind, line }, banner, head) {
-    const key = `${line.channel} ${line.id} ${line.version}`;
-    if (this.#said.has(key)) return;
-    this.#said.add(key);
-    if (this.#said.size > 500) this.#said = new Set([...this.#said].slice(-250));
-
-    this.#forget(line);
-    const words = line.status === "usable" ? line.text : line.note;
-    const said = element("p", { "data-line": `${line.channel} ${line.id}` });
-    said.append(element("span", { lang: banner }, `${head}: `));
-    if (words) said.append(element("span", { lang: line.language, dir: line.direction }, words));
-    if (kind === "cancel") {
-      this.#assertive.append(said);
-      setTimeout(() => said.remove(), SAID_FOR);
-    } else {
-      this.#waiting.push(said);
-      clearTimeout(this.#flush);
-      this.#flush = setTimeout(() => this.#sayPolitely(), SAY_AFTER);
-    }
-  }
-
-  #sayPolitely() {
-    const said = this.#waiting.splice(0).slice(-SAY_AT_MOST);
-    this.#polite.append(...said);
-    setTimeout(() => said.forEach((paragraph) => paragraph.remove()), SAID_FOR);
-  }
-
-  /** What was said of a line before holds no more. @param {Line} line */
-  #forget(line) {
-    const key = `${line.channel} ${line.id}`;
-    this.#waiting = this.#waiting.filter((said) => said.dataset.line !== key);
-    for (const said of this.#host.querySelectorAll("p")) if (said.dataset.line === key) said.remove();
-  }
-}
-
-/** One timer keeps the times of all banners of the page fresh. */
-const clock = {
-  /** @type {Set<() => void>} */
-  hands: new Set(),
-  timer: 0,
-  /** @param {() => void} hand @param {AbortSignal} signal */
-  tell(hand, signal) {
-    if (!this.hands.size) this.timer = setInterval(() => this.hands.forEach((each) => each()), REFRESH_TIMES);
-    this.hands.add(hand);
-    signal.addEventListener("abort", () => {
-      this.hands.delete(hand);
-      if (!this.hands.size) clearInterval(this.timer);
-    });
-  },
+  clearTimeout(breath);
+  breath = setTimeout(() => {
+    voice.append(...sentence.slice(-SAY_AT_MOST).map(({ part }) => part));
+    sentence = [];
+    breath = setTimeout(() => voice.replaceChildren(), SAID_FOR);
+  }, SAY_AFTER);
 };
 
 const STYLE = `
 :host { display: block }
+:host([sticky]) { position: sticky !important; inset-block-start: 0; z-index: var(--ticker-z-index, 9) }
+:host([sticky="bottom"]) { inset-block: auto 0 }
 :host([hidden]), [hidden] { display: none !important }
-*, ::before, ::after { box-sizing: border-box; margin: 0; padding: 0 }
+* { all: unset; box-sizing: border-box; unicode-bidi: isolate }
 
 .frame {
   --accent: var(--ticker-accent, #b3131b);
-  --on-accent: var(--ticker-on-accent, #fff);
-  --accent-text: var(--ticker-accent-text, light-dark(var(--accent), color-mix(in oklab, var(--accent), #fff 52%)));
+  --on: var(--ticker-on-accent, #fff);
   --surface: var(--ticker-surface, light-dark(#fff, #17191d));
   --ink: var(--ticker-ink, light-dark(#15171a, #f2f3f5));
-  --muted: var(--ticker-muted, light-dark(#5a606a, #a8aeb8));
-  --rule: var(--ticker-rule, light-dark(#dcdfe4, #353941));
+  --dim: var(--ticker-muted, light-dark(#5a606a, #a8aeb8));
+  --rule: 1px solid var(--ticker-rule, light-dark(#dcdfe4, #353941));
+  --red: light-dark(var(--accent), color-mix(in oklab, var(--accent), #fff 52%));
+  --gap: var(--ticker-gutter, 1em);
   --target: max(44px, 2.75em);
-  --start: left;
+  all: initial;
+  display: block;
   container-type: inline-size;
-  color-scheme: light dark;
+  color-scheme: inherit;
+  font: inherit;
   font-family: var(--ticker-font, inherit);
-  font-style: normal;
   line-height: 1.4;
-  letter-spacing: normal;
-  text-align: start;
-  text-transform: none;
-  text-indent: 0;
-  white-space: normal;
 }
-.frame[dir="rtl"] { --start: right }
 :host([theme="light"]) .frame { color-scheme: light }
 :host([theme="dark"]) .frame { color-scheme: dark }
 
 .bar {
   position: relative;
+  display: grid;
+  grid: "head stage controls" 4.5em / auto minmax(0, 1fr) auto;
+  border-block: var(--rule);
   background: var(--surface);
   color: var(--ink);
-  outline: none;
 }
-ol { list-style: none }
-a { color: inherit; text-decoration: none }
-a:hover { text-decoration: underline; text-decoration-thickness: 1px; text-underline-offset: .18em }
-:focus-visible { outline: 2px solid currentColor; outline-offset: -2px }
-
-button {
-  display: inline-grid;
-  place-items: center;
-  min-inline-size: 44px; /* WCAG 2.2, 2.5.5 */
-  min-block-size: 44px;
-  border: 0;
-  background: none;
-  color: var(--muted);
-  font: inherit;
-  cursor: pointer;
-}
-button:hover { color: var(--ink); background: color-mix(in srgb, currentColor 9%, transparent) }
-svg { inline-size: 1.25em; block-size: 1.25em; fill: none; stroke: currentColor; stroke-width: 2;
-  stroke-linecap: round; stroke-linejoin: round }
-.frame[dir="rtl"] .turn svg { scale: -1 1 }
-.controls { grid-area: controls; display: flex; align-items: center }
-.position { min-inline-size: 3.4em; text-align: center; font-size: .8125em; color: var(--muted);
-  font-variant-numeric: tabular-nums; white-space: nowrap }
-.idle { visibility: hidden }
-.pause { position: relative }
-.rotate .waiting .pause::after { content: ""; position: absolute; inset-block-start: 24%; inset-inline-end: 24%;
-  inline-size: .5em; block-size: .5em; border-radius: 50%;
-  background: var(--accent-text); outline: 2px solid var(--surface) }
-
-.head { grid-area: head; position: relative; display: flex; align-items: center; min-inline-size: 0 }
-.label { display: flex; align-items: center; gap: .6em; font-size: .875em; font-weight: 800; line-height: 1.15 }
-.label.cased { text-transform: uppercase; letter-spacing: .05em }
-.label::before { content: ""; flex: none; inline-size: round(.55em, 1px); block-size: round(.55em, 1px);
-  border-radius: 50%; border: .1em solid currentColor; background: currentColor }
+:focus-visible { outline: 2px solid; outline-offset: -3px }
+a, button { cursor: pointer }
+:is(a, button):hover { text-decoration: underline }
+button { min-inline-size: 44px; min-block-size: 44px; font: 1.25em/1 system-ui; text-align: center }
+.pause { font-size: .875em }
+.position { min-inline-size: 3.5em; text-align: center; white-space: nowrap }
+.head { grid-area: head; position: relative; display: flex; align-items: center; min-inline-size: 9em; padding-inline: var(--gap);
+  background: var(--accent); color: var(--on) }
+.label { font-weight: 800; text-transform: uppercase }
+.label::before { content: ""; display: inline-block; margin-inline-end: .6em; padding: .25em; border: .1em solid; border-radius: 50%;
+  background: currentColor }
 :host(:not([state="live"])) .label::before { background: none }
-.state { font-size: .6875em; line-height: 1.15;
-  animation: appear 0s 2s both }
-@keyframes appear { from { visibility: hidden } }
-
-.mark { display: inline-block; padding: .05em .45em; border: 1px solid; border-radius: 2px; color: var(--muted);
-  font-size: .75em; font-weight: 600; line-height: 1.35; vertical-align: .08em; white-space: nowrap }
-.time, .source, .note { color: var(--muted); font-size: .8125em; font-weight: 400 }
-.time { white-space: nowrap; font-variant-numeric: tabular-nums }
+.state { position: absolute; inset: auto 0 .3em; padding-inline: calc(var(--gap) + 1.4em) 0 }
+.fresh { position: absolute; inset: 0; padding: .3em; align-content: end; text-align: end; font-weight: 700 }
+.controls { grid-area: controls; display: flex; align-items: center; color: var(--dim) }
+.stage { grid-area: stage; position: relative; overflow: clip }
+.label, .time, .mark, .source, .note, .position { font-size: .8125em }
+.state, .fresh { font: inherit; font-size: .6875em }
+.time, .source, .note, .empty { color: var(--dim); font-weight: 400 }
+.mark { padding: 0 .4em; border: 1px solid; border-radius: 2px }
 .text { overflow-wrap: anywhere }
-.empty { color: var(--muted) }
-[data-status="canceled"] .mark, [data-status="withheld"] .mark { color: var(--ink) }
-.wait { position: absolute; pointer-events: none }
+li, .empty, .wait { display: grid; align-content: center; position: absolute; inset: 0; padding-inline: var(--gap) }
+.away { grid-area: stage; z-index: 2; align-content: center; padding: .6em var(--gap); background: var(--surface); font-weight: 600 }
 
-/* One line at a time: a bar whose height never changes. */
-
-.rotate .bar {
-  --rows: 2;
-  display: grid;
-  grid-template: "head stage controls" 100% / auto minmax(0, 1fr) auto;
-  block-size: 4.5em;
-  border-block: 1px solid var(--rule);
-  transition: background-color .2s;
-}
-.rotate .head { padding-inline: 1.25em; background: var(--accent); color: var(--on-accent) }
-.rotate .label { min-inline-size: 6.5em; max-inline-size: 14em }
-.rotate .state { position: absolute; inset-inline: 1.82em .3em; inset-block-end: .5em }
-.rotate .stage { grid-area: stage; position: relative; min-inline-size: 0 }
-.rotate .controls { padding-inline-end: .5em }
-.rotate ol, .rotate li, .rotate .empty, .rotate slot { position: absolute; inset: 0 }
-.rotate li, .rotate .empty, .rotate slot { display: grid; align-content: center; padding-inline: 1.125em;
+li { visibility: hidden; opacity: 0; transition: .2s }
+.on { visibility: visible; opacity: 1 }
+.words { display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: var(--rows, 2); overflow: hidden;
+  font-size: 1.125em; font-weight: 600 }
+.words > * { margin-inline-end: .3em }
+/* A line that is too long for its place is read in full by pointing at it, or by going there. */
+.rotate .bar:is(:hover, :focus-within) { --rows: 9 }
+.rotate .bar:is(:hover, :focus-within) .stage { overflow: visible; z-index: 1 }
+.rotate .bar:is(:hover, :focus-within) .on { inset-block-end: auto; min-block-size: 100%; border-block-end: var(--rule);
   background: var(--surface) }
-.rotate slot { overflow: hidden }
-.rotate li { visibility: hidden; opacity: 0; transition: opacity .12s, visibility .12s }
-.rotate li.current { visibility: visible; opacity: 1; transition: opacity .2s .08s }
-.rotate .line { display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: var(--rows); overflow: hidden;
-  font-size: 1.125em; font-weight: 600; text-wrap: pretty }
-.rotate .line > :not(:last-child) { margin-inline-end: .4em }
-.rotate .mark { margin-inline-start: .4em }
-.rotate .text { font-size: 1em }
-.rotate [data-urgency="update"] .line { font-weight: 500 }
-.rotate .more { position: absolute; inset-block-end: 0; inset-inline-end: 0; align-content: end;
-  padding: 0 1.28em .72em 2em; line-height: 1.5; font-size: .875em; font-weight: 600; color: var(--ink);
-  text-decoration: underline; text-underline-offset: .2em;
-  background: linear-gradient(to right, transparent, var(--surface) 1.75em) bottom / 100% 2.4em no-repeat }
-.rotate .more[dir="rtl"] { inset: auto auto 0 0; padding: 0 2em .72em 1.28em;
-  background-image: linear-gradient(to left, transparent, var(--surface) 1.75em) }
-.rotate .open .stage { z-index: 1; display: grid; align-self: start; min-block-size: 100%; background: var(--surface);
-  border-block-end: 1px solid var(--rule); box-shadow: 0 1em 1.25em -.75em rgb(0 0 0 / .35) }
-.rotate .open ol { position: relative; display: grid }
-.rotate .open li.current { position: relative; padding-block: .75em 2.75em }
-.rotate .open .line { -webkit-line-clamp: none; display: block }
-.rotate .wait { inset: 0 1.125em; background:
-  linear-gradient(var(--rule), var(--rule)) var(--start) center / min(34em, 80%) .8em no-repeat }
-.rotate .fresh { display: none }
-.rotate .flash { --surface: var(--accent); --ink: var(--on-accent); --muted: var(--on-accent);
-  --accent-text: var(--on-accent) }
-.rotate .flash .head { background: color-mix(in oklab, var(--accent), #000 28%) }
+.flash { --surface: var(--accent); --ink: var(--on); --dim: var(--on) }
 
-@container (inline-size < 42em) {
-  .rotate .bar { --rows: 3; grid-template: "head controls" var(--target) "stage stage" 1fr / minmax(0, 1fr) auto;
-    block-size: calc(var(--target) + 5.5em) }
-  .rotate .head { padding-inline: 1em .5em }
-  .rotate .label { min-inline-size: 0; font-size: .8125em }
-  .rotate .state { inset-inline: 1.45em 0; inset-block: auto .1em; white-space: nowrap; overflow: hidden;
-    text-overflow: ellipsis }
-  :host(:not([state="live"])) .rotate .label { white-space: nowrap; overflow: hidden }
-  .rotate .controls { padding-inline-end: .25em; background: var(--accent);
-    --muted: var(--on-accent); --ink: var(--on-accent); --accent-text: var(--on-accent); --surface: var(--accent) }
-  .rotate .flash .controls { background: color-mix(in oklab, var(--accent), #000 28%) }
-  .rotate li, .rotate .empty, .rotate slot { padding-inline: 1em }
-  .rotate .wait { inset-inline: 1em }
-  .rotate .line { font-size: 1.0625em }
-  .rotate .more { padding-block-end: .5em; padding-inline-end: 1.14em }
+.scroll .bar { grid-template-rows: 3.5em }
+.scroll li { inset-inline-end: auto; inline-size: max-content; padding-inline-end: 3em; transition: none }
+.scroll .words { display: block; white-space: nowrap; text-overflow: ellipsis }
+
+@container (width < 42em) {
+.bar{grid:"head controls" var(--target)"stage stage" 5.5em/minmax(0,1fr)auto;--rows:3}
+.head{min-inline-size:0;overflow:hidden}
+.scroll .bar{grid-template-rows:var(--target)3em}
+.controls{background:var(--accent);color:var(--on)}
 }
-@container (inline-size < 18em) { /* large text on a phone */
-  .rotate .bar { --rows: 4 }
-  .rotate .line { font-size: .9375em; line-height: 1.35 }
-  .rotate .position { display: none }
-  .rotate .label { gap: .4em }
+@container (width < 18em) {
+.position{display:none}
 }
 
-/* The newest, one under the other. Lines come in from above, inside a block of constant height. */
-
-.list .bar {
-  display: grid;
-  grid-template: "head controls" var(--target) "stage stage" minmax(0, 1fr) / minmax(0, 1fr) auto;
-  block-size: var(--ticker-block-size, min(34em, calc(var(--target) + 3px + var(--max, 10) * 5em)));
-  border-block-start: 3px solid var(--accent);
-}
-.list .head { gap: 1em; padding-inline-start: var(--ticker-gutter, 1em) }
-.list .label { color: var(--accent-text) }
-.list .state { color: var(--muted); font-size: .75em }
-.list .turn, .list .position, .list .more { display: none }
-.list .stage { grid-area: stage; position: relative; border-block-start: 1px solid var(--rule);
-  overflow: auto; overflow-anchor: none;
-  scrollbar-width: thin }
-.list .below { mask-image: linear-gradient(#000 calc(100% - 3em), transparent) }
-.list li, .list .empty { padding: .8em var(--ticker-gutter, 1em) .85em }
-.list li { border-block-end: 1px solid var(--rule) }
-.list .line { display: grid; gap: .2em .75em; justify-items: start }
-.list .meta { display: flex; flex-wrap: wrap; align-items: center; gap: .2em .6em }
-.list .text { font-weight: 600; text-wrap: pretty }
-.list [data-urgency="update"] .text { font-weight: 400 }
-.list [data-urgency="flash"][data-status="usable"] { box-shadow: inset .1875em 0 var(--accent);
-  padding-inline-start: max(.75em, var(--ticker-gutter, 1em)) }
-.list [data-urgency="flash"][data-status="usable"][dir="rtl"] { box-shadow: inset -.1875em 0 var(--accent) }
-.list [data-urgency="flash"] .text { color: var(--accent-text); font-weight: 700 }
-.list .arrived { animation: arrived 4s ease-out }
-@keyframes arrived { 0%, 25% { background: color-mix(in srgb, var(--accent) 11%, transparent) } }
-.list .controls { position: relative }
-.list .fresh { position: absolute; inset-inline-end: 100%; display: flex; align-items: center; gap: .4em;
-  padding-inline: .9em; border: 8px solid transparent;
-  border-radius: 99em; background: var(--accent) padding-box; color: var(--on-accent); font-size: .8125em; font-weight: 700;
-  white-space: nowrap }
-.list .fresh::before { content: "↑" / "" }
-.list .wait { inset: 0 var(--ticker-gutter, 1em); background:
-  linear-gradient(var(--rule), var(--rule)) var(--start) 1.1em / 5em .6em no-repeat,
-  linear-gradient(var(--rule), var(--rule)) var(--start) 2.3em / 88% .8em no-repeat,
-  linear-gradient(var(--rule), var(--rule)) var(--start) 6.1em / 5em .6em no-repeat,
-  linear-gradient(var(--rule), var(--rule)) var(--start) 7.3em / 72% .8em no-repeat,
-  linear-gradient(var(--rule), var(--rule)) var(--start) 11.1em / 5em .6em no-repeat,
-  linear-gradient(var(--rule), var(--rule)) var(--start) 12.3em / 80% .8em no-repeat }
-
-@container (inline-size >= 42em) {
-  .list .line { grid-template-columns: 8.5em minmax(0, 1fr) }
-  .list .line > * { grid-column: 2 }
-  .list .meta { grid-column: 1; grid-row: 1 / span 9; flex-direction: column; align-items: start }
-  .list .line { row-gap: 0 }
-  .list .text + * { margin-block-start: .25em }
-}
+.list .bar { grid: "head controls" var(--target) "stage stage" minmax(0, 1fr) / minmax(0, 1fr) auto;
+  block-size: var(--ticker-block-size, min(34em, var(--target) + 3px + var(--max) * 5em));
+  border-block: 3px solid var(--accent); border-block-end: 0 }
+.list :is(.head, .controls) { background: none; color: var(--red) }
+.list .stage { overflow: auto; scrollbar-width: thin; border-block-start: var(--rule) }
+.list :is(li, .empty, .wait) { position: static; visibility: visible; opacity: 1; padding-block: .8em; border-block-end: var(--rule);
+  transition: none }
+.list .words { display: block; font-size: 1em }
+.list .text { display: block }
+[data-urgency="update"] .text { font-weight: 400 }
+.frame:not(.rotate) [data-urgency="flash"] .text { color: var(--red) }
+.list .away { align-self: end; border-block: var(--rule) }
+.list .new { animation: new 1s }
+@keyframes new { 0% { opacity: 0 } }
 
 @media (prefers-reduced-motion: reduce) {
-  *, ::before, ::after { animation: none !important; transition: none !important; scroll-behavior: auto !important }
+  * { animation: none !important; transition: none !important }
 }
 @media (forced-colors: active) {
-  .rotate .head { border-inline-end: 1px solid }
-  .label::before, .pause::after { forced-color-adjust: none; border-color: CanvasText }
-  :host([state="live"]) .label::before { background: CanvasText }
-  .waiting .pause::after { background: Highlight }
-  .rotate .open .stage { border: 1px solid }
-  .list [data-urgency="flash"] { border-inline-start: .25em solid }
+  .head { border-inline-end: 1px solid }
 }
 `;
 
-const calm = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
+/** @typedef {{item: HTMLLIElement, line: Line, time: HTMLTimeElement, motion?: Animation}} Row */
+
+/** @type {CSSStyleSheet|undefined} */
+let sheet;
+
+/** What is inside a banner. @param {HTMLElement} host @param {ElementInternals} internals */
+const inside = (host, internals) => {
+  /** @type {Feed|undefined} */
+  let feed;
+  /** @type {Board|undefined} */
+  let board;
+  /** Ends what reaches out of the banner, while it is on a channel. @type {AbortController|undefined} */
+  let joined;
+  let server = "";
+  let tongue = "en";
+  let words = ENGLISH;
+  let mode = "";
+
+  /** What is in the list, by id. @type {Map<string, Row>} */
+  const rows = new Map();
+  /** What the reader may see now, in order. @type {Line[]} */
+  let lines = [];
+  /** Ids of lines that came while the reader held the banner still. @type {string[]} */
+  let held = [];
+  /** Ids of what is to be shown next: kills before all. @type {string[]} */
+  let queue = [];
+  /** Whose turn it is, and its place. */
+  let current = "";
+  let turn = 0;
+  /** What came onto the belt last. @type {HTMLElement|undefined} */
+  let last;
+  let paused = false;
+  let dismissed = false;
+  let clock = 0;
+  let dwell = 0;
+
+  // The tree
+
+  /** @param {string} name @param {string} sign @param {() => void} onclick */
+  const button = (name, sign, onclick) => Object.assign(make("button", name, sign), { name, onclick });
+  /** @param {string} name */
+  const slot = (name) => Object.assign(make("slot", name), { name });
+  const label = slot("label");
+  const status = make("span", "state");
+  const fresh = button("fresh", "", () => release());
+  const list = Object.assign(make("ol", "lines"), { role: "list" }); // list-style: none costs the role in Safari
+  const empty = slot("empty");
+  const wait = make("slot", "wait");
+  const stage = make("div", "stage", wait, empty, list);
+  const away = Object.assign(make("p", "away"), { hidden: true });
+  const previous = button("previous", "‹", () => step(-1));
+  const position = make("span", "position");
+  const next = button("next", "›", () => step(1));
+  const pause = button("pause", "", () => hold(!paused));
+  const close = button("close", "×", () => {
+    dismissed = true;
+    render();
+  });
+  const controls = make("div", "controls", previous, position, next, pause, close);
+  const bar = make("section", "bar", make("div", "head", label, status, fresh), controls, stage, away);
+  const frame = make("div", "frame", bar);
+  const root = host.attachShadow({ mode: "open" });
+  if (!sheet) {
+    sheet = new CSSStyleSheet(); // a <style> would need style-src 'unsafe-inline'
+    sheet.replaceSync(STYLE);
+  }
+  root.adoptedStyleSheets = [sheet];
+  root.append(frame);
+  bar.tabIndex = -1;
+  for (const type of ["pointerenter", "pointerleave", "focusin", "focusout"]) bar.addEventListener(type, () => steer());
+  stage.onscroll = () => steer();
+
+  // The channel
+
+  /** @param {string} name */
+  const attribute = (name) => host.getAttribute(name);
+
+  const join = () => {
+    const { signal } = (joined = new AbortController());
+    const channel = attribute("channel");
+    const asked = attribute("mode");
+    mode = asked === "list" || (asked === "scroll" && !calm()) ? asked : "rotate";
+    server = new URL(attribute("src") ?? new URL(import.meta.url).origin, document.baseURI).href.replace(/\/+$/, "");
+    if (channel) {
+      const source = (feed = Feed.at(server));
+      board = source.join(channel);
+      signal.onabort = () => source.leave(channel);
+      source.addEventListener("state", () => tellState(source.state(channel)), { signal });
+      source.addEventListener(
+        "board",
+        (event) => {
+          const { detail } = /** @type {CustomEvent} */ (event);
+          if (detail.channel === channel) take(detail.changes, detail.missed);
+        },
+        { signal },
+      );
+    }
+    clock = setInterval(tellTimes, REFRESH_TIMES);
+    render();
+  };
+
+  /** @returns {boolean} whether there was something to leave */
+  const leave = () => {
+    if (!joined) return false;
+    joined.abort();
+    clearInterval(clock);
+    clearTimeout(dwell);
+    joined = feed = board = undefined;
+    held = queue = [];
+    clear();
+    return true;
+  };
+
+  /** @param {string} type @param {{line: Line}|{state: State}} detail @returns {boolean} false when canceled */
+  const tell = (type, detail) =>
+    host.dispatchEvent(
+      new CustomEvent(`ticker:${type}`, { bubbles: true, composed: true, cancelable: type === "open", detail }),
+    );
+
+  /** @param {State} now */
+  const tellState = (now) => {
+    const since = now === "offline" && feed ? ` ${new Date(feed.heard).toLocaleTimeString(tongue, { timeStyle: "short" })}` : "";
+    write(status, now === "delayed" || since ? words[/** @type {"offline"} */ (now)] + since : "");
+    if (attribute("state") === now) return;
+    host.setAttribute("state", now);
+    internals.states?.clear();
+    internals.states?.add(now);
+    tell("state", { state: now });
+  };
+
+  /** @param {Change[]} all @param {boolean} [missed] while nobody looked, or none could hear */
+  const take = (all, missed) => {
+    const changes = all.filter(({ line }) => wants(line));
+    const [arrived, mended, killed] = ["line", "correction", "cancel"].map((wanted) =>
+      changes.filter(({ kind }) => kind === wanted).map(({ line }) => line.id),
+    );
+    const flash = changes.some(({ kind, line }) => kind === "line" && line.urgency === "flash");
+    const stay = paused || focused() || (still() && !flash);
+    if (flash) dismissed = false;
+    if (stay) held.push(...arrived);
+    else if (flash) clear(); // the belt starts anew, with the flash
+    queue = [...killed, ...(missed ? mended : []), ...arrived.reverse(), ...queue];
+    if (missed && changes.length) {
+      const { fresh, corrected, canceled } = words;
+      const counts = [arrived, mended, killed].map(({ length }, i) => length && `${[fresh, corrected, canceled][i]}: ${number(length)}`);
+      away.textContent = [words.away, ...counts.filter(Boolean)].join(" · ");
+      away.hidden = false;
+    }
+    render(!stay, (id) => missed || killed.includes(id));
+    for (const change of missed ? changes.reverse() : changes) {
+      const { kind, line } = change;
+      const { id, status, text, note } = line;
+      if (kind === "change") continue;
+      tell(kind, { line });
+      const kill = kind === "cancel";
+      if (dismissed || !(rows.has(id) || held.includes(id))) continue;
+      const what = kill ? words[/** @type {"canceled"} */ (status)] : kind === "line" ? label.textContent : words.corrected;
+      say(change, line.channel + id, kill, own("span", "", `${what}: `), own("span", "", (kill ? note : text) ?? "", line));
+    }
+    if (missed && changes.length && !dismissed) say(all, "", false, own("span", "", away.textContent ?? ""));
+  };
+
+  // Words, numbers, times
+
+  /**
+   * An element in the language of a line, or else of the banner.
+   * @param {"bdi"|"span"} tag
+   * @param {string} name
+   * @param {string|Node} content
+   * @param {{language: string, direction: string}} [of]
+   */
+  const own = (tag, name, content, of = { language: tongue, direction: frame.dir }) =>
+    Object.assign(make(tag, name, content), { lang: of.language, dir: of.direction });
+
+  /** @param {number} n */
+  const number = (n) => n.toLocaleString(tongue);
+
+  const tellTimes = () => {
+    const relative = new Intl.RelativeTimeFormat(tongue, { numeric: "auto", style: "short" });
+    for (const { time, line } of rows.values()) {
+      let ago = ((board?.now ?? 0) - Date.parse(line.published)) / MINUTE;
+      let unit = /** @type {Intl.RelativeTimeFormatUnit} */ ("minute");
+      if (ago < 1) [ago, unit] = [0, "second"];
+      else if (ago >= 1440) [ago, unit] = [ago / 1440, "day"];
+      else if (ago >= 60) [ago, unit] = [ago / 60, "hour"];
+      write(time, relative.format(-Math.floor(ago), unit));
+    }
+  };
+
+  /** Language, direction and label. */
+  const speak = () => {
+    const lang = attribute("lang");
+    const spoken = language(lang || board?.language);
+    const dir = attribute("dir") || (!lang && board?.direction) || (RIGHT_TO_LEFT.test(spoken) ? "rtl" : "ltr");
+    const base = spoken.split("-")[0];
+    if (spoken !== frame.lang || dir !== frame.dir) {
+      clear();
+      frame.lang = tongue = spoken;
+      frame.dir = dir;
+      words = ENGLISH;
+      const url = `${server}/words/${base}.json`;
+      if (base !== "en") {
+        (vocabularies[url] ??= fetch(url, { credentials: "omit" }).then((response) => response.json())).then(
+          (theirs) => {
+            if (tongue !== spoken) return;
+            words = { ...ENGLISH, ...theirs };
+            clear();
+            render();
+          },
+          () => {}, // English stays
+        );
+      }
+    }
+    const name = attribute("label") || board?.label || LABELS.match(`\\|${base}([^|]+)`)?.[1] || "Breaking";
+    write(label, (bar.ariaLabel = name));
+    write(empty, words.empty);
+  };
+
+  // Rendering
+
+  /** Whether it is urgent enough for this banner. @param {Line} line */
+  const wants = ({ urgency }) => {
+    const least = URGENCIES.indexOf(attribute("min-urgency") ?? "");
+    return least < 0 || URGENCIES.indexOf(urgency) <= least;
+  };
+
+  /**
+   * Make the DOM what board and attributes say.
+   * @param {boolean} [news] what is in the queue has its turn
+   * @param {(id: string) => boolean|undefined} [gone] whether a line's words may not stay until they are out of sight
+   */
+  const render = (news, gone) => {
+    if (!joined) return;
+    const ready = board?.ready;
+    const still = mode === "list";
+    const focus = root.activeElement;
+    frame.className = `frame ${mode}`;
+    speak();
+    tellState(feed?.state(attribute("channel") ?? "") ?? "connecting");
+
+    const max = Number(attribute("max")) || Infinity;
+    const lately = still ? 0 : (board?.now ?? 0) - RETRACTION_ROTATES;
+    let room = max;
+    lines = (ready && board?.lines || []).filter(
+      (line) =>
+        wants(line) &&
+        !held.includes(line.id) &&
+        (line.status === "usable" ? room-- > 0 : room > 0 && Date.parse(line.updated) > lately),
+    );
+    const { length } = lines;
+    for (const each of [previous, position, next]) {
+      each.hidden = mode !== "rotate" || attribute("controls") === "none";
+      each.style.visibility = length > 1 ? "" : "hidden"; // but nothing moves
+    }
+    // What the page put inside may hold words that were withdrawn since.
+    if (ready) for (const child of [...host.childNodes]) if (!(/** @type {Element} */ (child).slot)) child.remove();
+    wait.hidden = !!ready;
+    empty.hidden = !ready || !!length;
+    close.hidden = attribute("dismissible") === null;
+    frame.hidden = dismissed || (!length && attribute("hide-when-empty") !== null);
+    stage.tabIndex = still ? 0 : -1; // to scroll by keyboard
+    bar.style.setProperty("--max", `${Math.min(max, 10)}`);
+
+    const ids = lines.map(({ id }) => id);
+    // A list steps down for what is new: built anew, for a browser counts it as a shift when rows are moved.
+    if (still && news && queue.some((id) => !rows.has(id))) clear();
+    for (const [id, { item, motion }] of rows) {
+      if (ids.includes(id) || (motion && !gone?.(id))) continue;
+      item.remove();
+      rows.delete(id);
+    }
+    lines.forEach((line, index) => {
+      const { id } = line;
+      let row = rows.get(id);
+      if (!row) {
+        row = /** @type {Row} */ ({ item: make("li", queue.includes(id) ? "line new" : "line"), time: make("time", "") });
+        rows.set(id, row);
+      }
+      if (row.line !== line) fill(row, line);
+      const there = list.children[index];
+      if (there !== row.item) list.insertBefore(row.item, there);
+    });
+    tellTimes();
+    if (still) queue = [];
+    const id = (news && queue.find((id) => ids.includes(id))) || current;
+    show(ids.includes(id) ? id : ids[Math.min(turn, length - 1)]);
+    if (focus && !focus.isConnected) (rows.get(current)?.item.querySelector("a") ?? bar).focus({ preventScroll: true });
+  };
+
+  const clear = () => {
+    last = undefined;
+    rows.clear();
+    list.replaceChildren();
+  };
+
+  /** @param {Row} row @param {Line} line */
+  const fill = (row, line) => {
+    const { item, time } = row;
+    const { status, text, url, source, note } = line;
+    const usable = status === "usable";
+    const parts = [own("bdi", "time", time)];
+    row.line = line;
+    time.dateTime = line.published;
+    if (!usable || line.corrected) parts.push(own("bdi", "mark", words[usable ? "corrected" : status]));
+    if (text && /^https?:/i.test(url ?? "")) {
+      const onclick = (/** @type {Event} */ event) => tell("open", { line }) || event.preventDefault();
+      parts.push(Object.assign(make("a", "text", text), { href: url, rel: "noopener", onclick }));
+    } else if (text) {
+      parts.push(make("span", "text", text));
+    }
+    if (source) parts.push(make("bdi", "source", source));
+    if (note) parts.push(make("bdi", "note", note));
+    Object.assign(item, { lang: line.language, dir: line.direction });
+    Object.assign(item.dataset, { status, urgency: line.urgency });
+    item.replaceChildren(make("p", "words", ...parts.flatMap((part) => [part, " "])));
+  };
+
+  // Holding still, and moving on. What a reader points at or has focused stays (WCAG 2.2, 2.2.2)
+
+  const focused = () => root.activeElement?.matches(":focus-visible"); // a click leaves focus behind: not that
+  const still = () => paused || bar.matches(":hover") || focused() || (mode === "list" && stage.scrollTop > 2);
+
+  /** @param {boolean} on */
+  const hold = (on) => {
+    paused = on;
+    steer();
+  };
+
+  /** Show what was held back. */
+  const release = () => {
+    held = [];
+    stage.scrollTop = 0;
+    render(true);
+  };
+
+  /** Move on, or stay: whatever the reader, the lines and the mode say now. */
+  const steer = () => {
+    const stay = still();
+    if (held.length && !stay) return release();
+    pause.name = paused ? "resume" : "pause";
+    write(pause, paused ? "►" : "||");
+    for (const each of [previous, next, pause, close]) each.ariaLabel = words[/** @type {"next"} */ (each.name)];
+    fresh.hidden = !held.length;
+    write(fresh, `${words.fresh}: ${number(held.length)}`);
+    for (const { motion } of rows.values()) motion?.[stay ? "pause" : "play"]();
+
+    clearTimeout(dwell);
+    const after = (/** @type {number} */ ms, /** @type {() => void} */ what) => (dwell = setTimeout(what, ms));
+    if (!away.hidden) {
+      after(DWELL, () => {
+        away.hidden = true;
+        steer();
+      });
+    } else if (stay || !joined) {
+    } else if (mode === "scroll") {
+      run();
+      after(BELT, steer);
+    } else if (mode === "rotate" && lines.length > 1 && !calm()) {
+      after(Math.max(DWELL, DWELL_PER_CHARACTER * (lines[turn].text?.length ?? 0)), () => step(1));
+    }
+  };
+
+  // One line at a time
+
+  /** @param {string} [id] */
+  const show = (id = "") => {
+    if (mode === "rotate") {
+      current = id;
+      queue = queue.filter((each) => each !== id);
+      turn = Math.max(0, lines.findIndex((line) => line.id === id));
+      for (const [each, { item }] of rows) item.classList.toggle("on", each === id);
+      const { urgency, text } = lines[turn] ?? {};
+      bar.classList.toggle("flash", urgency === "flash" && !!text);
+      write(position, `${number(turn + 1)} / ${number(lines.length)}`);
+    }
+    steer();
+  };
+
+  /** @param {1|-1} by */
+  const step = (by) => {
+    const { length } = lines;
+    show((by > 0 && queue.find((id) => rows.has(id))) || lines[(turn + by + length) % length]?.id);
+  };
+
+  // The belt: each line moves by itself, so that none jumps when another comes, changes or goes
+
+  /** Let lines onto the belt as long as there is room behind the last. */
+  const run = () => {
+    const rtl = frame.dir === "rtl";
+    const { width, left, right } = stage.getBoundingClientRect();
+    const tail = last?.getBoundingClientRect();
+    let end = tail ? Math.max(width, rtl ? right - tail.left : tail.right - left) : 0;
+    while (width && end < width + SPEED) {
+      queue = queue.filter((id) => rows.has(id));
+      if (!queue.length) queue = lines.map(({ id }) => id);
+      const id = queue.find((id) => !rows.get(id)?.motion);
+      if (!id) return;
+      const row = /** @type {Row} */ (rows.get(id));
+      const { item } = row;
+      const size = item.offsetWidth + 1; // which is rounded
+      queue = queue.filter((each) => each !== id);
+      last = item;
+      item.classList.add("on");
+      item.style.inlineSize = `${size}px`; // whatever its words become while it moves
+      row.motion = item.animate(
+        { translate: [end, -size].map((x) => `${rtl ? -x : x}px`) },
+        { duration: ((end + size) / SPEED) * SECOND, fill: "forwards" },
+      );
+      row.motion.onfinish = () => {
+        item.remove(); // where the line is still on the board, it comes again with a new one
+        rows.delete(id);
+        render();
+      };
+      end += size;
+    }
+  };
+
+  return { join, leave, hold, refresh: () => feed?.refresh() };
+};
+
 const Base = /** @type {typeof HTMLElement} */ (globalThis.HTMLElement ?? class {}); // importable on a server
 
 /**
  * The banner.
  *
- * Attributes: `channel` (required), `mode` ("rotate", one line at a time, or "list"), `max`, `label`, `lang`,
- * `dir`, `theme` ("light" or "dark"; else as the reader's system), `src` (base URL of the server; else where this
- * module came from). Reflects its connection in `state`.
+ * Attributes: `channel` (required); `mode` ("rotate", one line at a time; "list"; "scroll"); `max`; `min-urgency`;
+ * `label`; `lang`; `dir`; `theme` ("light" or "dark"; else as the page); `sticky` ("top" or "bottom");
+ * `controls="none"` (no previous and next); `dismissible`; `hide-when-empty`; `src` (base URL of the server; else
+ * where this module came from). Reflects its connection in `state`.
  *
- * Events, bubbling and composed: `ticker:line`, `ticker:correction`, `ticker:cancel` with `detail.line`;
- * `ticker:state` with `detail.state`.
+ * Events, bubbling and composed: `ticker:line`, `ticker:correction`, `ticker:cancel`, `ticker:open` (a reader opens
+ * a line's link; cancelable) with `detail.line`; `ticker:state` with `detail.state`.
  *
- * What the page puts inside the tag is shown until the first board is there, and then removed.
+ * What the page puts inside the tag is shown until the first board, and then removed; `slot="label"` and
+ * `slot="empty"` stay.
  */
 export class BreakingTicker extends Base {
-  static observedAttributes = ["channel", "src", "mode", "max", "label", "lang", "dir"];
-  /** @type {CSSStyleSheet|undefined} */
-  static #sheet;
+  static observedAttributes = "channel src mode max min-urgency label lang dir controls dismissible hide-when-empty".split(" ");
 
-  /** @type {Feed|undefined} */
-  #feed;
-  /** @type {Board|undefined} */
-  #board;
-  #channel = "";
-  #format = format("en");
-  #language = "";
-  #label = "";
-  /** While in a page. @type {AbortController|undefined} */
-  #connected;
-  /** While on this channel. @type {AbortController|undefined} */
-  #joined;
-  #internals;
-
-  /** @typedef {{item: HTMLLIElement, line: Line, time?: HTMLTimeElement}} Row */
-  /** @type {Map<string, Row>} */
-  #rows = new Map();
-  /** @type {Line[]} */
-  #lines = [];
-  /** The line whose turn it is. */
-  #current = "";
-  /** Came while the reader held the banner still, newest last. @type {Set<string>} */
-  #waiting = new Set();
-  #paused = false;
-  #hovered = false;
-  #focused = false;
-  #unfolded = false;
-  /** In list mode: on its way to the top; and to go there when it may. */
-  #gliding = false;
-  #follows = true;
-  /** In rotate mode: the place of the line whose turn it is. */
-  #turn = 0;
-  #dwell = 0;
-
-  #ui = {
-    frame: element("div", { class: "frame" }),
-    bar: element("div", { part: "base", class: "bar", role: "region", tabindex: "-1" }),
-    head: element("div", { part: "head", class: "head" }),
-    label: element("span", { part: "label", class: "label" }),
-    state: element("span", { part: "state", class: "state" }),
-    stage: element("div", { part: "stage", class: "stage" }),
-    wait: element("div", { class: "wait", hidden: "" }),
-    fallback: element("slot"),
-    empty: element("p", { part: "empty", class: "empty", hidden: "" }),
-    list: element("ol", { part: "list", role: "list" }), // list-style: none costs the role in Safari
-    more: element("button", { part: "button more", class: "more", type: "button", hidden: "" }),
-    controls: element("div", { part: "controls", class: "controls" }),
-    fresh: element("button", { part: "button fresh", class: "fresh", type: "button", hidden: "" }),
-    previous: element("button", { part: "button previous", class: "turn", type: "button" }, icon(ICONS.previous)),
-    position: element("span", { part: "position", class: "position" }),
-    next: element("button", { part: "button next", class: "turn", type: "button" }, icon(ICONS.next)),
-    pause: element("button", { part: "button pause", class: "pause", type: "button" }, icon(ICONS.pause)),
-  };
-
-  constructor() {
-    super();
-    const { frame, bar, head, label, state, stage, wait, fallback, empty, list, more, controls } = this.#ui;
-    const { fresh, previous, position, next, pause } = this.#ui;
-    head.append(label, state);
-    controls.append(fresh, previous, position, next, pause);
-    stage.append(wait, fallback, empty, list, more);
-    bar.append(head, controls, stage);
-    frame.append(bar);
-    if (!BreakingTicker.#sheet) {
-      BreakingTicker.#sheet = new CSSStyleSheet(); // a <style> would need style-src 'unsafe-inline'
-      BreakingTicker.#sheet.replaceSync(STYLE);
-    }
-    const root = this.attachShadow({ mode: "open" });
-    root.adoptedStyleSheets = [BreakingTicker.#sheet];
-    root.append(frame);
-    this.#internals = this.attachInternals();
-  }
+  #inside = inside(this, this.attachInternals());
 
   connectedCallback() {
-    const { signal } = (this.#connected = new AbortController());
-    const { bar, stage, more, fresh, previous, next, pause } = this.#ui;
-    const options = { signal };
-
-    previous.addEventListener("click", () => this.#step(-1), options);
-    next.addEventListener("click", () => this.#step(1), options);
-    pause.addEventListener("click", () => (this.#paused ? this.resume() : this.pause()), options);
-    more.addEventListener("click", () => this.#unfold(!this.#unfolded), options);
-    fresh.addEventListener("click", () => this.#glide(), options);
-
-    // What a reader points at or has focused stays (WCAG 2.2, 2.2.2). A click leaves focus behind: not that.
-    bar.addEventListener("pointerenter", (event) => this.#hold("hovered", event.pointerType === "mouse"), options);
-    bar.addEventListener("pointerleave", () => this.#hold("hovered", false), options);
-    bar.addEventListener(
-      "focusin",
-      ({ target }) => this.#hold("focused", /** @type {Element} */ (target).matches(":focus-visible")),
-      options,
-    );
-    bar.addEventListener("focusout", () => this.#hold("focused", false), options);
-    bar.addEventListener("keydown", (event) => event.key === "Escape" && this.#unfold(false), options);
-
-    stage.addEventListener("scroll", () => this.#scrolled(), options);
-    for (const type of ["wheel", "touchmove", "keydown"]) {
-      stage.addEventListener(type, () => (this.#gliding = false), { signal, passive: true });
-    }
-    const sizes = new ResizeObserver(() => this.#measure());
-    sizes.observe(stage);
-    signal.addEventListener("abort", () => sizes.disconnect());
-    clock.tell(() => this.#tellTimes(), signal);
-
-    Announcer.ofPage.enter();
-    this.#join();
+    listen(1);
+    this.#inside.join();
   }
 
   disconnectedCallback() {
-    this.#connected?.abort();
-    clearTimeout(this.#dwell);
-    this.#leave();
-    Announcer.ofPage.leave();
+    this.#inside.leave();
+    listen(-1);
   }
 
-  /** @param {string} name @param {string|null} before @param {string|null} after */
-  attributeChangedCallback(name, before, after) {
-    if (before === after || !this.#joined) return;
-    if (name === "channel" || name === "src") {
-      this.#leave();
-      this.#join();
-    } else {
-      this.#render();
-    }
+  attributeChangedCallback() {
+    if (!this.#inside.leave()) return; // not in a page yet
+    this.#inside.join();
   }
 
   /** Hold the banner still until `resume`; corrections, holds and kills still show. */
   pause() {
-    this.#paused = true;
-    this.#steer();
+    this.#inside.hold(true);
   }
 
   resume() {
-    this.#paused = false;
-    this.#steer();
+    this.#inside.hold(false);
   }
 
-  // The channel
-
-  #join() {
-    const { signal } = (this.#joined = new AbortController());
-    const server = this.getAttribute("src") ?? new URL(import.meta.url).origin;
-    const channel = (this.#channel = this.getAttribute("channel") ?? "");
-    this.#setState("connecting");
-    if (channel) {
-      const feed = (this.#feed = Feed.at(new URL(server, document.baseURI).href.replace(/\/+$/, "")));
-      this.#board = feed.join(channel);
-      signal.addEventListener("abort", () => feed.leave(channel));
-      feed.addEventListener(
-        "board",
-        (event) => {
-          const { detail } = /** @type {CustomEvent<{channel: string, changes: Change[]}>} */ (event);
-          if (detail.channel === channel) this.#take(detail.changes);
-        },
-        { signal },
-      );
-      feed.addEventListener("state", () => this.#setState(feed.state(channel)), { signal });
-      this.#setState(feed.state(channel));
-    }
-    this.#render();
-  }
-
-  #leave() {
-    this.#joined?.abort();
-    this.#joined = this.#feed = this.#board = undefined;
-    for (const { item } of this.#rows.values()) item.remove();
-    this.#rows.clear();
-    this.#waiting.clear();
-    this.#current = "";
-  }
-
-  /** @param {Change[]} changes */
-  #take(changes) {
-    const { words } = this.#format;
-    if (this.#feed) this.#setState(this.#feed.state(this.#channel));
-    this.#render(changes);
-    for (const change of changes) {
-      const { kind, line } = change;
-      if (kind === "change") continue;
-      this.#tell(`ticker:${kind}`, { line });
-      const head = { line: this.#label, correction: words.corrected, cancel: words[fate(line)] }[kind];
-      Announcer.ofPage.say(change, this.#language, head);
-    }
-  }
-
-  /** @param {State} state */
-  #setState(state) {
-    if (this.getAttribute("state") === state) return;
-    this.setAttribute("state", state);
-    const states = this.#internals.states;
-    for (const each of ["connecting", "live", "delayed", "offline"]) states?.[each === state ? "add" : "delete"](each);
-    this.#tellState();
-    this.#tell("ticker:state", { state });
-  }
-
-  #tellState() {
-    const { words, time } = this.#format;
-    const state = /** @type {State} */ (this.getAttribute("state"));
-    const since = state === "offline" && this.#feed ? ` ${time(this.#feed.heard)}` : "";
-    this.#ui.state.textContent = state === "live" ? "" : words[state] + since;
-  }
-
-  /** @param {string} type @param {{line: Line}|{state: State}} detail */
-  #tell(type, detail) {
-    this.dispatchEvent(new CustomEvent(type, { bubbles: true, composed: true, detail }));
-  }
-
-  // Rendering
-
-  get #rotates() {
-    return this.getAttribute("mode") !== "list";
-  }
-
-  /** Make the DOM what board and attributes say. @param {Change[]} changes what is new about the board */
-  #render(changes = []) {
-    const { frame, bar, wait, fallback, empty } = this.#ui;
-    const relearned = this.#speak();
-    const ready = this.#board?.ready ?? false;
-    const mode = this.#rotates ? "rotate" : "list";
-    frame.className = `frame ${mode}`;
-    if (ready && this.hasChildNodes()) this.replaceChildren(); // it may hold words that were withdrawn since
-    wait.hidden = ready || this.childElementCount > 0 || this.textContent?.trim() !== "";
-    fallback.hidden = ready;
-
-    const max = Math.floor(Number(this.getAttribute("max"))) || Infinity;
-    bar.style.setProperty("--max", String(Math.min(max, 10)));
-    this.#lines = this.#select(max);
-    empty.hidden = !ready || this.#lines.length > 0;
-
-    const settle = this.#rotates ? undefined : this.#anchor();
-    const arrived = new Set(changes.filter(({ kind }) => kind === "line").map(({ line }) => line.id));
-    this.#arrange(relearned, arrived);
-    settle?.(arrived);
-    if (this.#rotates) return this.#choose(changes);
-    this.#steer();
-    this.#measure();
-  }
-
-  /** Language, direction and label. @returns {boolean} whether the language is another one than before */
-  #speak() {
-    const { frame, bar, label, empty, previous, next } = this.#ui;
-    const board = this.#board;
-    const own = this.getAttribute("lang");
-    const page = this.closest("[lang]")?.getAttribute("lang");
-    const tongue = language(own || board?.language || page);
-    const relearned = tongue !== this.#language;
-    if (relearned) {
-      this.#language = tongue;
-      this.#format = format(tongue);
-    }
-    const { words } = this.#format;
-    frame.lang = tongue;
-    frame.dir =
-      this.getAttribute("dir") || (!own && board?.direction) || (RIGHT_TO_LEFT.test(tongue) ? "rtl" : "ltr");
-    this.#label = this.getAttribute("label") || board?.label || words.label;
-    if (label.textContent !== this.#label) label.textContent = this.#label;
-    // Letters that have no capitals are mostly joined, and not to be spaced.
-    label.classList.toggle("cased", this.#label.toUpperCase() !== this.#label.toLowerCase());
-    bar.setAttribute("aria-label", this.#label);
-    empty.textContent = words.empty;
-    previous.ariaLabel = words.previous;
-    next.ariaLabel = words.next;
-    this.#tellState();
-    return relearned;
-  }
-
-  /** @param {number} max @returns {Line[]} */
-  #select(max) {
-    const board = this.#board;
-    if (!board?.ready) return [];
-    const lately = board.now - RETRACTION_ROTATES;
-    let room = max;
-    return board.lines
-      .filter((line) => (line.status === "usable" ? room-- > 0 : room > 0))
-      .filter((line) => line.status === "usable" || !this.#rotates || Date.parse(line.updated) > lately);
-  }
-
-  /** @param {boolean} relearned @param {Set<string>} arrived */
-  #arrange(relearned, arrived) {
-    const { list } = this.#ui;
-    const wanted = new Set(this.#lines.map((line) => line.id));
-    for (const [id, { item }] of this.#rows) {
-      if (wanted.has(id)) continue;
-      this.#keepFocus(item, () => item.remove());
-      this.#rows.delete(id);
-      this.#waiting.delete(id);
-    }
-    this.#lines.forEach((line, index) => {
-      let row = this.#rows.get(line.id);
-      if (!row) {
-        row = { item: element("li", { part: "line", class: arrived.has(line.id) ? "arrived" : undefined }), line };
-        this.#rows.set(line.id, row);
-        this.#fill(row, line);
-      } else if (row.line !== line || relearned) {
-        this.#fill(row, line);
-      }
-      if (list.children[index] !== row.item) list.insertBefore(row.item, list.children[index] ?? null);
-    });
-  }
-
-  /** @param {Row} row @param {Line} line */
-  #fill(row, line) {
-    const { words, full, ago } = this.#format;
-    const { item } = row;
-    const usable = line.status === "usable";
-    const published = Date.parse(line.published);
-    const banner = { lang: this.#language, dir: this.#ui.frame.dir };
-    row.line = line;
-    row.time = element("time", { datetime: line.published, title: full(published) });
-    row.time.textContent = ago((this.#board?.now ?? Date.now()) - published);
-
-    const meta = element("span", { class: "meta" }, element("bdi", { part: "time", class: "time", ...banner }, row.time));
-    const mark = usable ? line.corrected && words.corrected : words[fate(line)];
-    if (mark) meta.append(" ", element("bdi", { part: "mark", class: "mark", ...banner }, mark));
-    const content = element("p", { class: "line" }, meta);
-    if (usable) {
-      const href = link(line.url);
-      const text = element(href ? "a" : "span", { part: "text", class: "text", href, rel: href && "noopener" });
-      text.textContent = line.text ?? "";
-      content.append(" ", text);
-      if (line.source) content.append(" ", element("bdi", { part: "source", class: "source" }, line.source));
-    }
-    if (line.note) content.append(" ", element("bdi", { part: "note", class: "note" }, line.note));
-
-    item.lang = line.language;
-    item.dir = line.direction === "rtl" ? "rtl" : "ltr";
-    item.dataset.status = line.status;
-    item.dataset.urgency = line.urgency;
-    item.toggleAttribute("data-pinned", line.pinned);
-    this.#keepFocus(item, () => item.replaceChildren(content));
-  }
-
-  /** Change an item without losing the reader's place on the keyboard. @param {Element} item @param {() => void} change */
-  #keepFocus(item, change) {
-    const focused = item.contains(this.shadowRoot?.activeElement ?? null);
-    change();
-    if (focused) (item.isConnected && item.querySelector("a") || this.#ui.bar).focus({ preventScroll: true });
-  }
-
-  #tellTimes() {
-    const now = this.#board?.now ?? Date.now();
-    for (const { time, line } of this.#rows.values()) {
-      const told = this.#format.ago(now - Date.parse(line.published));
-      if (time && time.textContent !== told) time.textContent = told;
-    }
-  }
-
-  // Holding still
-
-  get #still() {
-    return this.#paused || this.#hovered || this.#focused || this.#unfolded;
-  }
-
-  /** @param {"hovered"|"focused"} how @param {boolean} on */
-  #hold(how, on) {
-    if (how === "hovered") this.#hovered = on;
-    else this.#focused = on;
-    this.#steer();
-  }
-
-  /** Move on, or stay: whatever the reader, the lines and the mode say now. */
-  #steer() {
-    const { bar, pause, previous, next, position, fresh } = this.#ui;
-    if (!this.#still && this.#waiting.size) {
-      if (this.#rotates) {
-        const newest = [...this.#waiting].at(-1) ?? "";
-        this.#waiting.clear();
-        return this.#show(newest);
-      }
-      if (this.#follows) this.#glide();
-    }
-    const { words, number } = this.#format;
-    const waiting = this.#waiting.size ? `${words.fresh}: ${number(this.#waiting.size)}` : "";
-    const several = this.#lines.length > 1;
-    bar.classList.toggle("waiting", waiting !== "");
-    for (const each of [previous, next, position]) each.classList.toggle("idle", !several);
-    pause.classList.toggle("idle", !this.#board?.ready);
-    pause.querySelector("path")?.setAttribute("d", this.#paused ? ICONS.resume : ICONS.pause);
-    pause.ariaLabel = this.#paused ? words.resume : words.pause;
-    if (waiting && this.#rotates) pause.ariaLabel += ` (${waiting})`;
-    fresh.hidden = !waiting || (this.#follows && !this.#still);
-    fresh.textContent = waiting;
-
-    clearTimeout(this.#dwell);
-    if (!this.#rotates || this.#still || !several || !this.#joined || calm()) return;
-    const characters = this.#rows.get(this.#current)?.line.text?.length ?? 0;
-    this.#dwell = setTimeout(
-      () => (document.hidden ? this.#steer() : this.#step(1)),
-      Math.max(DWELL, characters * DWELL_PER_CHARACTER),
-    );
-  }
-
-  // One line at a time
-
-  /** Whose turn it is after a change: what was withdrawn, then what is new, else who had it. @param {Change[]} changes */
-  #choose(changes) {
-    const shown = changes.filter(({ line }) => this.#rows.has(line.id));
-    const arrived = shown.filter(({ kind }) => kind === "line");
-    const turn = shown.find(({ kind }) => kind === "cancel") ?? arrived.at(-1);
-    if (turn && !this.#still) return this.#show(turn.line.id);
-    if (this.#current) for (const { line } of arrived) this.#waiting.add(line.id);
-    const kept = this.#rows.has(this.#current);
-    this.#show(kept ? this.#current : (this.#lines[Math.min(Math.max(this.#turn, 0), this.#lines.length - 1)]?.id ?? ""));
-  }
-
-  /** @param {string} id */
-  #show(id) {
-    const { bar, position } = this.#ui;
-    const { number } = this.#format;
-    if (id !== this.#current) this.#unfold(false);
-    this.#current = id;
-    this.#waiting.delete(id);
-    this.#turn = this.#lines.findIndex((line) => line.id === id);
-    const line = this.#lines[this.#turn];
-    for (const [each, { item }] of this.#rows) item.classList.toggle("current", each === id);
-    bar.classList.toggle("flash", line?.urgency === "flash" && line.status === "usable");
-    position.textContent = `${number(this.#turn + 1)} / ${number(this.#lines.length)}`;
-    this.#steer();
-    this.#measure();
-  }
-
-  /** @param {1|-1} by */
-  #step(by) {
-    const count = this.#lines.length;
-    if (count) this.#show(this.#lines[(this.#turn + by + count) % count].id);
-  }
-
-  /** Show a long line in full, over what is below the banner. @param {boolean} on */
-  #unfold(on) {
-    const { bar, more } = this.#ui;
-    const { words } = this.#format;
-    this.#unfolded = on;
-    bar.classList.toggle("open", on);
-    more.textContent = on ? words.less : words.more;
-    more.ariaExpanded = String(on);
-    this.#steer();
-  }
-
-  #measure() {
-    const { more, stage } = this.#ui;
-    if (this.#rotates) {
-      const line = this.#rows.get(this.#current)?.item.firstElementChild;
-      // A row too many, that is: some scripts stand out of theirs a little.
-      more.hidden = !this.#unfolded && !(line && line.scrollHeight > line.clientHeight * 1.25);
-      more.dir = this.#rows.get(this.#current)?.line.direction ?? "";
-      stage.removeAttribute("tabindex");
-    } else {
-      more.hidden = true;
-      stage.toggleAttribute("tabindex", stage.scrollHeight > stage.clientHeight); // to scroll by keyboard
-      if (stage.hasAttribute("tabindex")) stage.tabIndex = 0;
-      this.#scrolled();
-    }
-  }
-
-  // The list: lines come in from above, and what the reader reads stays where it is
-
-  /** @returns {(arrived: Set<string>) => void} to be called when the rows are in their new places */
-  #anchor() {
-    const { stage, list } = this.#ui;
-    const free = getComputedStyle(stage).getPropertyValue("--ticker-block-size").trim() === "auto"; // it doesn't scroll
-    const atTop = stage.scrollTop < 2 || this.#gliding;
-    const places = [...this.#rows.values()]
-      .map(({ item }) => ({ item, top: item.offsetTop, bottom: item.offsetTop + item.offsetHeight }))
-      .filter(({ bottom }) => bottom > stage.scrollTop);
-    return (arrived) => {
-      const place = places.find(({ item }) => item.isConnected);
-      const moved = place ? place.item.offsetTop - place.top : 0;
-      if (free || !moved) return;
-      const top = Math.max(0, stage.scrollTop + moved);
-      const last = /** @type {HTMLElement} */ (list.lastElementChild);
-      const below = stage.clientHeight - last.offsetTop - last.offsetHeight;
-      list.style.paddingBlockEnd = `${Math.max(0, top + below)}px`; // or there would be nothing to scroll
-      stage.scrollTop = top;
-      if (!this.#waiting.size) this.#follows = atTop;
-      for (const id of arrived) this.#waiting.add(id);
-      if (!arrived.size && this.#follows && !this.#still) this.#glide();
-    };
-  }
-
-  #glide() {
-    const { stage } = this.#ui;
-    if (stage.scrollTop < 2) return this.#arriveAtTop();
-    this.#gliding = true;
-    stage.scrollTo({ top: 0, behavior: calm() ? "instant" : "smooth" });
-  }
-
-  #scrolled() {
-    const { stage } = this.#ui;
-    stage.classList.toggle("below", stage.scrollTop + stage.clientHeight < stage.scrollHeight - 2);
-    if (stage.scrollTop < 2) this.#arriveAtTop();
-  }
-
-  #arriveAtTop() {
-    this.#gliding = false;
-    this.#ui.list.style.paddingBlockEnd = "";
-    if (!this.#waiting.size) return;
-    this.#waiting.clear();
-    this.#steer();
+  /** Connect anew, and take whole boards. */
+  refresh() {
+    this.#inside.refresh();
   }
 }
 

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
+import threading
 from collections.abc import Iterator
-from typing import Any
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, cast
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+
+WITHIN = 30_000  # ms; what comes at once where the machine has nothing else to do
+
+expect.set_options(timeout=WITHIN)
 
 ARGUMENTS = [
     "--no-sandbox",  # CI runs as root, where Chromium's sandbox can't be had
@@ -27,6 +34,12 @@ def chromium() -> str:
     return found
 
 
+@pytest.fixture
+def start_node(start_node: Any) -> Any:
+    """With the beats that other tests do without: a page that hears none for half a minute says so."""
+    return functools.partial(start_node, constants={})
+
+
 @pytest.fixture(scope="module")  # not longer: Playwright's event loop would stand in the way of asynchronous tests
 def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
@@ -38,7 +51,7 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture
 def context(browser: Browser) -> Iterator[BrowserContext]:
     context = browser.new_context(locale="en-GB")
-    context.set_default_timeout(10_000)
+    context.set_default_timeout(WITHIN)
     yield context
     context.close()
 
@@ -51,3 +64,47 @@ def page(context: BrowserContext) -> Page:
     page.on("console", lambda message: page.errors.append(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: page.errors.append(str(error)))
     return page
+
+
+class Site(ThreadingHTTPServer):
+    """Another site than the node's, for a file's tests. Its address is of this machine too: a browser lets no page
+    from farther away reach that."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Answer)
+        self.url = f"http://127.0.0.1:{self.server_port}"
+        self.headers: dict[str, str] = {}
+        """With every answer."""
+        self.files: dict[str, str] = {}
+        """By path; `/` for whatever else is asked for."""
+
+    def serve(self, html: str, files: dict[str, str] | None = None, **headers: str) -> str:
+        """From now on, in place of what it served; the address. A header's name has `_` for its hyphens."""
+        self.files = {"/": html, **(files or {})}
+        self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
+        return f"{self.url}/"
+
+
+class _Answer(BaseHTTPRequestHandler):
+    TYPES = {".css": "text/css", ".js": "text/javascript"}
+
+    def do_GET(self) -> None:
+        site = cast("Site", self.server)
+        path = self.path if self.path in site.files else "/"
+        self.send_response(200)
+        self.send_header("Content-Type", f"{self.TYPES.get(os.path.splitext(path)[1], 'text/html')}; charset=utf-8")
+        for name, value in site.headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(site.files[path].encode())
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def site() -> Iterator[Site]:
+    with Site() as site:
+        threading.Thread(target=site.serve_forever, daemon=True).start()
+        yield site
+        site.shutdown()

@@ -1,0 +1,595 @@
+"""The connection and the tabs that share it: what the banner does when the way to its node fails, in a real Chromium.
+
+Every page here stands behind a door, which does to its connections what proxies, nodes and networks do.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import shutil
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, WebSocketRoute, expect, sync_playwright
+
+from tests.browser.conftest import ARGUMENTS, chromium
+from tests.conftest import RunningNode
+from tests.redis_servers import shared_server, until
+
+LITTLE_JITTER = "Math.random = () => 0.02"
+CHANNELS = """
+[channels.en]
+title = "English"
+language = "en"
+max_lines = 100
+
+[channels.ar]
+title = "العربية"
+language = "ar"
+"""
+
+PAGE = """<!doctype html><html lang="en"><title>A page</title><link rel="icon" href="data:,">
+<script>
+  window.told = [];
+  for (const type of ["line", "correction", "cancel", "state"])
+    addEventListener(`ticker:${type}`, ({ detail }) => told.push([type, detail.state ?? detail.line.id]));
+</script>
+<script type="module" src="/ticker.js"></script>
+"""
+
+
+class Door:
+    """Stands between browsers and a node. It serves one page of its own, at any path under /page/."""
+
+    def __init__(self, target: int) -> None:
+        self.target = target
+        self.refusing_sockets = False
+        self.holding_events = False
+        self.retry_after: int | None = None
+        self.silent = False
+        self.html = ""
+        self.asked: list[str] = []
+        """How a live connection was asked for, each time: "socket" or "events"."""
+        self._live: set[socket.socket] = set()
+        self._all: set[socket.socket] = set()
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    @property
+    def open(self) -> int:
+        """Live connections now."""
+        return len(self._live)
+
+    def cut(self) -> None:
+        """Every connection ends, without a goodbye."""
+        for connection in list(self._all):
+            _end(connection)
+
+    def close(self) -> None:
+        _end(self._listener)
+        self._listener.close()
+        self.cut()
+
+    def _listen(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+
+    def _serve(self, client: socket.socket) -> None:
+        self._all.add(client)
+        with contextlib.suppress(OSError), client:
+            head = b""
+            while b"\r\n\r\n" not in head:
+                if not (data := client.recv(65_536)):
+                    break
+                head += data
+            self._answer(client, head)
+        self._live.discard(client)
+        self._all.discard(client)
+
+    def _answer(self, client: socket.socket, head: bytes) -> None:
+        path = head.split(b" ", 2)[1].decode() if b" " in head else ""
+        live = path.startswith("/v1/live")
+        kind = "socket" if b"upgrade: websocket" in head.lower() else "events"
+        if live:
+            self.asked.append(kind)
+        if path.startswith("/page/"):
+            client.sendall(_response("200 OK", self.html, "Content-Type: text/html; charset=utf-8"))
+        elif live and self.retry_after is not None:
+            client.sendall(_response("503 Service Unavailable", "", f"Retry-After: {self.retry_after}"))
+        elif live and kind == "socket" and self.refusing_sockets:
+            client.sendall(_response("403 Forbidden", ""))
+        elif head:
+            with socket.create_connection(("127.0.0.1", self.target)) as node:
+                self._all.add(node)
+                if kind != "socket":
+                    head = re.sub(rb"(?i)\r\nconnection:[^\r]*", b"", head)
+                    head = head.replace(b"\r\n", b"\r\nConnection: close\r\n", 1)
+                node.sendall(head)
+                if live:
+                    self._live.add(client)
+                threading.Thread(target=self._pump, args=(client, node), daemon=True).start()
+                self._pump(node, client, held=live and kind == "events")
+                self._all.discard(node)
+
+    def _pump(self, source: socket.socket, sink: socket.socket, held: bool = False) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(65_536):
+                while self.silent:
+                    time.sleep(0.01)
+                if not (held and self.holding_events):
+                    sink.sendall(data)
+        _end(source)
+        _end(sink)
+
+
+def _end(connection: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        connection.shutdown(socket.SHUT_RDWR)
+
+
+def _response(status: str, body: str, *headers: str) -> bytes:
+    lines = [f"HTTP/1.1 {status}", *headers, f"Content-Length: {len(body.encode())}", "Connection: close", "", body]
+    return "\r\n".join(lines).encode()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=chromium(), args=ARGUMENTS, ignore_default_args=["--disable-back-forward-cache"]
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningNode]:
+    """The node of the tests that break none."""
+    node = RunningNode(tmp_path_factory.mktemp("node"), config=CHANNELS, constants={})
+    yield node
+    node.close()
+
+
+@pytest.fixture
+def door(node: RunningNode) -> Iterator[Door]:
+    door = Door(node.port)
+    yield door
+    door.close()
+
+
+@pytest.fixture
+def open_tab(context: BrowserContext, door: Door) -> Iterator[Callable[..., Page]]:
+    """Opens tabs of one site. Whatever they are shown, they have shown nothing twice."""
+    context.add_init_script(LITTLE_JITTER)
+    tabs: list[Page] = []
+
+    def open_tab(channel: str = "en", *, clock: bool = False, live: bool = True, tags: str = "") -> Page:
+        door.html = PAGE + (tags or f'<breaking-ticker mode="list" channel="{channel}" max="100"></breaking-ticker>')
+        tab = context.new_page()
+        tabs.append(tab)
+        if clock:
+            tab.clock.install()
+        tab.goto(f"{door.url}/page/{channel}")
+        if live:
+            expect(banner(tab)).to_have_attribute("state", "live")
+        return tab
+
+    yield open_tab
+    for tab in tabs:
+        if not tab.is_closed():
+            told = [tuple(each) for each in tab.evaluate("told") if each[0] != "state"]
+            assert len(told) == len(set(told))
+            shown = texts(tab)
+            assert len(shown) == len(set(shown))
+
+
+def banner(tab: Page) -> Locator:
+    return tab.locator("breaking-ticker").first
+
+
+def texts(tab: Page) -> list[str]:
+    """The lines' own words: in these tests they end with a full stop and begin with N°."""
+    rows = [re.search(r"N°[^.]*\.", row) for row in banner(tab).locator("li").all_text_contents()]
+    return [row[0] for row in rows if row]
+
+
+def states(tab: Page) -> list[str]:
+    return [said for kind, said in tab.evaluate("told") if kind == "state"]
+
+
+def shows(tab: Page, text: str) -> None:
+    expect(banner(tab).locator("li", has_text=text)).to_have_count(1)
+
+
+def shows_what_the_node_says(tab: Page, node: RunningNode, channel: str = "en") -> None:
+    assert texts(tab) == [line["text"] for line in node.board(channel) if line["status"] == "usable"]
+
+
+def hide(tab: Page, hidden: bool = True) -> None:
+    """As switching tabs does; headless, every tab is seen."""
+    tab.evaluate(
+        """(hidden) => {
+          Object.defineProperty(document, "hidden", { configurable: true, value: hidden });
+          document.dispatchEvent(new Event("visibilitychange", { bubbles: true }));
+        }""",
+        hidden,
+    )
+
+
+def listen(tab: Page) -> None:
+    """Keep what the feed says of each board in `window.boards`."""
+    tab.evaluate(
+        """async () => {
+          const { Feed } = await import("/ticker.js");
+          window.boards = [];
+          Feed.at(location.origin).addEventListener("board", ({ detail: { changes, missed } }) => {
+            if (changes.length) boards.push([changes.map(({ line }) => line.text), missed]);
+          });
+        }"""
+    )
+
+
+# The node
+
+
+def test_drained_a_node_hands_its_readers_over(
+    start_node: Any, door: Door, open_tab: Callable[..., Page], request: pytest.FixtureRequest
+) -> None:
+    url = f"{shared_server().url}?prefix={re.sub(r'[^a-z]', '', request.node.name)}{time.time_ns()}"
+    one, two = (start_node("--newswire", url, "--drain", "1", name=name, config=CHANNELS) for name in ("one", "two"))
+    door.target = one.port
+    first = one.publish("en", "N°1 before.")
+    tab, other = open_tab(), open_tab()
+    shows(tab, "N°1 before.")
+    door.target = two.port
+    one.stop()
+    two.publish("en", "N°2 after.")
+    two.cancel("en", first["id"])
+    for each in (tab, other):
+        shows(each, "N°2 after.")
+        expect(banner(each).locator("li")).to_have_count(2)
+        expect(banner(each)).to_have_attribute("state", "live")
+        shows_what_the_node_says(each, two)
+        assert "offline" not in states(each)
+    assert door.open == 1
+
+
+def test_replaced_by_a_node_that_is_behind_it_shows_what_that_one_says(
+    start_node: Any, door: Door, open_tab: Callable[..., Page], tmp_path: Path
+) -> None:
+    node = start_node(config=CHANNELS)
+    door.target = node.port
+    node.publish("en", "N°1 kept.")
+    node.stop()
+    shutil.copytree(node.folder, tmp_path / "backup")
+    node.start()
+    door.target = node.port
+    node.publish("en", "N°2 lost.")
+    tab = open_tab()
+    shows(tab, "N°2 lost.")
+    node.kill()
+    shutil.rmtree(node.folder)
+    shutil.copytree(tmp_path / "backup", node.folder)
+    node.start()
+    expect(banner(tab).locator("li", has_text="N°2 lost.")).to_have_count(0)
+    expect(banner(tab)).to_have_attribute("state", "live")
+    node.publish("en", "N°3 new.")
+    shows(tab, "N°3 new.")
+    shows_what_the_node_says(tab, node)
+
+
+# The way to it
+
+
+def test_cut_off_it_says_so_and_comes_back_with_what_was_missed(
+    node: RunningNode, door: Door, open_tab: Callable[..., Page]
+) -> None:
+    tab = open_tab(clock=True)
+    listen(tab)
+    node.publish("en", "N°1 before the cut.")
+    shows(tab, "N°1 before the cut.")
+    door.silent = True  # nothing comes through, and nobody is told
+    node.publish("en", "N°2 meanwhile.")
+    tab.clock.fast_forward(36_000)
+    expect(banner(tab)).to_have_attribute("state", "delayed")
+    tab.clock.fast_forward(11_000)
+    expect(banner(tab)).to_have_attribute("state", "connecting")
+    deadline = time.monotonic() + 30
+    while banner(tab).get_attribute("state") != "offline":  # each rung of the ladder is waited for
+        assert time.monotonic() < deadline
+        tab.clock.fast_forward(11_000)
+    door.silent = False
+    door.cut()
+    tab.clock.fast_forward(31_000)
+    shows(tab, "N°2 meanwhile.")
+    expect(banner(tab)).to_have_attribute("state", "live")
+    node.publish("en", "N°3 after.")
+    shows(tab, "N°3 after.")
+    said = {words[0]: missed for words, missed in tab.evaluate("boards")}
+    assert said == {"N°1 before the cut.": False, "N°2 meanwhile.": True, "N°3 after.": False}
+
+
+def test_behind_a_proxy_that_refuses_websockets_it_is_live_all_the_same(
+    node: RunningNode, door: Door, open_tab: Callable[..., Page]
+) -> None:
+    door.refusing_sockets = True
+    tab = open_tab(clock=True)
+    node.publish("en", "N°1 by server-sent events.")
+    shows(tab, "N°1 by server-sent events.")
+    tab.clock.fast_forward(36_000)
+    until(lambda: door.asked == ["socket", "events"] * 2)  # what works is left once for what is better
+    until(lambda: door.open == 1)
+    node.publish("en", "N°2 by server-sent events.")
+    shows(tab, "N°2 by server-sent events.")
+    door.cut()
+    node.publish("en", "N°3 after the proxy cut it off.")
+    shows(tab, "N°3 after the proxy cut it off.")
+    expect(banner(tab)).to_have_attribute("state", "live")
+    assert door.asked[-1] == "events"
+    shows_what_the_node_says(tab, node)
+
+
+def test_behind_a_proxy_that_buffers_it_polls_and_says_that_lines_are_late(
+    node: RunningNode, door: Door, open_tab: Callable[..., Page]
+) -> None:
+    door.refusing_sockets = door.holding_events = True
+    node.publish("en", "N°1 before the banner.")
+    tab = open_tab(clock=True, live=False)
+    until(lambda: door.open == 1)
+    tab.clock.fast_forward(11_000)
+    expect(banner(tab)).to_have_attribute("state", "delayed")
+    tab.clock.fast_forward(36_000)  # what works is left once for what is better
+    until(lambda: door.asked == ["socket", "events"] * 2)
+    until(lambda: door.open == 1)
+    listen(tab)
+    with tab.expect_response("**/lines"):
+        tab.clock.fast_forward(11_000)
+    shows(tab, "N°1 before the banner.")
+    node.publish("en", "N°2 after it.")
+    tab.clock.fast_forward(20_000)
+    shows(tab, "N°2 after it.")
+    assert [["N°2 after it."], False] in tab.evaluate("boards")
+    assert banner(tab).get_attribute("state") == "delayed"
+    assert "live" not in states(tab)
+    shows_what_the_node_says(tab, node)
+
+    # The proxy is gone; the next time is due.
+    door.refusing_sockets = False
+    tab.clock.fast_forward(601_000)
+    expect(banner(tab)).to_have_attribute("state", "live")
+    assert door.asked[-1] == "socket"
+
+
+def test_told_to_come_back_later_it_does(node: RunningNode, door: Door, open_tab: Callable[..., Page]) -> None:
+    door.retry_after = 100
+    tab = open_tab(clock=True, live=False)
+    expect(banner(tab)).to_have_attribute("state", "offline")
+    assert door.asked == ["socket", "events"]  # what refused a WebSocket, the browser doesn't say
+    tab.clock.fast_forward(98_000)
+    door.retry_after = None
+    node.publish("en", "N°1 in the meantime.")
+    assert banner(tab).get_attribute("state") == "offline"
+    assert door.asked == ["socket", "events"]
+    tab.clock.fast_forward(10_000)
+    expect(banner(tab)).to_have_attribute("state", "live")
+    shows(tab, "N°1 in the meantime.")
+    assert door.asked == ["socket", "events", "socket"]
+
+
+HOSTILE = [
+    "<html>",
+    "null",
+    "7",
+    "[]",
+    "{}",
+    '{"type": "board", "channel": "nobody", "lines": []}',
+    '{"type": "board", "channel": "__proto__", "lines": []}',
+    '{"type": "board", "channel": "en"}',
+    '{"type": "board", "channel": "en", "lines": null}',
+    '{"type": "constructor", "channel": "en"}',
+    '{"type": "prune", "channel": "en"}',
+    '{"type": "line", "channel": "en", "cursor": "CURSOR"}',
+    '{"type": "line", "channel": "en", "cursor": "9999999999999-0", "prev": "CURSOR"}',
+    '{"type": "line", "channel": "en", "cursor": "9999999999999-0", "prev": "CURSOR", "line": null}',
+]
+
+
+def test_frames_that_are_not_ours_change_nothing(
+    node: RunningNode, context: BrowserContext, open_tab: Callable[..., Page]
+) -> None:
+    node.publish("en", "N°1 from the node.")
+    cursor = node.get("/v1/channels/en/lines")["cursor"]
+    sockets: list[WebSocketRoute] = []
+    context.route_web_socket("**/v1/live?*", lambda socket: (socket.connect_to_server(), sockets.append(socket)))
+    tab = open_tab()
+    for frame in HOSTILE:
+        sockets[0].send(frame.replace("CURSOR", cursor))
+    node.publish("en", "N°2 from the node.")
+    shows(tab, "N°2 from the node.")
+    shows_what_the_node_says(tab, node)
+    assert len(sockets) == 1
+    assert states(tab) == ["live"] or states(tab) == ["connecting", "live"]
+
+
+# Many tabs
+
+
+def test_all_tabs_of_a_site_use_one_connection(node: RunningNode, door: Door, open_tab: Callable[..., Page]) -> None:
+    before = node.publish("en", "N°1 before.")
+    tabs = [open_tab() for _ in range(3)]
+    node.publish("en", "N°2 to all of them.")
+    node.cancel("en", before["id"])
+    for tab in tabs:
+        shows(tab, "N°2 to all of them.")
+        expect(banner(tab).locator("li", has_text="N°1 before.")).to_have_count(0)
+        shows_what_the_node_says(tab, node)
+    assert door.asked == ["socket"]
+    until(lambda: node.http.get("/v1/channels/en/presence").json()["readers"] == 1)
+
+    # Another channel than the leader's: it asks for that too.
+    arabic = open_tab("ar")
+    node.publish("ar", "N°3 عاجل.")
+    shows(arabic, "N°3 عاجل.")
+    node.publish("en", "N°4 to all of them.")
+    for tab in tabs:
+        shows(tab, "N°4 to all of them.")
+    assert door.open == 1
+    assert door.asked == ["socket"] * 2
+
+    # What doesn't exist costs the others nothing, and is told to the one who asked.
+    nowhere = open_tab("nowhere", live=False)
+    expect(banner(nowhere)).to_have_attribute("state", "offline")
+    node.publish("en", "N°5 to all of them.")
+    for tab in tabs:
+        shows(tab, "N°5 to all of them.")
+        expect(banner(tab)).to_have_attribute("state", "live")
+    until(lambda: door.open == 1)
+
+
+def test_when_the_leading_tab_is_closed_the_next_takes_over_with_nothing_lost(
+    node: RunningNode, door: Door, open_tab: Callable[..., Page]
+) -> None:
+    tabs = [open_tab() for _ in range(4)]
+    published: list[str] = []
+    ended = threading.Event()
+
+    def publish() -> None:
+        while not ended.wait(0.02):
+            text = f"N°{len(published)} while tabs close."
+            node.publish("en", text)
+            published.append(text)
+
+    publisher = threading.Thread(target=publish)
+    publisher.start()
+    try:
+        for count in (1, 2, 3):
+            seen = len(published)
+            until(lambda seen=seen: len(published) > seen + 3)
+            tabs.pop(0).close()
+            until(lambda count=count: len(door.asked) == count + 1)
+            shows(tabs[0], published[-1])
+    finally:
+        ended.set()
+        publisher.join()
+    shows(tabs[0], published[-1])
+    shows_what_the_node_says(tabs[0], node)
+    told = tabs[0].evaluate("told")
+    assert len([kind for kind, _ in told if kind == "line"]) == len(published)
+    assert "offline" not in states(tabs[0])
+    assert door.asked == ["socket"] * 4
+    assert door.open == 1
+
+
+def test_a_frozen_leader_is_not_waited_for(
+    node: RunningNode, door: Door, context: BrowserContext, open_tab: Callable[..., Page]
+) -> None:
+    leader = open_tab()
+    follower = open_tab(clock=True)
+    lifecycle = context.new_cdp_session(leader)
+    lifecycle.send("Page.setWebLifecycleState", {"state": "frozen"})
+    node.publish("en", "N°1 while the leader is frozen.")
+    follower.clock.fast_forward(36_000)
+    expect(banner(follower)).to_have_attribute("state", "delayed")
+    follower.clock.fast_forward(11_000)
+    shows(follower, "N°1 while the leader is frozen.")
+    expect(banner(follower)).to_have_attribute("state", "live")
+
+    lifecycle.send("Page.setWebLifecycleState", {"state": "active"})
+    shows(leader, "N°1 while the leader is frozen.")
+    expect(banner(leader)).to_have_attribute("state", "live")
+    until(lambda: door.open == 1)
+    node.publish("en", "N°2 to both.")
+    for tab in (leader, follower):
+        shows(tab, "N°2 to both.")
+
+
+def test_hidden_tabs_give_the_connection_up(node: RunningNode, door: Door, open_tab: Callable[..., Page]) -> None:
+    leader, follower = open_tab(clock=True), open_tab(clock=True)
+    hide(leader)
+    leader.clock.fast_forward(61_000)
+    until(lambda: door.asked == ["socket"] * 2)  # the one that is seen takes over
+    expect(banner(follower)).to_have_attribute("state", "live")
+    expect(banner(leader)).to_have_attribute("state", "connecting")
+    hide(follower)
+    follower.clock.fast_forward(61_000)
+    until(lambda: door.open == 0)
+
+    node.publish("en", "N°1 while nobody looks.")
+    hide(leader, hidden=False)
+    shows(leader, "N°1 while nobody looks.")
+    expect(banner(leader)).to_have_attribute("state", "live")
+    assert banner(follower).get_attribute("state") == "connecting"
+    assert door.asked == ["socket"] * 3
+
+
+def test_where_data_is_to_be_saved_hidden_tabs_give_up_at_once(
+    door: Door, context: BrowserContext, open_tab: Callable[..., Page]
+) -> None:
+    context.add_init_script("Object.defineProperty(NetworkInformation.prototype, 'saveData', { value: true })")
+    tab = open_tab()
+    hide(tab)
+    until(lambda: door.open == 0)
+    hide(tab, hidden=False)
+    expect(banner(tab)).to_have_attribute("state", "live")
+
+
+def test_a_page_in_the_back_forward_cache_holds_nothing_and_comes_back(
+    node: RunningNode, door: Door, open_tab: Callable[..., Page]
+) -> None:
+    tabs = [open_tab(), open_tab()]
+    for number, tab in enumerate(tabs):  # the one that leads goes first, and comes back as one that follows
+        tab.evaluate("addEventListener('pageshow', ({ persisted }) => { window.restored = persisted })")
+        tab.goto(f"{node.url}/healthz")
+        until(lambda number=number: len(door.asked) == number + 2)  # the other one takes over
+        node.publish("en", f"N°{number} while it was away.")
+        tab.evaluate("history.back()")
+        tab.wait_for_function("window.restored !== undefined")
+        assert tab.evaluate("window.restored") is True
+        shows(tab, f"N°{number} while it was away.")
+        expect(banner(tab)).to_have_attribute("state", "live")
+    until(lambda: door.open == 1)
+
+
+def test_where_tabs_cannot_speak_each_has_its_own_connection(
+    node: RunningNode, door: Door, context: BrowserContext, open_tab: Callable[..., Page]
+) -> None:
+    inside = "<script type=module src=/ticker.js></script><breaking-ticker channel=en mode=list></breaking-ticker>"
+    tab = open_tab(
+        tags='<breaking-ticker channel="en" mode="list" max="100"></breaking-ticker>'
+        f'<iframe sandbox="allow-scripts" srcdoc="{inside}"></iframe>'
+    )
+    frame = tab.frame_locator("iframe").locator("breaking-ticker")
+    expect(frame).to_have_attribute("state", "live")
+    assert door.open == 2
+    context.add_init_script("delete Navigator.prototype.locks")  # as where a page comes over plain HTTP
+    open_tab()
+    assert door.open == 3
+    node.publish("en", "N°1 to each of them.")
+    expect(frame.locator("li", has_text="N°1 to each of them.")).to_have_count(1)
+    shows(tab, "N°1 to each of them.")
+
+
+def test_refreshed_it_connects_anew_and_takes_the_lead(
+    node: RunningNode, door: Door, open_tab: Callable[..., Page]
+) -> None:
+    node.publish("en", "N°1 before.")
+    tabs = [open_tab(), open_tab()]
+    for number, tab in enumerate(reversed(tabs)):
+        tab.evaluate("import('/ticker.js').then(({ Feed }) => Feed.at(location.origin).refresh())")
+        until(lambda number=number: len(door.asked) == number + 2)
+        expect(banner(tab)).to_have_attribute("state", "live")
+    until(lambda: door.open == 1)
+    node.publish("en", "N°2 after.")
+    for tab in tabs:
+        shows(tab, "N°2 after.")
+        shows_what_the_node_says(tab, node)
