@@ -7,6 +7,7 @@ import contextlib
 import itertools
 import json
 import socket
+import struct
 import threading
 import warnings
 from collections.abc import Iterator
@@ -346,6 +347,22 @@ async def test_another_address_is_answered_as_if_nobody_had_asked_for_a_websocke
     assert (await answer_to(node, handshake("channel=en").replace(b"/v1/live", b"/v1/lively"))).startswith(
         b"http/1.1 404"
     )
+
+
+async def test_who_hangs_up_on_requests_in_a_row_is_no_error(node: Any, channel: str) -> None:
+    """The node's log is looked at when this file is through: nothing was written to a connection that is gone."""
+    body = b'{"text":"Said by somebody who does not wait"}'
+    head = [
+        f"POST /v1/channels/{channel}/lines HTTP/1.1\r\nHost: x\r\nContent-Type: application/json",
+        f"Authorization: {node.http.headers['Authorization']}\r\nContent-Length: {len(body)}\r\n\r\n",
+    ]
+    request = "\r\n".join(head).encode() + body
+    for _ in range(30):
+        with contextlib.closing(socket.create_connection(("127.0.0.1", node.port))) as sock:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            sock.sendall(request * 3)
+            await asyncio.to_thread(sock.recv, 1)
+    assert node.get("/healthz") == {"status": "ok"}
 
 
 LADEN = ["Cookie: " + "c" * 9_000, "\r\n".join(["X-Hop: 1"] * 200)]
