@@ -242,7 +242,7 @@ class Sentinel(RedisServer):
 class Sentinels:
     """A primary, a replica, and three sentinels that watch over them."""
 
-    def __init__(self, folder: Path, *options: str, down_after: int = SILENT_FOR) -> None:
+    def __init__(self, folder: Path, *options: str, down_after: int = 2 * SILENT_FOR) -> None:
         self.primary = RedisServer(folder / "one", *options)
         self.replica = RedisServer(folder / "two", *options, "--replicaof", "127.0.0.1", str(self.primary.port))
         until(lambda: self.replica.do("INFO", "replication")["master_link_status"] == "up")

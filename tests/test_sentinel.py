@@ -14,7 +14,7 @@ import pytest
 from tests.readers import Follower
 from tests.redis_servers import AOF, RedisServer, Sentinels, has_replica, until, until_copied, until_heard
 
-FAILOVER_WITHIN = 60.0  # seconds; down-after is two, the vote and a busy machine take the rest
+FAILOVER_WITHIN = 60.0  # seconds; down-after is four, the vote and a busy machine take the rest
 
 
 @pytest.fixture(scope="module")
