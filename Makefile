@@ -7,7 +7,7 @@ PORT   ?= 8000
 DEMO   ?= .demo
 BIN    := .venv/bin
 
-.PHONY: run test check fix bench chaos clean help
+.PHONY: run test check fix bench lighthouse chaos clean help
 
 help:
 	@sed -n '1,3p' Makefile | sed 's/^# //'
@@ -35,6 +35,10 @@ check: .venv/dev
 fix: .venv/dev
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
+
+# Lighthouse's scores of the demo page. Not among the tests: other work on the machine counts as the page's slowness.
+lighthouse: .venv/dev .venv/lighthouse
+	@$(BIN)/pytest tests/browser/lighthouse.py $(ARGS)
 
 # Three nodes, 200 readers and a long random schedule of faults: nothing lost, nothing twice, nothing back.
 chaos: .venv/dev
@@ -65,4 +69,12 @@ clean:
 
 .venv/dev: pyproject.toml .venv/run
 	@scripts/venv $(PYTHON) dev
+	@touch $@
+
+# A program of Node's, kept beside what is Python's. Debian's Node runs version 12.
+.venv/lighthouse: .venv/run
+	@scripts/need node nodejs
+	@scripts/need npm npm
+	@echo "Installing Lighthouse in $@"
+	@npm install --prefix $@ --no-save --no-package-lock --no-audit --no-fund --loglevel=error 'lighthouse@>=12.8 <13'
 	@touch $@

@@ -89,8 +89,9 @@ export interface BreakingTickerAttributes {
   channel: string;
   /** Base URL of another server; by default the script's own. */
   src?: string;
-  /** Default `rotate`. */
+  /** Default `rotate`. Readers who asked for less motion get that in place of `scroll`. */
   mode?: Mode;
+  /** With `bottom`, put the tag at the end of `<body>`. */
   sticky?: "top" | "bottom";
   /** At most so many lines. */
   max?: number | string;
@@ -102,10 +103,11 @@ export interface BreakingTickerAttributes {
   dir?: Direction;
   /** By default the page's color-scheme. */
   theme?: "light" | "dark";
-  /** Without previous and next. */
+  /** Without previous and next. Pause stays. */
   controls?: "none";
-  /** Readers may close it. */
+  /** Readers may close it, until the next flash or until they load the page again. */
   dismissible?: boolean | "";
+  /** It takes no room while there is no line. */
   "hide-when-empty"?: boolean | "";
 }
 
@@ -116,8 +118,9 @@ export interface BreakingTickerEventMap {
   "ticker:correction": CustomEvent<{ line: Line }>;
   /** A line was withheld or canceled; it has no `text`. */
   "ticker:cancel": CustomEvent<{ line: Line }>;
+  /** How it is connected has changed. */
   "ticker:state": CustomEvent<{ state: State }>;
-  /** A reader opens a line's link. Cancelable. */
+  /** A reader opens a line's link. `preventDefault()` keeps the browser from following it. */
   "ticker:open": CustomEvent<{ line: Line }>;
 }
 

@@ -51,96 +51,86 @@
 const SECOND = 1_000;
 const MINUTE = 60 * SECOND;
 
-// Connection
+// Connection, in milliseconds
 
-const FIRST_FRAME = 10 * SECOND; // what lets nothing through for so long is no connection; what lasts longer is one
-const DELAYED = 35 * SECOND; // without a frame: beats come every 20 to 25 s. FIRST_FRAME later it is dead
-const ANSWER = 3 * SECOND; // a leading tab that doesn't say a word in it is frozen
-const BACKOFF = 0.5 * SECOND; // doubled with every failure, six times at most
-const POLL = 20 * SECOND; // at most: each pause is drawn from 0 to this, so that readers spread out
-const REST = MINUTE; // after a page was last seen
-const LONG = 10 * MINUTE; // between tries of a WebSocket where it fails; and the most that Retry-After can ask for
+const FIRST_FRAME = 10_000; // what lets nothing through for so long is no connection; what lasts longer is one
+const DELAYED = 35_000; // without a frame: beats come every 20 to 25 s. FIRST_FRAME later it is dead
+const ANSWER = 3_000; // a leading tab that doesn't say a word in it is frozen
+const BACKOFF = 500; // doubled with every failure, six times at most
+const POLL = 20_000; // at most: each pause is drawn from 0 to this, so that readers spread out
+const REST = 60_000; // after a page was last seen
+const LONG = 600_000; // between tries of a WebSocket where it fails; and the most that Retry-After can ask for
 
 /** Ids and cursors are `MS-N`: compared number by number. */
 const { compare } = new Intl.Collator("en", { numeric: true });
+
+/** Oldest first. @param {Line} a @param {Line} b */
+const order = (a, b) => compare(a.id, b.id);
 
 /** @param {Line} line @returns {number} in milliseconds; Infinity for never */
 const expiry = (line) => Date.parse(/** @type {string} */ (line.expires)) || Infinity;
 
 /** What a channel shows now: frames folded into ordered lines. Pure; the clock can be given. */
 export class Board {
-  // What a board frame says, by the names that it has there.
-  type = "board";
+  // What a board frame says, by the names that it has there; and there is more.
   /** @type {string|undefined} */
-  channel;
-  title = "";
-  label = "";
-  language = "";
-  /** @type {"ltr"|"rtl"|""} */
-  direction = "";
-  /** @type {any} */
-  max_lines;
+  label;
+  /** @type {string|undefined} */
+  language;
+  /** @type {"ltr"|"rtl"|undefined} */
+  direction;
   /** The event we stand at: null on an empty channel, undefined when a board is wanted.
    * @type {string|null|undefined} */
   cursor;
+  /** In order: pinned first, then newest first. @type {Line[]} */
+  lines = [];
 
-  ready = false;
+  /** Whether there was a board. @type {boolean|undefined} */
+  ready;
   #clock;
-  /** Server's time less ours. @type {number|undefined} */
-  #offset;
+  /** Server's time less ours. Until that is known, nothing expires. */
+  #offset = -Infinity;
   #newest = "";
-  /** @type {Line[]} */
-  #lines = [];
 
   /** @param {() => number} clock milliseconds */
   constructor(clock = Date.now) {
     this.#clock = clock;
   }
 
-  /** The server's time, in milliseconds. */
+  /** The server's time, in milliseconds. @type {any} */
   get now() {
-    return this.#clock() + (this.#offset || 0);
+    return this.#clock() + this.#offset;
   }
 
-  /** @returns {Line[]} in order: pinned first, then newest first */
-  get lines() {
-    let room = this.max_lines;
-    return this.#lines
-      .filter((line) => expiry(line) > this.now)
-      .sort((a, b) => /** @type {any} */ (b.pinned) - /** @type {any} */ (a.pinned) || compare(b.id, a.id))
-      .filter((line) => line.status !== "usable" || room-- > 0);
-  }
-
-  /** Milliseconds until the next line expires; Infinity when none does. */
-  get nextExpiry() {
-    return Math.min(...this.#lines.map(expiry)) - this.now;
-  }
-
-  /** As a board frame, for another tab. */
-  toJSON() {
-    return { ...this, now: this.now, lines: this.lines };
+  /** @param {string|number} time */
+  set now(time) {
+    this.#offset = /** @type {any} */ (new Date(time)) - this.#clock();
   }
 
   /** Forget what shows no more. */
   prune() {
-    this.#lines = this.lines;
+    let room = /** @type {any} */ (this).max_lines;
+    this.lines = this.lines
+      .filter((line) => expiry(line) > this.now)
+      .sort((a, b) => /** @type {any} */ (b.pinned) - /** @type {any} */ (a.pinned) || order(b, a))
+      .filter((line) => line.status !== "usable" || room-- > 0);
   }
 
   /**
    * Take a whole board in place of all we hold.
    * @param {BoardFrame} frame
-   * @param {boolean} [cached] whether it may come out of a cache, so that its `now` may be old
    * @returns {Change[]} oldest first; none for the first board: it is where we start, not news
    */
-  replace(frame, cached) {
-    const { ready } = this;
-    const before = this.#lines;
-    frame.lines.sort((a, b) => compare(a.id, b.id));
-    for (const name in this) this[name] = /** @type {any} */ (frame)[name];
-    this.ready = true;
-    this.#setClock(frame.now, cached);
-    this.#lines = [];
-    const changes = frame.lines.flatMap((line) => this.#put(line, before));
+  replace(frame) {
+    const { ready, lines } = this;
+    const sorted = frame.lines.sort(order);
+    // It may come out of a cache, so that its `now` is old: time doesn't go back.
+    Object.assign(this, frame, {
+      ready: true,
+      lines: [],
+      now: Math.max(this.now, /** @type {any} */ (new Date(frame.now))),
+    });
+    const changes = sorted.flatMap((line) => this.#put(line, lines));
     this.prune();
     return ready ? changes : [];
   }
@@ -148,36 +138,27 @@ export class Board {
   /**
    * Take one event.
    * @param {LineFrame} frame
-   * @returns {Change[]|"gap"}
+   * @returns {Change[]|"gap"|undefined}
    */
   apply({ cursor, prev, line }) {
     if (cursor === this.cursor) return [];
-    if (prev !== this.cursor) return this.#gap();
-    const changes = this.#put(line, this.#lines, true);
+    if (prev !== this.cursor) return this.beat({ cursor, now: this.now });
+    const changes = this.#put(line, this.lines, true);
     this.cursor = cursor;
     this.prune();
     return changes;
   }
 
   /**
-   * @param {BeatFrame} frame
+   * @param {{cursor: string|null, now: string|number}} frame
    * @returns {"gap"|undefined}
    */
   beat({ cursor, now }) {
-    this.#setClock(now);
-    if (cursor !== this.cursor) return this.#gap();
-  }
-
-  #gap() {
-    this.cursor = undefined;
-    return /** @type {const} */ ("gap");
-  }
-
-  /** @param {string|number} time @param {boolean} [cached] */
-  #setClock(time, cached) {
-    const offset = /** @type {any} */ (new Date(time)) - this.#clock();
-    // @ts-ignore: undefined is no greater
-    if (!cached || !(this.#offset > offset)) this.#offset = offset;
+    this.now = now;
+    if (cursor !== this.cursor) {
+      this.cursor = undefined;
+      return "gap";
+    }
   }
 
   /**
@@ -187,8 +168,7 @@ export class Board {
    * @returns {Change[]} one or none
    */
   #put(line, held, event) {
-    const before = held.find(({ id }) => id === line.id);
-    if (!(line.id > "")) return []; // not ours
+    const before = held.find((each) => each.id === line.id);
     const newer = compare(line.id, this.#newest) > 0;
     const usable = line.status === "usable";
     if (newer) this.#newest = line.id;
@@ -197,7 +177,7 @@ export class Board {
       const { text, url, source, corrected, ...tombstone } = line;
       line = /** @type {Line} */ (tombstone);
     }
-    this.#lines = [...this.#lines.filter((each) => each !== before), line];
+    this.lines = [...this.lines.filter((each) => each !== before), line];
     const touched = before ? before.status !== line.status || before.corrected !== line.corrected : event;
     /** @type {Change["kind"]|undefined|false} */
     const kind =
@@ -212,17 +192,7 @@ export class Board {
   }
 }
 
-/** @param {number} ms @param {AbortSignal} signal one not yet aborted @returns {Promise<unknown>} early when it is */
-const pause = (ms, signal) =>
-  new Promise((resolve) => {
-    signal.onabort = resolve;
-    setTimeout(resolve, ms);
-  });
-
 const QUIET = 0; // why a connection was ended: there is something better to do
-
-/** @type {Record<string, Feed>} */
-const feeds = {};
 
 /**
  * One connection to one server, for all its channels that a page shows; and for all tabs of the site, where the
@@ -237,359 +207,324 @@ const feeds = {};
  *
  * Events: `board` with `{channel, changes, missed}` when a board changed, `missed` where the changes came as a
  * whole board after an absence; `state` when the connection did.
+ *
+ * @param {string} server
  */
-export class Feed extends EventTarget {
-  /** The page's one feed of a server. @param {string} server base URL, no slash at its end */
-  static at(server) {
-    return (feeds[server] ??= new Feed(server));
-  }
-
-  /** When the last frame came, in our clock's milliseconds; until then, when we began. */
-  heard = Date.now();
-
-  #server;
+const connect = (server) => {
   /** @type {Record<string, Board>} */
-  #boards = /** @type {any} */ ({ __proto__: null });
-  /** How many banners of this page joined. @type {Record<string, number>} */
-  #members = /** @type {any} */ ({ __proto__: null });
+  const boards = /** @type {any} */ ({ __proto__: null });
+  /** The channel of each banner of this page. @type {string[]} */
+  const members = [];
   /** When another tab last asked. @type {Record<string, number>} */
-  #asked = /** @type {any} */ ({ __proto__: null });
-  /** What the connection carries, and whether a frame of it came. @type {Record<string, boolean>} */
-  #carried = {};
+  const asked = {};
+  /** What the connection carries. @type {Record<string, Board>} */
+  let carried = {};
   /** What the server told us to ask for no more. @type {string[]} */
-  #refused = [];
+  let refused = [];
   /** @type {State} */
-  #state = "connecting";
-  #polling = false;
+  let state = "connecting";
+  let rung = 0; // of the ladder: WebSocket, SSE, polling
   /** Ends all that we do. @type {AbortController|undefined} */
-  #running;
+  let running;
   /** Ends what the leader waits for, a connection or a pause. Undefined: we follow.
    * @type {AbortController|undefined} */
-  #attempt;
+  let attempt;
   /** @type {BroadcastChannel|undefined} */
-  #tabs;
-  /** @type {number|undefined} */
-  #watchdog;
-  /** @type {number|undefined} */
-  #expiry;
-  /** @type {number|undefined} */
-  #rest;
+  let tabs;
+  let watchdog = 0;
+  let climbing = 0;
+  let resting = 0;
+  /** Timers, until the next line of a channel expires. @type {Record<string, number>} */
+  const expiring = {};
 
-  /** @param {string} server */
-  constructor(server) {
-    super();
-    this.#server = server;
-    addEventListener("pagehide", () => this.#stop()); // or the page would be kept out of the back/forward cache
-    addEventListener("pageshow", () => this.#wake());
-    addEventListener("visibilitychange", () => this.#wake());
-    addEventListener("online", () => this.#again());
-  }
+  const feed = Object.assign(new EventTarget(), {
+    /** When the last frame came, in our clock's milliseconds; until then, when we began. */
+    heard: Date.now(),
 
-  /** @param {string} channel @returns {Board} */
-  join(channel) {
-    this.#count(channel, 1);
-    return this.#board(channel);
-  }
+    /** @param {string} channel @returns {Board} */
+    join(channel) {
+      members.push(channel);
+      settle();
+      return (boards[channel] ??= new Board());
+    },
 
-  /** @param {string} channel */
-  leave(channel) {
-    this.#count(channel, -1);
-  }
+    /** @param {string} channel */
+    leave(channel) {
+      members.splice(members.indexOf(channel), 1);
+      settle();
+    },
 
-  /** @param {string} channel @returns {State} */
-  state(channel) {
-    if (this.#refused.includes(channel)) return "offline";
-    return this.#state === "live" && !this.#boards[channel]?.ready ? "connecting" : this.#state;
-  }
+    /** @param {string} channel @returns {State} */
+    state: (channel) =>
+      refused.includes(channel) ? "offline" : state === "live" && !boards[channel]?.ready ? "connecting" : state,
 
-  /** Connect anew, now, and take whole boards. */
-  refresh() {
-    this.#refused = [];
-    for (const channel in this.#boards) this.#boards[channel].cursor = undefined;
-    this.#run(true);
-  }
-
-  /** @param {string} channel */
-  #board(channel) {
-    return (this.#boards[channel] ??= new Board());
-  }
+    /** Connect anew, now, and take whole boards. */
+    refresh() {
+      refused = [];
+      for (const channel in boards) boards[channel].cursor = undefined;
+      run(true);
+    },
+  });
 
   /** Try again from the top; no reader need hear of it. */
-  #again() {
-    this.#attempt?.abort(QUIET);
-  }
+  const again = () => {
+    rung = 0;
+    attempt?.abort(QUIET);
+  };
 
-  /** @param {string} channel @param {1|-1} by */
-  #count(channel, by) {
-    this.#members[channel] = (this.#members[channel] || 0) + by;
-    // The other banners of the page join first, and one that is moved comes back.
-    queueMicrotask(() => {
-      if (!this.#members[channel]) delete this.#members[channel];
-      this.#ask();
-      this.#wake();
-      this.#carry();
+  /** A moment later: the other banners of the page join first, and one that is moved comes back. */
+  const settle = () =>
+    setTimeout(() => {
+      ask();
+      wake();
+      carry();
     });
-  }
 
   /** What we and the other tabs want; the rest is forgotten. */
-  get #wanted() {
-    return Object.keys(this.#boards).filter((channel) => {
-      if (channel in this.#members || this.#asked[channel] > Date.now() - REST) return !this.#refused.includes(channel);
-      delete this.#boards[channel];
-      delete this.#carried[channel];
+  const wanted = () =>
+    Object.keys(boards).filter((channel) => {
+      if (members.includes(channel) || asked[channel] > Date.now() - REST) return !refused.includes(channel);
+      delete boards[channel];
     });
-  }
 
-  #carry() {
-    if (this.#wanted.some((channel) => !(channel in this.#carried))) this.#again();
-  }
+  const carry = () => {
+    if (wanted().some((channel) => boards[channel] !== carried[channel])) again();
+  };
 
   // When there is a connection, and whose
 
-  #wake() {
-    clearTimeout(this.#rest);
+  const wake = () => {
+    clearTimeout(resting);
+    if (!members.length) stop();
     // @ts-ignore: not in every browser
-    const rest = navigator.connection?.saveData ? 0 : REST;
-    if (!Object.keys(this.#members).length) this.#stop();
-    else if (document.hidden) this.#rest = setTimeout(() => this.#stop(), rest);
-    else if (!this.#running) this.#run();
-  }
+    else if (document.hidden) resting = setTimeout(stop, navigator.connection?.saveData ? 0 : REST);
+    else if (!running) run();
+  };
 
-  #stop() {
-    this.#running?.abort();
-    this.#attempt?.abort();
-    this.#tabs?.close();
-    this.#running = this.#attempt = this.#tabs = undefined;
-    clearTimeout(this.#watchdog);
-    this.#setState("connecting");
-  }
+  const stop = () => {
+    running?.abort();
+    attempt?.abort();
+    tabs?.close();
+    running = attempt = tabs = undefined;
+    clearTimeout(watchdog);
+    setState("connecting");
+  };
 
   /** Follow, and lead when it is our turn. @param {boolean} [steal] now @returns {Promise<void>} */
-  async #run(steal) {
-    this.#stop();
-    const name = "ticker:" + this.#server;
-    const { signal } = (this.#running = new AbortController());
+  const run = async (steal) => {
+    stop();
+    const { signal } = (running = new AbortController());
     try {
-      this.#tabs = navigator.locks && new BroadcastChannel(name);
-      this.#tabs.onmessage = ({ data }) => this.#hear(data);
-      this.#ask(true);
-      this.#watch(ANSWER);
-      await navigator.locks.request(name, steal ? { steal } : { signal }, () => this.#lead(signal));
+      const led = navigator.locks.request(server, steal ? { steal } : { signal }, () => lead(signal));
+      tabs = new BroadcastChannel(server);
+      tabs.onmessage = hear;
+      ask();
+      watch(ANSWER);
+      await led;
     } catch {
       if (signal.aborted) return;
-      if (this.#attempt) this.#run(); // another tab took the lead: it heard nothing from us
-      else this.#lead(signal); // tabs can't speak with one another here
+      if (attempt) run(); // another tab took the lead: it heard nothing from us
+      else lead(signal); // tabs can't speak with one another here
     }
-  }
+  };
 
   // Among tabs
 
-  /** @param {boolean} [whole] whether boards are wanted whatever we hold: one may have changed at its cursor */
-  #ask(whole) {
-    const ask = Object.keys(this.#members).map((channel) => [channel, whole || this.#board(channel).cursor]);
-    this.#tabs?.postMessage({ ask });
-  }
+  /** For whole boards, where the leader doesn't stand at the event that we stand at; and for a word from it. */
+  const ask = () => tabs?.postMessage({ ask: members.map((channel) => [channel, boards[channel].cursor]) });
 
-  /** @param {string} [data] a frame @param {boolean} [missed] */
-  #tell(data, missed) {
-    if (this.#attempt) this.#tabs?.postMessage({ state: this.#state, refused: this.#refused, data, missed });
-  }
+  /** @param {string} [frame] */
+  const tell = (frame) => {
+    if (attempt) tabs?.postMessage({ state, refused, frame });
+  };
 
-  /** @param {any} message */
-  #hear({ ask, state, refused, data, missed }) {
-    if (ask) {
-      for (const [channel, cursor] of ask) {
-        this.#asked[channel] = Date.now();
-        const board = this.#board(channel);
-        if (board.cursor !== undefined && board.cursor !== cursor) this.#tell(JSON.stringify(board), true);
+  /** @param {MessageEvent} message */
+  const hear = ({ data }) => {
+    if (data.ask) {
+      for (const [channel, cursor] of data.ask) {
+        const board = (boards[channel] ??= new Board());
+        asked[channel] = Date.now();
+        if (board.ready && board.cursor !== cursor) tell(JSON.stringify({ ...board, now: board.now }));
       }
-      this.#tell();
-      this.#carry();
-    } else if (!this.#attempt) {
-      this.#refused = refused;
-      this.#setState(state);
-      this.#watch();
-      this.#receive(data, missed);
+      tell();
+      carry();
+    } else if (!attempt) {
+      refused = data.refused;
+      setState(data.state);
+      watch();
+      receive(data.frame);
     }
-  }
+  };
 
   // The leader's
 
   /** @param {AbortSignal} signal */
-  async #lead(signal) {
-    let rung = 0; // of the ladder: WebSocket, SSE, polling
+  const lead = async (signal) => {
     let failures = 0; // in a row
     let climb = DELAYED; // on a lower rung, until a WebSocket is tried again
 
-    while (!signal.aborted) {
-      const attempt = (this.#attempt = new AbortController());
+    for (rung = 0; !signal.aborted; ) {
       const began = Date.now();
-      this.#carried = /** @type {any} */ ({ __proto__: null });
-      const query = this.#wanted.map((channel) => {
-        this.#carried[channel] = false;
-        return `channel=${encodeURIComponent(channel)}&cursor=${channel}:${this.#board(channel).cursor ?? ""}`;
-      });
-      const path = "/v1/live?" + query.join("&");
-      const climbing = setTimeout(() => rung && this.#again(), climb);
-      let failed;
+      const { signal: ended } = (attempt = new AbortController());
+      const channels = wanted();
+      let live = "/v1/live?";
+      for (const channel of channels) live += `&channel=${channel}&cursor=${channel}:${boards[channel].cursor ?? ""}`;
       let retry = 0;
-      this.#polling = rung > 1 || !query.length;
-      this.#watch(FIRST_FRAME);
+      carried = { ...boards };
+      if (rung < 2) {
+        clearTimeout(climbing);
+        climbing = setTimeout(() => rung && again(), climb);
+      }
+      if (!channels.length) rung = 2;
+      watch(FIRST_FRAME);
       try {
-        if (this.#polling) await this.#poll(attempt.signal);
-        else if (rung) await this.#events(path, attempt.signal);
-        else await this.#socket(path, attempt.signal);
+        if (rung > 1) for (const channel of channels) await get(`/v1/channels/${channel}/lines`, ended, channel);
+        else if (rung) await get(live, ended);
+        else await socket(live, ended);
       } catch (/** @type {any} */ error) {
-        failed = !attempt.signal.aborted;
         retry = Math.min(LONG, error.headers?.get("Retry-After") * SECOND) || 0;
       }
       if (signal.aborted) return;
-      clearTimeout(climbing);
-      clearTimeout(this.#watchdog);
+      if (ended.reason === QUIET) continue;
 
-      const heard = this.heard > began;
+      const heard = feed.heard > began;
+      const polling = rung > 1;
       if (heard) climb = rung ? LONG : DELAYED;
-      if (attempt.signal.reason === QUIET) {
-        rung = 0;
-        continue;
-      }
-      if (failed || rung > 1) this.#setState("offline");
-      else if (heard) this.#setState("connecting");
+      if (heard ? !polling : polling || retry) setState(heard ? "connecting" : "offline");
       if (retry) rung = 0;
       else if (!heard) rung = (rung + 1) % 3;
-      if (this.heard - began > FIRST_FRAME) failures = 0;
-      // Full jitter: https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
-      const most = Math.max(retry, BACKOFF * 2 ** Math.min(6, ++failures));
-      await pause(retry + Math.random() * most, (this.#attempt = new AbortController()).signal);
+      if (feed.heard - began > (polling ? 0 : FIRST_FRAME)) failures = 0;
+      // A pause, which the watchdog ends. Full jitter:
+      // https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
+      const most = heard && polling ? POLL : retry || BACKOFF * 2 ** Math.min(6, ++failures);
+      watch(retry + Math.random() * most);
+      await new Promise((resolve) => ((attempt = new AbortController()).signal.onabort = resolve));
     }
-  }
-
-  /** @param {string} path @param {AbortSignal} signal @returns {Promise<void>} */
-  #socket(path, signal) {
-    return new Promise((resolve) => {
-      const socket = new WebSocket(this.#server.replace("http", "ws") + path);
-      socket.onmessage = ({ data }) => this.#receive(data);
-      socket.onclose = ({ code }) => {
-        if (/^(1008|44)/.test(/** @type {any} */ (code))) this.#refuse(...Object.keys(this.#carried));
-        resolve();
-      };
-      signal.onabort = () => {
-        socket.close();
-        resolve();
-      };
-    });
-  }
+  };
 
   /** @param {string} path @param {AbortSignal} signal */
-  async #events(path, signal) {
-    const { body } = await this.#get(path, signal);
-    let rest = "";
-    /** @param {string} text */
-    const write = (text) => {
-      const lines = (rest + text).split("\n");
-      rest = /** @type {string} */ (lines.pop());
-      for (const line of lines) this.#receive(line.slice(5)); // without its "data:"; what else there is isn't JSON
-    };
-    const stream = /** @type {ReadableStream} */ (body).pipeThrough(new TextDecoderStream());
-    await stream.pipeTo(new WritableStream({ write }));
-  }
+  const socket = (path, signal) =>
+    new Promise((resolve) => {
+      const socket = new WebSocket(server.replace("http", "ws") + path);
+      socket.onmessage = ({ data }) => receive(data);
+      signal.onabort = socket.onclose = (/** @type {any} */ { code }) => {
+        socket.close();
+        if (/^(1008|44)/.test(code)) refuse(...wanted());
+        resolve(0);
+      };
+    });
 
-  /** @param {AbortSignal} signal */
-  async #poll(signal) {
-    for (; !signal.aborted; await pause(Math.random() * POLL, signal)) {
-      for (const channel in this.#carried) {
-        this.#receive(
-          await (await this.#get(`/v1/channels/${encodeURIComponent(channel)}/lines`, signal, channel)).text(),
-        );
-      }
-    }
-  }
-
-  /** @param {string} path @param {AbortSignal} signal @param {string} [channel] @returns {Promise<Response>} */
-  async #get(path, signal, channel) {
-    const response = await fetch(this.#server + path, {
+  /**
+   * Take frames by HTTP, one a line: a stream of them, or a single one. It accepts what every `fetch` does; of the
+   * live address that is the stream.
+   * @param {string} path @param {AbortSignal} signal @param {string} [channel] that it is all about
+   */
+  const get = async (path, signal, channel) => {
+    const response = await fetch(server + path, {
       cache: "no-cache", // the browser asks with If-None-Match; set by hand it would cost a CORS preflight
       credentials: "omit",
-      headers: { accept: "text/event-stream, */*" },
       signal,
     });
-    if (channel && response.status === 404) this.#refuse(channel);
+    if (channel && response.status === 404) refuse(channel);
     if (!response.ok) throw response;
-    return response;
-  }
+    let rest = "";
+    const stream = /** @type {ReadableStream} */ (response.body).pipeThrough(new TextDecoderStream());
+    await stream.pipeTo(
+      new WritableStream({
+        write(text) {
+          rest = (rest + text).replace(/[^\n]*\n/g, (line) => {
+            receive(line.slice(5)); // without its "data:"; what else there is isn't JSON
+            return "";
+          });
+        },
+      }),
+    );
+    receive(rest);
+  };
 
   // Frames
 
-  /** @param {string} data @param {boolean} [missed] */
-  #receive(data, missed) {
+  /** @param {string} data */
+  const receive = (data) => {
     let frame, board, result;
     try {
       frame = JSON.parse(data);
-      board = this.#boards[frame.channel];
+      board = boards[frame.channel];
       // @ts-ignore: what isn't ours throws
-      result = board[{ board: "replace", line: "apply", beat: "beat" }[frame.type]](frame, this.#polling);
+      result = board[{ board: "replace", line: "apply", beat: "beat" }[frame.type]](frame);
     } catch {
       return; // none at all, a proxy's, an extension's, or of a channel that isn't shown here
     }
-    const { channel } = frame;
-    this.heard = Date.now();
-    if (this.#attempt) {
-      missed = !this.#carried[channel];
-      this.#carried[channel] = true;
-      this.#setState(this.#polling ? "delayed" : "live");
-      this.#watch();
-      this.#tell(frame.type === "board" ? JSON.stringify(board) : data, missed);
+    const missed = !!frame.lines && state !== "delayed"; // where we poll, every frame is a board
+    feed.heard = Date.now();
+    if (attempt) {
+      setState(rung > 1 ? "delayed" : "live");
+      watch();
+      tell(data);
     }
-    if (result?.map) return this.#emit(channel, result, missed);
-    if (result) this.#attempt?.abort();
-    this.#ask();
-  }
+    if (result?.map) return emit(frame.channel, result, missed);
+    if (result) attempt?.abort();
+    ask();
+  };
 
   /** @param {string} channel @param {Change[]} changes @param {boolean} [missed] */
-  #emit(channel, changes, missed) {
-    this.dispatchEvent(new CustomEvent("board", { detail: { channel, changes, missed } }));
-    clearTimeout(this.#expiry);
-    this.#expiry = setTimeout(
-      () => {
-        for (const channel in this.#boards) {
-          this.#boards[channel].prune();
-          this.#emit(channel, [], false);
-        }
-      },
-      Math.min(LONG, ...Object.values(this.#boards).map((board) => board.nextExpiry)),
+  const emit = (channel, changes, missed) => {
+    const board = boards[channel];
+    board.prune();
+    feed.dispatchEvent(new CustomEvent("board", { detail: { channel, changes, missed } }));
+    clearTimeout(expiring[channel]);
+    expiring[channel] = setTimeout(
+      () => boards[channel] && emit(channel, []),
+      Math.min(LONG, ...board.lines.map((line) => expiry(line) - board.now)),
     );
-  }
+  };
 
   // What we say of ourselves
 
   /** @param {string[]} channels */
-  #refuse(...channels) {
-    this.#refused.push(...channels);
-    this.#setState("offline");
-    this.#again();
-  }
+  const refuse = (...channels) => {
+    refused.push(...channels);
+    setState("offline");
+    again();
+  };
 
-  /** @param {State} state */
-  #setState(state) {
-    if (state === this.#state) return;
-    this.#state = state;
-    this.dispatchEvent(new Event("state"));
-    this.#tell();
-  }
+  /** @param {State} now */
+  const setState = (now) => {
+    if (now === state) return;
+    state = now;
+    feed.dispatchEvent(new Event("state"));
+    tell();
+  };
 
   /** Be told when nothing is heard. @param {number} ms */
-  #watch(ms = DELAYED) {
-    clearTimeout(this.#watchdog);
-    this.#watchdog = setTimeout(() => {
+  const watch = (ms = DELAYED) => {
+    clearTimeout(watchdog);
+    watchdog = setTimeout(() => {
       if (ms === DELAYED) {
-        if (this.#state === "live") this.#setState("delayed");
-        this.#ask();
-        this.#watch(FIRST_FRAME);
-      } else if (this.#attempt) this.#attempt.abort();
-      else this.#run(true);
+        if (state === "live") setState("delayed");
+        ask();
+        watch(FIRST_FRAME);
+      } else if (attempt) attempt.abort();
+      else run(true);
     }, ms);
-  }
-}
+  };
+
+  addEventListener("pagehide", stop); // or the page would be kept out of the back/forward cache
+  addEventListener("pageshow", wake);
+  addEventListener("visibilitychange", wake);
+  addEventListener("online", again);
+  return feed;
+};
+
+/** @typedef {ReturnType<typeof connect>} Feed */
+
+/** @type {Record<string, Feed>} */
+const feeds = {};
+
+export const Feed = {
+  /** The page's one feed of a server. @param {string} server base URL, no slash at its end */
+  at: (server) => (feeds[server] ??= connect(server)),
+};
 
 // Banner
 
@@ -599,24 +534,19 @@ const SPEED = 80; // pixels per second on the belt, the same for all
 const BELT = 0.5 * SECOND; // between two looks whether there is room on it
 const RETRACTION_ROTATES = 15 * MINUTE; // rotate and scroll show what was withdrawn lately; list shows all of it
 const REFRESH_TIMES = 15 * SECOND;
+const UNITS = { second: Infinity, minute: 1, hour: 60, day: 1440 }; // in minutes; what is less than one is now
 const SAY_AFTER = 0.5 * SECOND; // a burst is announced as one
 const SAY_AT_MOST = 3; // the newest of a burst
 const SAID_FOR = 10 * SECOND; // then the live region is emptied
 const URGENCIES = ["flash", "bulletin", "urgent", "update"];
 const RIGHT_TO_LEFT = /^(ar|ckb|dv|fa|he|ps|sd|ug|ur|yi)\b/i;
 
-// Words of the banner itself: the label in many languages, the rest in English.
-// Another language's words are one small file of the server's, asked for when a banner first speaks it.
-
-/** As in ticker/channel.py, which has some more. They are for the time until the board has brought its own. */
-const LABELS =
-  "|arعاجل|bnব্রেকিং|deEilmeldung|enBreaking|esÚltima hora|faخبر فوری" +
-  "|frDernière minute|heמבזק|hiब्रेकिंग|idTerkini|itUltim'ora|ja速報|ko속보" +
-  "|nlLaatste nieuws|noSiste nytt|plZ ostatniej chwili|ptÚltima hora|ruСрочно|svJust nu|swHabari mpya" +
-  "|thด่วน|trSon dakika|ukТерміново|urبریکنگ نیوز|viTin nóng|zh突发|";
+// Words of the banner itself, in English. Another language's (web/words.json) are one small file of the server's,
+// asked for when a banner first speaks it.
 
 /** @typedef {typeof ENGLISH} Words */
 const ENGLISH = {
+  label: "Breaking", // until the board has brought its own
   corrected: "Corrected",
   canceled: "Retracted",
   withheld: "On hold",
@@ -635,25 +565,16 @@ const ENGLISH = {
 /** By the address that they come from. @type {Record<string, Promise<Partial<Words>>>} */
 const vocabularies = {};
 
-/** A language tag that Intl takes; anything else, English. @param {string|null|undefined} tag */
-const language = (tag) => {
-  try {
-    return (tag && Intl.getCanonicalLocales(tag)[0]) || "en";
-  } catch {
-    return "en";
-  }
-};
-
 /**
  * An element; its name is its class and its part.
  * @template {keyof HTMLElementTagNameMap} Tag
  * @param {Tag} tag
  * @param {string} name
+ * @param {object|false} [properties]
  * @param {...(string|Node)} children
  */
-const make = (tag, name, ...children) => {
-  const made = document.createElement(tag);
-  made.setAttribute("part", (made.className = name));
+const make = (tag, name, properties, ...children) => {
+  const made = Object.assign(document.createElement(tag), { className: name, part: name }, properties);
   made.append(...children);
   return made;
 };
@@ -672,14 +593,13 @@ const calm = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
 let voice;
 let listeners = 0;
 let breath = 0;
-/** To be said next, as one. @type {{key: string, part: Node}[]} */
-let sentence = [];
+/** To be said next, as one: by line. @type {Map<string, Node>} */
+const sentence = new Map();
 
 /** @param {number} by how many banners more */
 const listen = (by) => {
-  voice ??= Object.assign(make("div", "ticker-voice"), { ariaLive: "polite" });
   // By CSSOM, not by a style attribute: the page's Content-Security-Policy may forbid those.
-  voice.style.cssText = "position:fixed;clip-path:inset(50%)";
+  voice ??= make("div", "ticker-voice", { ariaLive: "polite", style: "position:fixed!important;clip-path:inset(50%)!important" });
   if ((listeners += by)) document.body.append(voice);
   else voice.remove();
 };
@@ -693,130 +613,107 @@ const listen = (by) => {
 const say = (what, key, alert, ...words) => {
   if (what.said) return;
   what.said = true;
-  const part = make("p", "", ...words);
+  const part = make("p", "", alert && { role: "alert" }, ...words);
   voice.replaceChildren();
-  sentence = sentence.filter((each) => each.key !== key);
-  if (alert) {
-    part.role = "alert";
-    voice.append(part);
-  } else {
-    sentence.push({ key, part });
-  }
+  sentence.delete(key);
+  if (alert) voice.append(part);
+  else sentence.set(key, part);
   clearTimeout(breath);
   breath = setTimeout(() => {
-    voice.append(...sentence.slice(-SAY_AT_MOST).map(({ part }) => part));
-    sentence = [];
+    voice.append(...[...sentence.values()].slice(-SAY_AT_MOST));
+    sentence.clear();
     breath = setTimeout(() => voice.replaceChildren(), SAID_FOR);
   }, SAY_AFTER);
 };
 
 const STYLE = `
 :host { display: block }
-:host([sticky]) { position: sticky !important; inset-block-start: 0; z-index: var(--ticker-z-index, 9) }
-:host([sticky="bottom"]) { inset-block: auto 0 }
-:host([hidden]), [hidden] { display: none !important }
+:host([sticky]) { position: sticky !important; top: 0; z-index: var(--ticker-z-index,9) }
+:host([sticky="bottom"]) { top: auto; bottom: 0 }
+:host([hidden]), [hidden],
+.frame:not(.rotate) .controls :not(.pause, .close), :host([controls="none"]) .controls :not(.pause, .close),
+:host(:not([dismissible])) .close, :host([hide-when-empty]) .frame:not(:has(li)), .stage:has(li) .empty {
+  display: none !important }
 * { all: unset; box-sizing: border-box; unicode-bidi: isolate }
 
 .frame {
-  --accent: var(--ticker-accent, #b3131b);
-  --on: var(--ticker-on-accent, #fff);
-  --surface: var(--ticker-surface, light-dark(#fff, #17191d));
-  --ink: var(--ticker-ink, light-dark(#15171a, #f2f3f5));
-  --dim: var(--ticker-muted, light-dark(#5a606a, #a8aeb8));
-  --rule: 1px solid var(--ticker-rule, light-dark(#dcdfe4, #353941));
-  --red: light-dark(var(--accent), color-mix(in oklab, var(--accent), #fff 52%));
-  --gap: var(--ticker-gutter, 1em);
-  --target: max(44px, 2.75em);
+  --accent: var(--ticker-accent,#b3131b);
+  --on: var(--ticker-on-accent,#fff);
+  --surface: var(--ticker-surface,light-dark(#fff,#17191d));
+  --ink: var(--ticker-ink,light-dark(#15171a,#f2f3f5));
+  --dim: var(--ticker-muted,light-dark(#5a606a,#a8aeb8));
+  --rule: 1px solid var(--ticker-rule,light-dark(#dcdfe4,#353941));
+  --red: light-dark(var(--accent),color-mix(in oklab,var(--accent),#fff 52%));
   all: initial;
   display: block;
   container-type: inline-size;
-  color-scheme: inherit;
   font: inherit;
-  font-family: var(--ticker-font, inherit);
+  color-scheme: inherit;
+  font-family: var(--ticker-font,inherit);
   line-height: 1.4;
 }
 :host([theme="light"]) .frame { color-scheme: light }
 :host([theme="dark"]) .frame { color-scheme: dark }
 
 .bar {
-  position: relative;
   display: grid;
-  grid: "head stage controls" 4.5em / auto minmax(0, 1fr) auto;
+  grid: 4.5em / fit-content(40%) minmax(0,1fr) auto;
   border-block: var(--rule);
   background: var(--surface);
   color: var(--ink);
 }
 :focus-visible { outline: 2px solid; outline-offset: -3px }
 a, button { cursor: pointer }
-:is(a, button):hover { text-decoration: underline }
-button { min-inline-size: 44px; min-block-size: 44px; font: 1.25em/1 system-ui; text-align: center }
-.pause { font-size: .875em }
-.position { min-inline-size: 3.5em; text-align: center; white-space: nowrap }
-.head { grid-area: head; position: relative; display: flex; align-items: center; min-inline-size: 9em; padding-inline: var(--gap);
-  background: var(--accent); color: var(--on) }
+a:hover { text-decoration: underline }
+button { min-width: 44px; min-height: 44px; font-size: 1.25em; text-align: center }
+.position { min-width: 3.5em; text-align: center; white-space: nowrap }
+.head { position: relative; overflow: hidden; display: flex; align-items: center; min-width: 9em; padding-inline: var(--ticker-gutter,1em);
+  border-inline-end: 1px solid #0000; background: var(--accent); color: var(--on) }
 .label { font-weight: 800; text-transform: uppercase }
-.label::before { content: ""; display: inline-block; margin-inline-end: .6em; padding: .25em; border: .1em solid; border-radius: 50%;
-  background: currentColor }
-:host(:not([state="live"])) .label::before { background: none }
-.state { position: absolute; inset: auto 0 .3em; padding-inline: calc(var(--gap) + 1.4em) 0 }
-.fresh { position: absolute; inset: 0; padding: .3em; align-content: end; text-align: end; font-weight: 700 }
-.controls { grid-area: controls; display: flex; align-items: center; color: var(--dim) }
-.stage { grid-area: stage; position: relative; overflow: clip }
-.label, .time, .mark, .source, .note, .position { font-size: .8125em }
-.state, .fresh { font: inherit; font-size: .6875em }
-.time, .source, .note, .empty { color: var(--dim); font-weight: 400 }
-.mark { padding: 0 .4em; border: 1px solid; border-radius: 2px }
-.text { overflow-wrap: anywhere }
-li, .empty, .wait { display: grid; align-content: center; position: absolute; inset: 0; padding-inline: var(--gap) }
-.away { grid-area: stage; z-index: 2; align-content: center; padding: .6em var(--gap); background: var(--surface); font-weight: 600 }
+.label::before { content: "● " / "" }
+:host(:not([state="live"])) .label::before { content: "○ " / "" }
+.state, .fresh { position: absolute; inset: auto var(--ticker-gutter,1em) 0; padding: .3em 0; font-size: .7em }
+.fresh { align-content: end; text-align: end }
+.controls { order: 1; display: flex; align-items: center; color: var(--dim) }
+.stage { position: relative; z-index: var(--z) }
+.label, .time, .mark, .source, .note, .position, .pause { font-size: .8em }
+.time, .source, .note, .empty { color: var(--dim) }
+.mark { padding: 0 .4em; border: 1px solid }
+.label, .words { overflow-wrap: anywhere }
+li, .empty, .wait, .away { display: grid; align-content: center; position: absolute; inset: 0; padding-inline: var(--ticker-gutter,1em) }
+.text, .away, .fresh { font-weight: 600 }
+.away { background: var(--surface) }
 
-li { visibility: hidden; opacity: 0; transition: .2s }
-.on { visibility: visible; opacity: 1 }
-.words { display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: var(--rows, 2); overflow: hidden;
-  font-size: 1.125em; font-weight: 600 }
-.words > * { margin-inline-end: .3em }
-/* A line that is too long for its place is read in full by pointing at it, or by going there. */
-.rotate .bar:is(:hover, :focus-within) { --rows: 9 }
-.rotate .bar:is(:hover, :focus-within) .stage { overflow: visible; z-index: 1 }
-.rotate .bar:is(:hover, :focus-within) .on { inset-block-end: auto; min-block-size: 100%; border-block-end: var(--rule);
-  background: var(--surface) }
-.flash { --surface: var(--accent); --ink: var(--on); --dim: var(--on) }
+.frame:not(.list) li:not(.on) { visibility: hidden; opacity: 0 }
+.words { display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: var(--rows,2); overflow: hidden; font-size: 1.1em }
+.rotate:not(:has(li + li)) .controls :not(.pause, .close) { visibility: hidden }
+/* A line that is too long for its place is read in full, over what is below, by pointing at it or going there. */
+.rotate .bar:is(:hover, :focus-within) { --rows: 9; --z: 1 }
+.rotate .on { bottom: auto; min-height: calc(100% + 1px); border-block-end: var(--rule); background: var(--surface) }
+.rotate .bar:has(.on[data-urgency="flash"] .text) { --surface: var(--accent); --ink: var(--on); --dim: var(--on) }
 
 .scroll .bar { grid-template-rows: 3.5em }
-.scroll li { inset-inline-end: auto; inline-size: max-content; padding-inline-end: 3em; transition: none }
-.scroll .words { display: block; white-space: nowrap; text-overflow: ellipsis }
+.scroll .stage { overflow: clip }
+.scroll li { width: max-content; padding-inline-end: 3em }
+.frame:not(.rotate) .words { display: block }
+.scroll .words { white-space: nowrap; text-overflow: ellipsis }
 
 @container (width < 42em) {
-.bar{grid:"head controls" var(--target)"stage stage" 5.5em/minmax(0,1fr)auto;--rows:3}
-.head{min-inline-size:0;overflow:hidden}
-.scroll .bar{grid-template-rows:var(--target)3em}
-.controls{background:var(--accent);color:var(--on)}
-}
-@container (width < 18em) {
-.position{display:none}
-}
+.bar{grid:max(44px,2.75em)5.5em/minmax(0,1fr)auto;--rows:3}.head{min-width:0}.stage{order:2;grid-column:1/3}
+.scroll .bar{grid-template-rows:max(44px,2.75em)3em}.controls{background:var(--accent);color:var(--on)}}
 
-.list .bar { grid: "head controls" var(--target) "stage stage" minmax(0, 1fr) / minmax(0, 1fr) auto;
-  block-size: var(--ticker-block-size, min(34em, var(--target) + 3px + var(--max) * 5em));
-  border-block: 3px solid var(--accent); border-block-end: 0 }
+.list .bar { grid: max(44px,2.75em) minmax(0, 1fr) / minmax(0,1fr) auto;
+  height: var(--ticker-block-size,var(--max)); border-top: 3px solid var(--accent) }
 .list :is(.head, .controls) { background: none; color: var(--red) }
-.list .stage { overflow: auto; scrollbar-width: thin; border-block-start: var(--rule) }
-.list :is(li, .empty, .wait) { position: static; visibility: visible; opacity: 1; padding-block: .8em; border-block-end: var(--rule);
-  transition: none }
-.list .words { display: block; font-size: 1em }
+.list .stage { order: 2; grid-column: 1/3; overflow: auto; }
+.list :is(li, .empty, .wait, .away) { position: static; padding-block: .8em; border-top: var(--rule) }
 .list .text { display: block }
 [data-urgency="update"] .text { font-weight: 400 }
 .frame:not(.rotate) [data-urgency="flash"] .text { color: var(--red) }
-.list .away { align-self: end; border-block: var(--rule) }
-.list .new { animation: new 1s }
-@keyframes new { 0% { opacity: 0 } }
+.list .away { position: sticky }
 
-@media (prefers-reduced-motion: reduce) {
-  * { animation: none !important; transition: none !important }
-}
-@media (forced-colors: active) {
-  .head { border-inline-end: 1px solid }
-}
+@media (prefers-reduced-motion: no-preference) {
+.rotate li{transition:.2s}.list .new{animation:new 1s}@keyframes new{0%{opacity:0}}}
 `;
 
 /** @typedef {{item: HTMLLIElement, line: Line, time: HTMLTimeElement, motion?: Animation}} Row */
@@ -826,15 +723,18 @@ let sheet;
 
 /** What is inside a banner. @param {HTMLElement} host @param {ElementInternals} internals */
 const inside = (host, internals) => {
-  /** @type {Feed|undefined} */
-  let feed;
-  /** @type {Board|undefined} */
+  /** Of the channel, while there is one. @type {any} */
   let board;
+  /** Its connection. @type {Feed} */
+  let feed;
   /** Ends what reaches out of the banner, while it is on a channel. @type {AbortController|undefined} */
   let joined;
   let server = "";
+  let channel = "";
   let tongue = "en";
+  let dir = "";
   let words = ENGLISH;
+  /** "rotate", "list" or "scroll". */
   let mode = "";
 
   /** What is in the list, by id. @type {Map<string, Row>} */
@@ -848,38 +748,42 @@ const inside = (host, internals) => {
   /** Whose turn it is, and its place. */
   let current = "";
   let turn = 0;
-  /** What came onto the belt last. @type {HTMLElement|undefined} */
+  /** What came onto the belt last, and for how long. @type {Animation|undefined} */
   let last;
+  let duration = 0;
   let paused = false;
   let dismissed = false;
-  let clock = 0;
   let dwell = 0;
 
   // The tree
 
   /** @param {string} name @param {string} sign @param {() => void} onclick */
-  const button = (name, sign, onclick) => Object.assign(make("button", name, sign), { name, onclick });
-  /** @param {string} name */
-  const slot = (name) => Object.assign(make("slot", name), { name });
-  const label = slot("label");
+  const button = (name, sign, onclick) => make("button", name, { onclick }, sign);
+  const label = make("slot", "label", { name: "label" });
   const status = make("span", "state");
   const fresh = button("fresh", "", () => release());
-  const list = Object.assign(make("ol", "lines"), { role: "list" }); // list-style: none costs the role in Safari
-  const empty = slot("empty");
+  const list = make("ol", "lines", { role: "list" }); // list-style: none costs the role in Safari
+  const empty = make("slot", "empty", { name: "empty" });
   const wait = make("slot", "wait");
-  const stage = make("div", "stage", wait, empty, list);
-  const away = Object.assign(make("p", "away"), { hidden: true });
-  const previous = button("previous", "‹", () => step(-1));
+  const away = make("p", "away", { hidden: true });
+  const stage = make("div", "stage", { onscroll: () => steer() }, wait, empty, list, away);
   const position = make("span", "position");
-  const next = button("next", "›", () => step(1));
   const pause = button("pause", "", () => hold(!paused));
-  const close = button("close", "×", () => {
-    dismissed = true;
-    render();
-  });
-  const controls = make("div", "controls", previous, position, next, pause, close);
-  const bar = make("section", "bar", make("div", "head", label, status, fresh), controls, stage, away);
-  const frame = make("div", "frame", bar);
+  const controls = make(
+    "div",
+    "controls",
+    false,
+    button("previous", "‹", () => step(-1)),
+    position,
+    button("next", "›", () => step(1)),
+    pause,
+    button("close", "×", () => {
+      dismissed = true;
+      render();
+    }),
+  );
+  const bar = make("section", "bar", false, make("div", "head", false, label, status, fresh), controls, stage);
+  const frame = make("div", "frame", false, bar);
   const root = host.attachShadow({ mode: "open" });
   if (!sheet) {
     sheet = new CSSStyleSheet(); // a <style> would need style-src 'unsafe-inline'
@@ -887,46 +791,43 @@ const inside = (host, internals) => {
   }
   root.adoptedStyleSheets = [sheet];
   root.append(frame);
-  bar.tabIndex = -1;
   for (const type of ["pointerenter", "pointerleave", "focusin", "focusout"]) bar.addEventListener(type, () => steer());
-  stage.onscroll = () => steer();
 
   // The channel
 
   /** @param {string} name */
-  const attribute = (name) => host.getAttribute(name);
+  const attribute = (name) => host.getAttribute(name) ?? "";
 
   const join = () => {
     const { signal } = (joined = new AbortController());
-    const channel = attribute("channel");
-    const asked = attribute("mode");
-    mode = asked === "list" || (asked === "scroll" && !calm()) ? asked : "rotate";
-    server = new URL(attribute("src") ?? new URL(import.meta.url).origin, document.baseURI).href.replace(/\/+$/, "");
+    channel = attribute("channel");
+    mode = attribute("mode");
+    if (mode !== "list" && (mode !== "scroll" || calm())) mode = "rotate";
+    server = new URL(import.meta.url).origin;
+    try {
+      server = new URL(attribute("src") || server, document.baseURI).href.replace(/\/+$/, "");
+    } catch {} // no address: as if there were none
     if (channel) {
-      const source = (feed = Feed.at(server));
-      board = source.join(channel);
-      signal.onabort = () => source.leave(channel);
-      source.addEventListener("state", () => tellState(source.state(channel)), { signal });
-      source.addEventListener(
-        "board",
-        (event) => {
-          const { detail } = /** @type {CustomEvent} */ (event);
-          if (detail.channel === channel) take(detail.changes, detail.missed);
-        },
-        { signal },
-      );
+      feed = Feed.at(server);
+      board = feed.join(channel);
+      feed.addEventListener("state", () => render(), { signal });
+      const onboard = (/** @type {any} */ { detail }) => detail.channel === channel && take(detail);
+      feed.addEventListener("board", onboard, { signal });
+      const clock = setInterval(tellTimes, REFRESH_TIMES);
+      signal.onabort = () => {
+        feed.leave(channel);
+        clearInterval(clock);
+        clearTimeout(dwell);
+      };
+      render();
     }
-    clock = setInterval(tellTimes, REFRESH_TIMES);
-    render();
   };
 
   /** @returns {boolean} whether there was something to leave */
   const leave = () => {
     if (!joined) return false;
     joined.abort();
-    clearInterval(clock);
-    clearTimeout(dwell);
-    joined = feed = board = undefined;
+    joined = board = undefined;
     held = queue = [];
     clear();
     return true;
@@ -934,27 +835,16 @@ const inside = (host, internals) => {
 
   /** @param {string} type @param {{line: Line}|{state: State}} detail @returns {boolean} false when canceled */
   const tell = (type, detail) =>
-    host.dispatchEvent(
-      new CustomEvent(`ticker:${type}`, { bubbles: true, composed: true, cancelable: type === "open", detail }),
-    );
+    host.dispatchEvent(new CustomEvent(`ticker:${type}`, { bubbles: true, composed: true, cancelable: true, detail }));
 
-  /** @param {State} now */
-  const tellState = (now) => {
-    const since = now === "offline" && feed ? ` ${new Date(feed.heard).toLocaleTimeString(tongue, { timeStyle: "short" })}` : "";
-    write(status, now === "delayed" || since ? words[/** @type {"offline"} */ (now)] + since : "");
-    if (attribute("state") === now) return;
-    host.setAttribute("state", now);
-    internals.states?.clear();
-    internals.states?.add(now);
-    tell("state", { state: now });
-  };
-
-  /** @param {Change[]} all @param {boolean} [missed] while nobody looked, or none could hear */
-  const take = (all, missed) => {
+  /** @param {{changes: Change[], missed?: boolean}} news `missed` while nobody looked, or none could hear */
+  const take = ({ changes: all, missed }) => {
     const changes = all.filter(({ line }) => wants(line));
-    const [arrived, mended, killed] = ["line", "correction", "cancel"].map((wanted) =>
-      changes.filter(({ kind }) => kind === wanted).map(({ line }) => line.id),
-    );
+    const of = (/** @type {string} */ wanted) =>
+      changes.filter(({ kind }) => kind === wanted).map(({ line }) => line.id);
+    const arrived = of("line");
+    const mended = of("correction");
+    const killed = of("cancel");
     const flash = changes.some(({ kind, line }) => kind === "line" && line.urgency === "flash");
     const stay = paused || focused() || (still() && !flash);
     if (flash) dismissed = false;
@@ -962,9 +852,8 @@ const inside = (host, internals) => {
     else if (flash) clear(); // the belt starts anew, with the flash
     queue = [...killed, ...(missed ? mended : []), ...arrived.reverse(), ...queue];
     if (missed && changes.length) {
-      const { fresh, corrected, canceled } = words;
-      const counts = [arrived, mended, killed].map(({ length }, i) => length && `${[fresh, corrected, canceled][i]}: ${number(length)}`);
-      away.textContent = [words.away, ...counts.filter(Boolean)].join(" · ");
+      const counts = [words.away, count("fresh", arrived), count("corrected", mended), count("canceled", killed)];
+      write(away, counts.filter(Boolean).join(" · "));
       away.hidden = false;
     }
     render(!stay, (id) => missed || killed.includes(id));
@@ -978,47 +867,54 @@ const inside = (host, internals) => {
       const what = kill ? words[/** @type {"canceled"} */ (status)] : kind === "line" ? label.textContent : words.corrected;
       say(change, line.channel + id, kill, own("span", "", `${what}: `), own("span", "", (kill ? note : text) ?? "", line));
     }
-    if (missed && changes.length && !dismissed) say(all, "", false, own("span", "", away.textContent ?? ""));
+    if (missed && changes.length && !dismissed) {
+      say(all, channel, false, own("span", "", /** @type {string} */ (away.textContent)));
+    }
   };
 
   // Words, numbers, times
 
   /**
    * An element in the language of a line, or else of the banner.
-   * @param {"bdi"|"span"} tag
+   * @template {keyof HTMLElementTagNameMap} Tag
+   * @param {Tag} tag
    * @param {string} name
-   * @param {string|Node} content
+   * @param {string} content
    * @param {{language: string, direction: string}} [of]
    */
-  const own = (tag, name, content, of = { language: tongue, direction: frame.dir }) =>
-    Object.assign(make(tag, name, content), { lang: of.language, dir: of.direction });
+  const own = (tag, name, content, of = { language: tongue, direction: dir }) =>
+    make(tag, name, { lang: of.language, dir: of.direction }, content);
 
   /** @param {number} n */
   const number = (n) => n.toLocaleString(tongue);
 
+  /** @param {"fresh"|"corrected"|"canceled"} name @param {string[]} ids */
+  const count = (name, { length }) => (length ? `${words[name]}: ${number(length)}` : "");
+
   const tellTimes = () => {
     const relative = new Intl.RelativeTimeFormat(tongue, { numeric: "auto", style: "short" });
     for (const { time, line } of rows.values()) {
-      let ago = ((board?.now ?? 0) - Date.parse(line.published)) / MINUTE;
-      let unit = /** @type {Intl.RelativeTimeFormatUnit} */ ("minute");
-      if (ago < 1) [ago, unit] = [0, "second"];
-      else if (ago >= 1440) [ago, unit] = [ago / 1440, "day"];
-      else if (ago >= 60) [ago, unit] = [ago / 60, "hour"];
-      write(time, relative.format(-Math.floor(ago), unit));
+      const ago = (board.now - Date.parse(line.published)) / MINUTE;
+      let unit = /** @type {"second"} */ ("second");
+      for (const each in UNITS) if (ago >= UNITS[/** @type {"second"} */ (each)]) unit = /** @type {"second"} */ (each);
+      write(time, relative.format(-Math.floor(ago / UNITS[unit]), unit));
     }
   };
 
   /** Language, direction and label. */
   const speak = () => {
     const lang = attribute("lang");
-    const spoken = language(lang || board?.language);
-    const dir = attribute("dir") || (!lang && board?.direction) || (RIGHT_TO_LEFT.test(spoken) ? "rtl" : "ltr");
-    const base = spoken.split("-")[0];
-    if (spoken !== frame.lang || dir !== frame.dir) {
+    let spoken = "en";
+    try {
+      [spoken = "en"] = Intl.getCanonicalLocales(lang || board.language);
+    } catch {} // no language: English
+    const from = attribute("dir") || (!lang && board.direction) || (RIGHT_TO_LEFT.test(spoken) ? "rtl" : "ltr");
+    if (spoken !== tongue || dir !== from) {
       clear();
       frame.lang = tongue = spoken;
-      frame.dir = dir;
+      frame.dir = dir = from;
       words = ENGLISH;
+      const base = spoken.split("-")[0];
       const url = `${server}/words/${base}.json`;
       if (base !== "en") {
         (vocabularies[url] ??= fetch(url, { credentials: "omit" }).then((response) => response.json())).then(
@@ -1032,18 +928,27 @@ const inside = (host, internals) => {
         );
       }
     }
-    const name = attribute("label") || board?.label || LABELS.match(`\\|${base}([^|]+)`)?.[1] || "Breaking";
-    write(label, (bar.ariaLabel = name));
+    write(label, (bar.ariaLabel = attribute("label") || board.label || words.label));
     write(empty, words.empty);
+  };
+
+  /** How the connection is. */
+  const confess = () => {
+    const state = feed.state(channel);
+    const since = new Date(feed.heard).toLocaleTimeString(tongue, { timeStyle: "short" });
+    write(status, { delayed: words.delayed, offline: `${words.offline} ${since}` }[/** @type {"offline"} */ (state)] ?? "");
+    if (attribute("state") === state) return;
+    host.setAttribute("state", state);
+    internals.states.clear();
+    internals.states.add(state);
+    tell("state", { state });
   };
 
   // Rendering
 
   /** Whether it is urgent enough for this banner. @param {Line} line */
-  const wants = ({ urgency }) => {
-    const least = URGENCIES.indexOf(attribute("min-urgency") ?? "");
-    return least < 0 || URGENCIES.indexOf(urgency) <= least;
-  };
+  const wants = ({ urgency }) =>
+    URGENCIES.indexOf(urgency) < (URGENCIES.indexOf(attribute("min-urgency")) + 1 || Infinity);
 
   /**
    * Make the DOM what board and attributes say.
@@ -1051,52 +956,37 @@ const inside = (host, internals) => {
    * @param {(id: string) => boolean|undefined} [gone] whether a line's words may not stay until they are out of sight
    */
   const render = (news, gone) => {
-    if (!joined) return;
-    const ready = board?.ready;
+    if (!board) return;
+    const { ready } = board;
     const still = mode === "list";
-    const focus = root.activeElement;
     frame.className = `frame ${mode}`;
     speak();
-    tellState(feed?.state(attribute("channel") ?? "") ?? "connecting");
 
-    const max = Number(attribute("max")) || Infinity;
-    const lately = still ? 0 : (board?.now ?? 0) - RETRACTION_ROTATES;
+    const max = +attribute("max") || Infinity;
+    const lately = still ? 0 : board.now - RETRACTION_ROTATES;
     let room = max;
-    lines = (ready && board?.lines || []).filter(
-      (line) =>
+    lines = board.lines.filter(
+      (/** @type {Line} */ line) =>
         wants(line) &&
         !held.includes(line.id) &&
         (line.status === "usable" ? room-- > 0 : room > 0 && Date.parse(line.updated) > lately),
     );
-    const { length } = lines;
-    for (const each of [previous, position, next]) {
-      each.hidden = mode !== "rotate" || attribute("controls") === "none";
-      each.style.visibility = length > 1 ? "" : "hidden"; // but nothing moves
-    }
     // What the page put inside may hold words that were withdrawn since.
-    if (ready) for (const child of [...host.childNodes]) if (!(/** @type {Element} */ (child).slot)) child.remove();
-    wait.hidden = !!ready;
-    empty.hidden = !ready || !!length;
-    close.hidden = attribute("dismissible") === null;
-    frame.hidden = dismissed || (!length && attribute("hide-when-empty") !== null);
+    for (const child of [...host.childNodes]) if (ready && !(/** @type {Element} */ (child).slot)) child.remove();
+    wait.hidden = ready;
+    empty.hidden = !ready;
+    frame.hidden = dismissed;
     stage.tabIndex = still ? 0 : -1; // to scroll by keyboard
-    bar.style.setProperty("--max", `${Math.min(max, 10)}`);
+    bar.style = `--max:${Math.min(5 * max + 3, 34)}em`;
 
     const ids = lines.map(({ id }) => id);
     // A list steps down for what is new: built anew, for a browser counts it as a shift when rows are moved.
     if (still && news && queue.some((id) => !rows.has(id))) clear();
-    for (const [id, { item, motion }] of rows) {
-      if (ids.includes(id) || (motion && !gone?.(id))) continue;
-      item.remove();
-      rows.delete(id);
-    }
+    for (const [id, { motion }] of rows) if (!ids.includes(id) && (!motion || gone?.(id))) drop(id);
     lines.forEach((line, index) => {
       const { id } = line;
       let row = rows.get(id);
-      if (!row) {
-        row = /** @type {Row} */ ({ item: make("li", queue.includes(id) ? "line new" : "line"), time: make("time", "") });
-        rows.set(id, row);
-      }
+      if (!row) rows.set(id, (row = /** @type {any} */ ({ item: make("li", queue.includes(id) ? "line new" : "line") })));
       if (row.line !== line) fill(row, line);
       const there = list.children[index];
       if (there !== row.item) list.insertBefore(row.item, there);
@@ -1104,8 +994,14 @@ const inside = (host, internals) => {
     tellTimes();
     if (still) queue = [];
     const id = (news && queue.find((id) => ids.includes(id))) || current;
-    show(ids.includes(id) ? id : ids[Math.min(turn, length - 1)]);
-    if (focus && !focus.isConnected) (rows.get(current)?.item.querySelector("a") ?? bar).focus({ preventScroll: true });
+    show(ids.includes(id) ? id : ids[Math.min(turn, ids.length - 1)]);
+    confess(); // at last: whoever hears of it may remove the banner
+  };
+
+  /** @param {string} id */
+  const drop = (id) => {
+    rows.get(id)?.item.remove();
+    rows.delete(id);
   };
 
   const clear = () => {
@@ -1116,30 +1012,26 @@ const inside = (host, internals) => {
 
   /** @param {Row} row @param {Line} line */
   const fill = (row, line) => {
-    const { item, time } = row;
     const { status, text, url, source, note } = line;
-    const usable = status === "usable";
-    const parts = [own("bdi", "time", time)];
+    const mark = status === "usable" ? line.corrected && "corrected" : status;
+    const onclick = (/** @type {Event} */ event) => tell("open", { line }) || event.preventDefault();
+    const link = /^https?:/i.test(/** @type {string} */ (url));
+    const parts = [
+      (row.time = Object.assign(own("time", "time", ""), { dateTime: line.published })),
+      mark && own("bdi", "mark", words[mark]),
+      text && make(link ? "a" : "span", "text", link && { href: url, rel: "noopener", onclick }, text),
+      source && make("bdi", "source", false, source),
+      note && make("bdi", "note", false, note),
+    ];
     row.line = line;
-    time.dateTime = line.published;
-    if (!usable || line.corrected) parts.push(own("bdi", "mark", words[usable ? "corrected" : status]));
-    if (text && /^https?:/i.test(url ?? "")) {
-      const onclick = (/** @type {Event} */ event) => tell("open", { line }) || event.preventDefault();
-      parts.push(Object.assign(make("a", "text", text), { href: url, rel: "noopener", onclick }));
-    } else if (text) {
-      parts.push(make("span", "text", text));
-    }
-    if (source) parts.push(make("bdi", "source", source));
-    if (note) parts.push(make("bdi", "note", note));
-    Object.assign(item, { lang: line.language, dir: line.direction });
-    Object.assign(item.dataset, { status, urgency: line.urgency });
-    item.replaceChildren(make("p", "words", ...parts.flatMap((part) => [part, " "])));
+    Object.assign(row.item, { lang: line.language, dir: line.direction }).dataset.urgency = line.urgency;
+    row.item.replaceChildren(make("p", "words", false, ...parts.flatMap((part) => (part ? [part, " "] : []))));
   };
 
   // Holding still, and moving on. What a reader points at or has focused stays (WCAG 2.2, 2.2.2)
 
-  const focused = () => root.activeElement?.matches(":focus-visible"); // a click leaves focus behind: not that
-  const still = () => paused || bar.matches(":hover") || focused() || (mode === "list" && stage.scrollTop > 2);
+  const focused = () => root.querySelector(":focus-visible"); // a click leaves focus behind: not that
+  const still = () => paused || root.querySelector(":hover") || focused() || (mode === "list" && stage.scrollTop > 2);
 
   /** @param {boolean} on */
   const hold = (on) => {
@@ -1158,27 +1050,25 @@ const inside = (host, internals) => {
   const steer = () => {
     const stay = still();
     if (held.length && !stay) return release();
-    pause.name = paused ? "resume" : "pause";
+    for (const each of controls.children) each.ariaLabel = words[/** @type {"next"} */ (each.className)];
+    if (paused) pause.ariaLabel = words.resume;
     write(pause, paused ? "►" : "||");
-    for (const each of [previous, next, pause, close]) each.ariaLabel = words[/** @type {"next"} */ (each.name)];
+    write(fresh, count("fresh", held));
     fresh.hidden = !held.length;
-    write(fresh, `${words.fresh}: ${number(held.length)}`);
     for (const { motion } of rows.values()) motion?.[stay ? "pause" : "play"]();
 
     clearTimeout(dwell);
-    const after = (/** @type {number} */ ms, /** @type {() => void} */ what) => (dwell = setTimeout(what, ms));
-    if (!away.hidden) {
-      after(DWELL, () => {
-        away.hidden = true;
-        steer();
-      });
-    } else if (stay || !joined) {
-    } else if (mode === "scroll") {
+    const by = away.hidden ? 1 : 0;
+    if (!board || (by && (stay || calm()))) return;
+    let after = Math.max(DWELL, DWELL_PER_CHARACTER * (lines[turn]?.text?.length ?? 0));
+    if (by && mode === "scroll") {
       run();
-      after(BELT, steer);
-    } else if (mode === "rotate" && lines.length > 1 && !calm()) {
-      after(Math.max(DWELL, DWELL_PER_CHARACTER * (lines[turn].text?.length ?? 0)), () => step(1));
+      after = BELT;
     }
+    dwell = setTimeout(() => {
+      away.hidden = true;
+      step(by);
+    }, after);
   };
 
   // One line at a time
@@ -1190,14 +1080,12 @@ const inside = (host, internals) => {
       queue = queue.filter((each) => each !== id);
       turn = Math.max(0, lines.findIndex((line) => line.id === id));
       for (const [each, { item }] of rows) item.classList.toggle("on", each === id);
-      const { urgency, text } = lines[turn] ?? {};
-      bar.classList.toggle("flash", urgency === "flash" && !!text);
       write(position, `${number(turn + 1)} / ${number(lines.length)}`);
     }
     steer();
   };
 
-  /** @param {1|-1} by */
+  /** @param {number} by */
   const step = (by) => {
     const { length } = lines;
     show((by > 0 && queue.find((id) => rows.has(id))) || lines[(turn + by + length) % length]?.id);
@@ -1207,10 +1095,8 @@ const inside = (host, internals) => {
 
   /** Let lines onto the belt as long as there is room behind the last. */
   const run = () => {
-    const rtl = frame.dir === "rtl";
-    const { width, left, right } = stage.getBoundingClientRect();
-    const tail = last?.getBoundingClientRect();
-    let end = tail ? Math.max(width, rtl ? right - tail.left : tail.right - left) : 0;
+    const width = stage.clientWidth;
+    let end = last ? Math.max(width, ((duration - /** @type {any} */ (last.currentTime)) * SPEED) / SECOND) : 0;
     while (width && end < width + SPEED) {
       queue = queue.filter((id) => rows.has(id));
       if (!queue.length) queue = lines.map(({ id }) => id);
@@ -1220,16 +1106,15 @@ const inside = (host, internals) => {
       const { item } = row;
       const size = item.offsetWidth + 1; // which is rounded
       queue = queue.filter((each) => each !== id);
-      last = item;
       item.classList.add("on");
       item.style.inlineSize = `${size}px`; // whatever its words become while it moves
-      row.motion = item.animate(
-        { translate: [end, -size].map((x) => `${rtl ? -x : x}px`) },
-        { duration: ((end + size) / SPEED) * SECOND, fill: "forwards" },
+      duration = ((end + size) / SPEED) * SECOND;
+      row.motion = last = item.animate(
+        { translate: [end, -size].map((x) => `${dir === "rtl" ? -x : x}px`) },
+        { duration, fill: "forwards" },
       );
-      row.motion.onfinish = () => {
-        item.remove(); // where the line is still on the board, it comes again with a new one
-        rows.delete(id);
+      last.onfinish = () => {
+        if (rows.get(id) === row) drop(id); // where the line is still on the board, it comes again with a new one
         render();
       };
       end += size;
@@ -1256,7 +1141,7 @@ const Base = /** @type {typeof HTMLElement} */ (globalThis.HTMLElement ?? class 
  * `slot="empty"` stay.
  */
 export class BreakingTicker extends Base {
-  static observedAttributes = "channel src mode max min-urgency label lang dir controls dismissible hide-when-empty".split(" ");
+  static observedAttributes = "channel src mode max min-urgency label lang dir".split(" ");
 
   #inside = inside(this, this.attachInternals());
 
@@ -1271,8 +1156,7 @@ export class BreakingTicker extends Base {
   }
 
   attributeChangedCallback() {
-    if (!this.#inside.leave()) return; // not in a page yet
-    this.#inside.join();
+    if (this.#inside.leave()) this.#inside.join(); // else not in a page yet
   }
 
   /** Hold the banner still until `resume`; corrections, holds and kills still show. */

@@ -85,14 +85,15 @@ class Site(ThreadingHTTPServer):
         return f"{self.url}/"
 
 
-class _Answer(BaseHTTPRequestHandler):
-    TYPES = {".css": "text/css", ".js": "text/javascript"}
+_TYPES = {".css": "text/css", ".js": "text/javascript"}
 
+
+class _Answer(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         site = cast("Site", self.server)
         path = self.path if self.path in site.files else "/"
         self.send_response(200)
-        self.send_header("Content-Type", f"{self.TYPES.get(os.path.splitext(path)[1], 'text/html')}; charset=utf-8")
+        self.send_header("Content-Type", f"{_TYPES.get(os.path.splitext(path)[1], 'text/html')}; charset=utf-8")
         for name, value in site.headers.items():
             self.send_header(name, value)
         self.end_headers()

@@ -6,7 +6,7 @@ import { Feed } from "/ticker.js";
 
 /** Says `lines` when what is on air changed, and `trust` when it can be believed more or less than before. */
 export class OnAir extends EventTarget {
-  #feed = new Feed(location.origin);
+  #feed = Feed.at(location.origin);
   #board;
   #channel;
   #listening = new AbortController();

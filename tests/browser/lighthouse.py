@@ -1,0 +1,90 @@
+"""What a page pays for its banner: Lighthouse's scores of the demo page, and nothing that shifts as lines come in."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.conftest import ARGUMENTS, chromium
+from tests.conftest import RunningNode
+
+ROOT = Path(__file__).parents[2]
+LIGHTHOUSE = ROOT / ".venv" / "lighthouse" / "node_modules" / ".bin" / "lighthouse"
+CATEGORIES = ("performance", "accessibility", "best-practices")
+AT_LEAST = 0.95
+TRIES = 3  # what else the machine does just then counts as the page's slowness; the best of them is the page's own
+
+
+@pytest.fixture(scope="module")
+def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningNode]:
+    node = RunningNode(tmp_path_factory.mktemp("lighthouse"), constants={})
+    for number in range(12):
+        node.publish("en", f"Line number {number} of a day on which much happens all along the coast")
+        node.publish("ar", f"السطر {number} من يوم حافل بالأخبار على طول الساحل")
+    node.publish("en", "Harbour Bridge is open again", urgency="flash", url="https://paper.example/bridge")
+    yield node
+    node.close()
+
+
+def scores(url: str, report: Path) -> dict[str, Any]:
+    assert LIGHTHOUSE.exists() or shutil.which("lighthouse"), "Lighthouse is missing: make .venv/lighthouse"
+    program = str(LIGHTHOUSE) if LIGHTHOUSE.exists() else "lighthouse"
+    subprocess.run(
+        [
+            program,
+            url,
+            "--quiet",
+            f"--only-categories={','.join(CATEGORIES)}",
+            "--output=json",
+            f"--output-path={report}",
+            f"--chrome-flags=--headless=new {' '.join(ARGUMENTS)}",
+        ],
+        env=os.environ | {"CHROME_PATH": chromium()},
+        check=True,
+        timeout=100,
+    )
+    found = json.loads(report.read_text())
+    return {name: found["categories"][name]["score"] for name in CATEGORIES} | {
+        "shift": found["audits"]["cumulative-layout-shift"]["numericValue"]
+    }
+
+
+@pytest.mark.timeout(320)
+def test_lighthouse_finds_next_to_nothing_on_the_demo_page(node: RunningNode, tmp_path: Path) -> None:
+    """As on a middling phone on a slow line, which is what it takes every page for."""
+    for number in range(TRIES):
+        found = scores(f"{node.url}/demo", tmp_path / f"{number}.json")
+        print(found)
+        if found["performance"] >= AT_LEAST:
+            break
+    assert {name: found[name] for name in CATEGORIES if found[name] < AT_LEAST} == {}
+    assert found["shift"] == 0
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+@pytest.mark.parametrize("path", ["/demo", "/channels/en", "/channels/ar"])
+def test_nothing_shifts_when_the_banner_fills(node: RunningNode, page: Any, path: str, width: int) -> None:
+    """Nor is anything asked of another server, nor does the console complain."""
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.add_init_script(
+        """window.shifts = [];
+        new PerformanceObserver((list) => shifts.push(...list.getEntries().map(({ value, sources }) =>
+          [value, ...sources.map(({ node }) => `${node?.nodeName}.${node?.className}`)])
+        )).observe({ type: "layout-shift", buffered: true });"""
+    )
+    page.set_viewport_size({"width": width, "height": 800})
+    page.goto(f"{node.url}{path}")
+    expect(page.locator("breaking-ticker[state=live] li.line").first).to_be_attached()
+    page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    assert page.evaluate("shifts") == []
+    assert [url for url in asked if not url.startswith((node.url, "data:"))] == []
+    assert page.errors == []
