@@ -51,86 +51,96 @@
 const SECOND = 1_000;
 const MINUTE = 60 * SECOND;
 
-// Connection, in milliseconds
+// Connection
 
-const FIRST_FRAME = 10_000; // what lets nothing through for so long is no connection; what lasts longer is one
-const DELAYED = 35_000; // without a frame: beats come every 20 to 25 s. FIRST_FRAME later it is dead
-const ANSWER = 3_000; // a leading tab that doesn't say a word in it is frozen
-const BACKOFF = 500; // doubled with every failure, six times at most
-const POLL = 20_000; // at most: each pause is drawn from 0 to this, so that readers spread out
-const REST = 60_000; // after a page was last seen
-const LONG = 600_000; // between tries of a WebSocket where it fails; and the most that Retry-After can ask for
+const FIRST_FRAME = 10 * SECOND; // what lets nothing through for so long is no connection; what lasts longer is one
+const DELAYED = 35 * SECOND; // without a frame: beats come every 20 to 25 s. FIRST_FRAME later it is dead
+const ANSWER = 3 * SECOND; // a leading tab that doesn't say a word in it is frozen
+const BACKOFF = 0.5 * SECOND; // doubled with every failure, six times at most
+const POLL = 20 * SECOND; // at most: each pause is drawn from 0 to this, so that readers spread out
+const REST = MINUTE; // after a page was last seen
+const LONG = 10 * MINUTE; // between tries of a WebSocket where it fails; and the most that Retry-After can ask for
 
 /** Ids and cursors are `MS-N`: compared number by number. */
 const { compare } = new Intl.Collator("en", { numeric: true });
-
-/** Oldest first. @param {Line} a @param {Line} b */
-const order = (a, b) => compare(a.id, b.id);
 
 /** @param {Line} line @returns {number} in milliseconds; Infinity for never */
 const expiry = (line) => Date.parse(/** @type {string} */ (line.expires)) || Infinity;
 
 /** What a channel shows now: frames folded into ordered lines. Pure; the clock can be given. */
 export class Board {
-  // What a board frame says, by the names that it has there; and there is more.
+  // What a board frame says, by the names that it has there.
+  type = "board";
   /** @type {string|undefined} */
-  label;
-  /** @type {string|undefined} */
-  language;
-  /** @type {"ltr"|"rtl"|undefined} */
-  direction;
+  channel;
+  title = "";
+  label = "";
+  language = "";
+  /** @type {"ltr"|"rtl"|""} */
+  direction = "";
+  /** @type {any} */
+  max_lines;
   /** The event we stand at: null on an empty channel, undefined when a board is wanted.
    * @type {string|null|undefined} */
   cursor;
-  /** In order: pinned first, then newest first. @type {Line[]} */
-  lines = [];
 
-  /** Whether there was a board. @type {boolean|undefined} */
-  ready;
+  ready = false;
   #clock;
-  /** Server's time less ours. Until that is known, nothing expires. */
-  #offset = -Infinity;
+  /** Server's time less ours. @type {number|undefined} */
+  #offset;
   #newest = "";
+  /** @type {Line[]} */
+  #lines = [];
 
   /** @param {() => number} clock milliseconds */
   constructor(clock = Date.now) {
     this.#clock = clock;
   }
 
-  /** The server's time, in milliseconds. @type {any} */
+  /** The server's time, in milliseconds. */
   get now() {
-    return this.#clock() + this.#offset;
+    return this.#clock() + (this.#offset || 0);
   }
 
-  /** @param {string|number} time */
-  set now(time) {
-    this.#offset = /** @type {any} */ (new Date(time)) - this.#clock();
+  /** @returns {Line[]} in order: pinned first, then newest first */
+  get lines() {
+    let room = this.max_lines;
+    return this.#lines
+      .filter((line) => expiry(line) > this.now)
+      .sort((a, b) => /** @type {any} */ (b.pinned) - /** @type {any} */ (a.pinned) || compare(b.id, a.id))
+      .filter((line) => line.status !== "usable" || room-- > 0);
+  }
+
+  /** Milliseconds until the next line expires; Infinity when none does. */
+  get nextExpiry() {
+    return Math.min(...this.#lines.map(expiry)) - this.now;
+  }
+
+  /** As a board frame, for another tab. */
+  toJSON() {
+    return { ...this, now: this.now, lines: this.lines };
   }
 
   /** Forget what shows no more. */
   prune() {
-    let room = /** @type {any} */ (this).max_lines;
-    this.lines = this.lines
-      .filter((line) => expiry(line) > this.now)
-      .sort((a, b) => /** @type {any} */ (b.pinned) - /** @type {any} */ (a.pinned) || order(b, a))
-      .filter((line) => line.status !== "usable" || room-- > 0);
+    this.#lines = this.lines;
   }
 
   /**
    * Take a whole board in place of all we hold.
    * @param {BoardFrame} frame
+   * @param {boolean} [cached] whether it may come out of a cache, so that its `now` may be old
    * @returns {Change[]} oldest first; none for the first board: it is where we start, not news
    */
-  replace(frame) {
-    const { ready, lines } = this;
-    const sorted = frame.lines.sort(order);
-    // It may come out of a cache, so that its `now` is old: time doesn't go back.
-    Object.assign(this, frame, {
-      ready: true,
-      lines: [],
-      now: Math.max(this.now, /** @type {any} */ (new Date(frame.now))),
-    });
-    const changes = sorted.flatMap((line) => this.#put(line, lines));
+  replace(frame, cached) {
+    const { ready } = this;
+    const before = this.#lines;
+    frame.lines.sort((a, b) => compare(a.id, b.id));
+    for (const name in this) this[name] = /** @type {any} */ (frame)[name];
+    this.ready = true;
+    this.#setClock(frame.now, cached);
+    this.#lines = [];
+    const changes = frame.lines.flatMap((line) => this.#put(line, before));
     this.prune();
     return ready ? changes : [];
   }
@@ -138,27 +148,36 @@ export class Board {
   /**
    * Take one event.
    * @param {LineFrame} frame
-   * @returns {Change[]|"gap"|undefined}
+   * @returns {Change[]|"gap"}
    */
   apply({ cursor, prev, line }) {
     if (cursor === this.cursor) return [];
-    if (prev !== this.cursor) return this.beat({ cursor, now: this.now });
-    const changes = this.#put(line, this.lines, true);
+    if (prev !== this.cursor) return this.#gap();
+    const changes = this.#put(line, this.#lines, true);
     this.cursor = cursor;
     this.prune();
     return changes;
   }
 
   /**
-   * @param {{cursor: string|null, now: string|number}} frame
+   * @param {BeatFrame} frame
    * @returns {"gap"|undefined}
    */
   beat({ cursor, now }) {
-    this.now = now;
-    if (cursor !== this.cursor) {
-      this.cursor = undefined;
-      return "gap";
-    }
+    this.#setClock(now);
+    if (cursor !== this.cursor) return this.#gap();
+  }
+
+  #gap() {
+    this.cursor = undefined;
+    return /** @type {const} */ ("gap");
+  }
+
+  /** @param {string|number} time @param {boolean} [cached] */
+  #setClock(time, cached) {
+    const offset = /** @type {any} */ (new Date(time)) - this.#clock();
+    // @ts-ignore: undefined is no greater
+    if (!cached || !(this.#offset > offset)) this.#offset = offset;
   }
 
   /**
@@ -168,7 +187,8 @@ export class Board {
    * @returns {Change[]} one or none
    */
   #put(line, held, event) {
-    const before = held.find((each) => each.id === line.id);
+    const before = held.find(({ id }) => id === line.id);
+    if (!(line.id > "")) return []; // not ours
     const newer = compare(line.id, this.#newest) > 0;
     const usable = line.status === "usable";
     if (newer) this.#newest = line.id;
@@ -177,7 +197,7 @@ export class Board {
       const { text, url, source, corrected, ...tombstone } = line;
       line = /** @type {Line} */ (tombstone);
     }
-    this.lines = [...this.lines.filter((each) => each !== before), line];
+    this.#lines = [...this.#lines.filter((each) => each !== before), line];
     const touched = before ? before.status !== line.status || before.corrected !== line.corrected : event;
     /** @type {Change["kind"]|undefined|false} */
     const kind =
@@ -192,7 +212,17 @@ export class Board {
   }
 }
 
+/** @param {number} ms @param {AbortSignal} signal one not yet aborted @returns {Promise<unknown>} early when it is */
+const pause = (ms, signal) =>
+  new Promise((resolve) => {
+    signal.onabort = resolve;
+    setTimeout(resolve, ms);
+  });
+
 const QUIET = 0; // why a connection was ended: there is something better to do
+
+/** @type {Record<string, Feed>} */
+const feeds = {};
 
 /**
  * One connection to one server, for all its channels that a page shows; and for all tabs of the site, where the
@@ -207,324 +237,359 @@ const QUIET = 0; // why a connection was ended: there is something better to do
  *
  * Events: `board` with `{channel, changes, missed}` when a board changed, `missed` where the changes came as a
  * whole board after an absence; `state` when the connection did.
- *
- * @param {string} server
  */
-const connect = (server) => {
+export class Feed extends EventTarget {
+  /** The page's one feed of a server. @param {string} server base URL, no slash at its end */
+  static at(server) {
+    return (feeds[server] ??= new Feed(server));
+  }
+
+  /** When the last frame came, in our clock's milliseconds; until then, when we began. */
+  heard = Date.now();
+
+  #server;
   /** @type {Record<string, Board>} */
-  const boards = /** @type {any} */ ({ __proto__: null });
-  /** The channel of each banner of this page. @type {string[]} */
-  const members = [];
+  #boards = /** @type {any} */ ({ __proto__: null });
+  /** How many banners of this page joined. @type {Record<string, number>} */
+  #members = /** @type {any} */ ({ __proto__: null });
   /** When another tab last asked. @type {Record<string, number>} */
-  const asked = {};
-  /** What the connection carries. @type {Record<string, Board>} */
-  let carried = {};
+  #asked = /** @type {any} */ ({ __proto__: null });
+  /** What the connection carries, and whether a frame of it came. @type {Record<string, boolean>} */
+  #carried = {};
   /** What the server told us to ask for no more. @type {string[]} */
-  let refused = [];
+  #refused = [];
   /** @type {State} */
-  let state = "connecting";
-  let rung = 0; // of the ladder: WebSocket, SSE, polling
+  #state = "connecting";
+  #polling = false;
   /** Ends all that we do. @type {AbortController|undefined} */
-  let running;
+  #running;
   /** Ends what the leader waits for, a connection or a pause. Undefined: we follow.
    * @type {AbortController|undefined} */
-  let attempt;
+  #attempt;
   /** @type {BroadcastChannel|undefined} */
-  let tabs;
-  let watchdog = 0;
-  let climbing = 0;
-  let resting = 0;
-  /** Timers, until the next line of a channel expires. @type {Record<string, number>} */
-  const expiring = {};
+  #tabs;
+  /** @type {number|undefined} */
+  #watchdog;
+  /** @type {number|undefined} */
+  #expiry;
+  /** @type {number|undefined} */
+  #rest;
 
-  const feed = Object.assign(new EventTarget(), {
-    /** When the last frame came, in our clock's milliseconds; until then, when we began. */
-    heard: Date.now(),
+  /** @param {string} server */
+  constructor(server) {
+    super();
+    this.#server = server;
+    addEventListener("pagehide", () => this.#stop()); // or the page would be kept out of the back/forward cache
+    addEventListener("pageshow", () => this.#wake());
+    addEventListener("visibilitychange", () => this.#wake());
+    addEventListener("online", () => this.#again());
+  }
 
-    /** @param {string} channel @returns {Board} */
-    join(channel) {
-      members.push(channel);
-      settle();
-      return (boards[channel] ??= new Board());
-    },
+  /** @param {string} channel @returns {Board} */
+  join(channel) {
+    this.#count(channel, 1);
+    return this.#board(channel);
+  }
 
-    /** @param {string} channel */
-    leave(channel) {
-      members.splice(members.indexOf(channel), 1);
-      settle();
-    },
+  /** @param {string} channel */
+  leave(channel) {
+    this.#count(channel, -1);
+  }
 
-    /** @param {string} channel @returns {State} */
-    state: (channel) =>
-      refused.includes(channel) ? "offline" : state === "live" && !boards[channel]?.ready ? "connecting" : state,
+  /** @param {string} channel @returns {State} */
+  state(channel) {
+    if (this.#refused.includes(channel)) return "offline";
+    return this.#state === "live" && !this.#boards[channel]?.ready ? "connecting" : this.#state;
+  }
 
-    /** Connect anew, now, and take whole boards. */
-    refresh() {
-      refused = [];
-      for (const channel in boards) boards[channel].cursor = undefined;
-      run(true);
-    },
-  });
+  /** Connect anew, now, and take whole boards. */
+  refresh() {
+    this.#refused = [];
+    for (const channel in this.#boards) this.#boards[channel].cursor = undefined;
+    this.#run(true);
+  }
+
+  /** @param {string} channel */
+  #board(channel) {
+    return (this.#boards[channel] ??= new Board());
+  }
 
   /** Try again from the top; no reader need hear of it. */
-  const again = () => {
-    rung = 0;
-    attempt?.abort(QUIET);
-  };
+  #again() {
+    this.#attempt?.abort(QUIET);
+  }
 
-  /** A moment later: the other banners of the page join first, and one that is moved comes back. */
-  const settle = () =>
-    setTimeout(() => {
-      ask();
-      wake();
-      carry();
+  /** @param {string} channel @param {1|-1} by */
+  #count(channel, by) {
+    this.#members[channel] = (this.#members[channel] || 0) + by;
+    // The other banners of the page join first, and one that is moved comes back.
+    queueMicrotask(() => {
+      if (!this.#members[channel]) delete this.#members[channel];
+      this.#ask();
+      this.#wake();
+      this.#carry();
     });
+  }
 
   /** What we and the other tabs want; the rest is forgotten. */
-  const wanted = () =>
-    Object.keys(boards).filter((channel) => {
-      if (members.includes(channel) || asked[channel] > Date.now() - REST) return !refused.includes(channel);
-      delete boards[channel];
+  get #wanted() {
+    return Object.keys(this.#boards).filter((channel) => {
+      if (channel in this.#members || this.#asked[channel] > Date.now() - REST) return !this.#refused.includes(channel);
+      delete this.#boards[channel];
+      delete this.#carried[channel];
     });
+  }
 
-  const carry = () => {
-    if (wanted().some((channel) => boards[channel] !== carried[channel])) again();
-  };
+  #carry() {
+    if (this.#wanted.some((channel) => !(channel in this.#carried))) this.#again();
+  }
 
   // When there is a connection, and whose
 
-  const wake = () => {
-    clearTimeout(resting);
-    if (!members.length) stop();
+  #wake() {
+    clearTimeout(this.#rest);
     // @ts-ignore: not in every browser
-    else if (document.hidden) resting = setTimeout(stop, navigator.connection?.saveData ? 0 : REST);
-    else if (!running) run();
-  };
+    const rest = navigator.connection?.saveData ? 0 : REST;
+    if (!Object.keys(this.#members).length) this.#stop();
+    else if (document.hidden) this.#rest = setTimeout(() => this.#stop(), rest);
+    else if (!this.#running) this.#run();
+  }
 
-  const stop = () => {
-    running?.abort();
-    attempt?.abort();
-    tabs?.close();
-    running = attempt = tabs = undefined;
-    clearTimeout(watchdog);
-    setState("connecting");
-  };
+  #stop() {
+    this.#running?.abort();
+    this.#attempt?.abort();
+    this.#tabs?.close();
+    this.#running = this.#attempt = this.#tabs = undefined;
+    clearTimeout(this.#watchdog);
+    this.#setState("connecting");
+  }
 
   /** Follow, and lead when it is our turn. @param {boolean} [steal] now @returns {Promise<void>} */
-  const run = async (steal) => {
-    stop();
-    const { signal } = (running = new AbortController());
+  async #run(steal) {
+    this.#stop();
+    const name = "ticker:" + this.#server;
+    const { signal } = (this.#running = new AbortController());
     try {
-      const led = navigator.locks.request(server, steal ? { steal } : { signal }, () => lead(signal));
-      tabs = new BroadcastChannel(server);
-      tabs.onmessage = hear;
-      ask();
-      watch(ANSWER);
-      await led;
+      this.#tabs = navigator.locks && new BroadcastChannel(name);
+      this.#tabs.onmessage = ({ data }) => this.#hear(data);
+      this.#ask(true);
+      this.#watch(ANSWER);
+      await navigator.locks.request(name, steal ? { steal } : { signal }, () => this.#lead(signal));
     } catch {
       if (signal.aborted) return;
-      if (attempt) run(); // another tab took the lead: it heard nothing from us
-      else lead(signal); // tabs can't speak with one another here
+      if (this.#attempt) this.#run(); // another tab took the lead: it heard nothing from us
+      else this.#lead(signal); // tabs can't speak with one another here
     }
-  };
+  }
 
   // Among tabs
 
-  /** For whole boards, where the leader doesn't stand at the event that we stand at; and for a word from it. */
-  const ask = () => tabs?.postMessage({ ask: members.map((channel) => [channel, boards[channel].cursor]) });
+  /** @param {boolean} [whole] whether boards are wanted whatever we hold: one may have changed at its cursor */
+  #ask(whole) {
+    const ask = Object.keys(this.#members).map((channel) => [channel, whole || this.#board(channel).cursor]);
+    this.#tabs?.postMessage({ ask });
+  }
 
-  /** @param {string} [frame] */
-  const tell = (frame) => {
-    if (attempt) tabs?.postMessage({ state, refused, frame });
-  };
+  /** @param {string} [data] a frame @param {boolean} [missed] */
+  #tell(data, missed) {
+    if (this.#attempt) this.#tabs?.postMessage({ state: this.#state, refused: this.#refused, data, missed });
+  }
 
-  /** @param {MessageEvent} message */
-  const hear = ({ data }) => {
-    if (data.ask) {
-      for (const [channel, cursor] of data.ask) {
-        const board = (boards[channel] ??= new Board());
-        asked[channel] = Date.now();
-        if (board.ready && board.cursor !== cursor) tell(JSON.stringify({ ...board, now: board.now }));
+  /** @param {any} message */
+  #hear({ ask, state, refused, data, missed }) {
+    if (ask) {
+      for (const [channel, cursor] of ask) {
+        this.#asked[channel] = Date.now();
+        const board = this.#board(channel);
+        if (board.cursor !== undefined && board.cursor !== cursor) this.#tell(JSON.stringify(board), true);
       }
-      tell();
-      carry();
-    } else if (!attempt) {
-      refused = data.refused;
-      setState(data.state);
-      watch();
-      receive(data.frame);
+      this.#tell();
+      this.#carry();
+    } else if (!this.#attempt) {
+      this.#refused = refused;
+      this.#setState(state);
+      this.#watch();
+      this.#receive(data, missed);
     }
-  };
+  }
 
   // The leader's
 
   /** @param {AbortSignal} signal */
-  const lead = async (signal) => {
+  async #lead(signal) {
+    let rung = 0; // of the ladder: WebSocket, SSE, polling
     let failures = 0; // in a row
     let climb = DELAYED; // on a lower rung, until a WebSocket is tried again
 
-    for (rung = 0; !signal.aborted; ) {
+    while (!signal.aborted) {
+      const attempt = (this.#attempt = new AbortController());
       const began = Date.now();
-      const { signal: ended } = (attempt = new AbortController());
-      const channels = wanted();
-      let live = "/v1/live?";
-      for (const channel of channels) live += `&channel=${channel}&cursor=${channel}:${boards[channel].cursor ?? ""}`;
+      this.#carried = /** @type {any} */ ({ __proto__: null });
+      const query = this.#wanted.map((channel) => {
+        this.#carried[channel] = false;
+        return `channel=${encodeURIComponent(channel)}&cursor=${channel}:${this.#board(channel).cursor ?? ""}`;
+      });
+      const path = "/v1/live?" + query.join("&");
+      const climbing = setTimeout(() => rung && this.#again(), climb);
+      let failed;
       let retry = 0;
-      carried = { ...boards };
-      if (rung < 2) {
-        clearTimeout(climbing);
-        climbing = setTimeout(() => rung && again(), climb);
-      }
-      if (!channels.length) rung = 2;
-      watch(FIRST_FRAME);
+      this.#polling = rung > 1 || !query.length;
+      this.#watch(FIRST_FRAME);
       try {
-        if (rung > 1) for (const channel of channels) await get(`/v1/channels/${channel}/lines`, ended, channel);
-        else if (rung) await get(live, ended);
-        else await socket(live, ended);
+        if (this.#polling) await this.#poll(attempt.signal);
+        else if (rung) await this.#events(path, attempt.signal);
+        else await this.#socket(path, attempt.signal);
       } catch (/** @type {any} */ error) {
+        failed = !attempt.signal.aborted;
         retry = Math.min(LONG, error.headers?.get("Retry-After") * SECOND) || 0;
       }
       if (signal.aborted) return;
-      if (ended.reason === QUIET) continue;
+      clearTimeout(climbing);
+      clearTimeout(this.#watchdog);
 
-      const heard = feed.heard > began;
-      const polling = rung > 1;
+      const heard = this.heard > began;
       if (heard) climb = rung ? LONG : DELAYED;
-      if (heard ? !polling : polling || retry) setState(heard ? "connecting" : "offline");
+      if (attempt.signal.reason === QUIET) {
+        rung = 0;
+        continue;
+      }
+      if (failed || rung > 1) this.#setState("offline");
+      else if (heard) this.#setState("connecting");
       if (retry) rung = 0;
       else if (!heard) rung = (rung + 1) % 3;
-      if (feed.heard - began > (polling ? 0 : FIRST_FRAME)) failures = 0;
-      // A pause, which the watchdog ends. Full jitter:
-      // https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
-      const most = heard && polling ? POLL : retry || BACKOFF * 2 ** Math.min(6, ++failures);
-      watch(retry + Math.random() * most);
-      await new Promise((resolve) => ((attempt = new AbortController()).signal.onabort = resolve));
+      if (this.heard - began > FIRST_FRAME) failures = 0;
+      // Full jitter: https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
+      const most = Math.max(retry, BACKOFF * 2 ** Math.min(6, ++failures));
+      await pause(retry + Math.random() * most, (this.#attempt = new AbortController()).signal);
     }
-  };
+  }
 
-  /** @param {string} path @param {AbortSignal} signal */
-  const socket = (path, signal) =>
-    new Promise((resolve) => {
-      const socket = new WebSocket(server.replace("http", "ws") + path);
-      socket.onmessage = ({ data }) => receive(data);
-      signal.onabort = socket.onclose = (/** @type {any} */ { code }) => {
+  /** @param {string} path @param {AbortSignal} signal @returns {Promise<void>} */
+  #socket(path, signal) {
+    return new Promise((resolve) => {
+      const socket = new WebSocket(this.#server.replace("http", "ws") + path);
+      socket.onmessage = ({ data }) => this.#receive(data);
+      socket.onclose = ({ code }) => {
+        if (/^(1008|44)/.test(/** @type {any} */ (code))) this.#refuse(...Object.keys(this.#carried));
+        resolve();
+      };
+      signal.onabort = () => {
         socket.close();
-        if (/^(1008|44)/.test(code)) refuse(...wanted());
-        resolve(0);
+        resolve();
       };
     });
+  }
 
-  /**
-   * Take frames by HTTP, one a line: a stream of them, or a single one. It accepts what every `fetch` does; of the
-   * live address that is the stream.
-   * @param {string} path @param {AbortSignal} signal @param {string} [channel] that it is all about
-   */
-  const get = async (path, signal, channel) => {
-    const response = await fetch(server + path, {
+  /** @param {string} path @param {AbortSignal} signal */
+  async #events(path, signal) {
+    const { body } = await this.#get(path, signal);
+    let rest = "";
+    /** @param {string} text */
+    const write = (text) => {
+      const lines = (rest + text).split("\n");
+      rest = /** @type {string} */ (lines.pop());
+      for (const line of lines) this.#receive(line.slice(5)); // without its "data:"; what else there is isn't JSON
+    };
+    const stream = /** @type {ReadableStream} */ (body).pipeThrough(new TextDecoderStream());
+    await stream.pipeTo(new WritableStream({ write }));
+  }
+
+  /** @param {AbortSignal} signal */
+  async #poll(signal) {
+    for (; !signal.aborted; await pause(Math.random() * POLL, signal)) {
+      for (const channel in this.#carried) {
+        this.#receive(
+          await (await this.#get(`/v1/channels/${encodeURIComponent(channel)}/lines`, signal, channel)).text(),
+        );
+      }
+    }
+  }
+
+  /** @param {string} path @param {AbortSignal} signal @param {string} [channel] @returns {Promise<Response>} */
+  async #get(path, signal, channel) {
+    const response = await fetch(this.#server + path, {
       cache: "no-cache", // the browser asks with If-None-Match; set by hand it would cost a CORS preflight
       credentials: "omit",
+      headers: { accept: "text/event-stream, */*" },
       signal,
     });
-    if (channel && response.status === 404) refuse(channel);
+    if (channel && response.status === 404) this.#refuse(channel);
     if (!response.ok) throw response;
-    let rest = "";
-    const stream = /** @type {ReadableStream} */ (response.body).pipeThrough(new TextDecoderStream());
-    await stream.pipeTo(
-      new WritableStream({
-        write(text) {
-          rest = (rest + text).replace(/[^\n]*\n/g, (line) => {
-            receive(line.slice(5)); // without its "data:"; what else there is isn't JSON
-            return "";
-          });
-        },
-      }),
-    );
-    receive(rest);
-  };
+    return response;
+  }
 
   // Frames
 
-  /** @param {string} data */
-  const receive = (data) => {
+  /** @param {string} data @param {boolean} [missed] */
+  #receive(data, missed) {
     let frame, board, result;
     try {
       frame = JSON.parse(data);
-      board = boards[frame.channel];
+      board = this.#boards[frame.channel];
       // @ts-ignore: what isn't ours throws
-      result = board[{ board: "replace", line: "apply", beat: "beat" }[frame.type]](frame);
+      result = board[{ board: "replace", line: "apply", beat: "beat" }[frame.type]](frame, this.#polling);
     } catch {
       return; // none at all, a proxy's, an extension's, or of a channel that isn't shown here
     }
-    const missed = !!frame.lines && state !== "delayed"; // where we poll, every frame is a board
-    feed.heard = Date.now();
-    if (attempt) {
-      setState(rung > 1 ? "delayed" : "live");
-      watch();
-      tell(data);
+    const { channel } = frame;
+    this.heard = Date.now();
+    if (this.#attempt) {
+      missed = !this.#carried[channel];
+      this.#carried[channel] = true;
+      this.#setState(this.#polling ? "delayed" : "live");
+      this.#watch();
+      this.#tell(frame.type === "board" ? JSON.stringify(board) : data, missed);
     }
-    if (result?.map) return emit(frame.channel, result, missed);
-    if (result) attempt?.abort();
-    ask();
-  };
+    if (result?.map) return this.#emit(channel, result, missed);
+    if (result) this.#attempt?.abort();
+    this.#ask();
+  }
 
   /** @param {string} channel @param {Change[]} changes @param {boolean} [missed] */
-  const emit = (channel, changes, missed) => {
-    const board = boards[channel];
-    board.prune();
-    feed.dispatchEvent(new CustomEvent("board", { detail: { channel, changes, missed } }));
-    clearTimeout(expiring[channel]);
-    expiring[channel] = setTimeout(
-      () => boards[channel] && emit(channel, []),
-      Math.min(LONG, ...board.lines.map((line) => expiry(line) - board.now)),
+  #emit(channel, changes, missed) {
+    this.dispatchEvent(new CustomEvent("board", { detail: { channel, changes, missed } }));
+    clearTimeout(this.#expiry);
+    this.#expiry = setTimeout(
+      () => {
+        for (const channel in this.#boards) {
+          this.#boards[channel].prune();
+          this.#emit(channel, [], false);
+        }
+      },
+      Math.min(LONG, ...Object.values(this.#boards).map((board) => board.nextExpiry)),
     );
-  };
+  }
 
   // What we say of ourselves
 
   /** @param {string[]} channels */
-  const refuse = (...channels) => {
-    refused.push(...channels);
-    setState("offline");
-    again();
-  };
+  #refuse(...channels) {
+    this.#refused.push(...channels);
+    this.#setState("offline");
+    this.#again();
+  }
 
-  /** @param {State} now */
-  const setState = (now) => {
-    if (now === state) return;
-    state = now;
-    feed.dispatchEvent(new Event("state"));
-    tell();
-  };
+  /** @param {State} state */
+  #setState(state) {
+    if (state === this.#state) return;
+    this.#state = state;
+    this.dispatchEvent(new Event("state"));
+    this.#tell();
+  }
 
   /** Be told when nothing is heard. @param {number} ms */
-  const watch = (ms = DELAYED) => {
-    clearTimeout(watchdog);
-    watchdog = setTimeout(() => {
+  #watch(ms = DELAYED) {
+    clearTimeout(this.#watchdog);
+    this.#watchdog = setTimeout(() => {
       if (ms === DELAYED) {
-        if (state === "live") setState("delayed");
-        ask();
-        watch(FIRST_FRAME);
-      } else if (attempt) attempt.abort();
-      else run(true);
+        if (this.#state === "live") this.#setState("delayed");
+        this.#ask();
+        this.#watch(FIRST_FRAME);
+      } else if (this.#attempt) this.#attempt.abort();
+      else this.#run(true);
     }, ms);
-  };
-
-  addEventListener("pagehide", stop); // or the page would be kept out of the back/forward cache
-  addEventListener("pageshow", wake);
-  addEventListener("visibilitychange", wake);
-  addEventListener("online", again);
-  return feed;
-};
-
-/** @typedef {ReturnType<typeof connect>} Feed */
-
-/** @type {Record<string, Feed>} */
-const feeds = {};
-
-export const Feed = {
-  /** The page's one feed of a server. @param {string} server base URL, no slash at its end */
-  at: (server) => (feeds[server] ??= connect(server)),
-};
+  }
+}
 
 // Banner
 
