@@ -15,9 +15,11 @@ from websockets.frames import Close, Opcode
 from websockets.frames import Frame as SocketFrame
 from websockets.protocol import OPEN, Protocol, Side
 
+from tests.senders import SENDERS
 from ticker.fanout import hub as hub_module
 from ticker.fanout.frames import PING, BeatObject, Encoding, Frame, close_frame, frame, socket_frame
 from ticker.fanout.hub import BEAT_SLICES, BUFFER_MAX, CLOSE_AT_ONCE, SLICE, TRY_ELSEWHERE, Hub
+from ticker.fanout.sending import Calls, Handle
 
 HALF_PAST_FOUR = datetime(2026, 5, 4, 16, 30, tzinfo=UTC)
 GREETINGS = {slug: Frame(f"{slug} board".encode(), b"", b"") for slug in ("en", "ar")}
@@ -32,7 +34,7 @@ class MemoryReader:
     encoding: Encoding = "text"
     reads: bool = True
     alive: bool = True
-    sock: socket.socket | None = None
+    handle: Handle | None = None
     room: int = 0
     waiting: list[bytes] = field(default_factory=list)
     goodbyes: list[tuple[float, int]] = field(default_factory=list)  # when, and with which code
@@ -80,12 +82,12 @@ class PipeReader(MemoryReader):
         self.near.setblocking(False)
         self.far.setblocking(False)
         self.near.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4_096)
-        self.sock = self.near
+        self.handle = self.own = self.hub.sender.handle(self.near)
         self.hub.join(self, [])
 
     def write(self, data: bytes) -> None:
         super().write(data)
-        self.sock = None
+        self.handle = None
 
     def received(self) -> bytes:
         """All that comes, while what waits is sent on; until nothing waits any more."""
@@ -94,16 +96,17 @@ class PipeReader(MemoryReader):
             with contextlib.suppress(BlockingIOError):
                 while data := self.far.recv(65_536):
                     told += data
-            if self.sock:
+            if self.handle is not None:
                 return told
             rest = b"".join(self.waiting)
             sent = self.near.send(rest)
             self.waiting = [rest[sent:]] if sent < len(rest) else []
             if not self.waiting:
-                self.sock = self.near
+                self.handle = self.own
                 self.hub.drained(self)
 
     def end(self) -> None:
+        self.hub.sender.release(self.own)
         self.near.close()
         self.far.close()
 
@@ -116,9 +119,9 @@ def pipes(hub: Hub) -> Iterator[list[PipeReader]]:
         pipe.end()
 
 
-@pytest.fixture
-def hub() -> Hub:
-    return Hub(GREETINGS, lambda slug: GREETINGS[slug])
+@pytest.fixture(params=SENDERS)
+def hub(request: pytest.FixtureRequest) -> Hub:
+    return Hub(GREETINGS, lambda slug: GREETINGS[slug], request.param())
 
 
 def numbered(number: int) -> Frame:
@@ -252,7 +255,7 @@ async def test_what_the_socket_takes_in_part_follows_in_order(hub: Hub, pipes: l
     for each in frames:
         hub.broadcast("en", each)
         await turns(3)
-    assert any(pipe.sock is None for pipe in pipes), "this test can't tell: the socket took it all"
+    assert any(pipe.handle is None for pipe in pipes), "this test can't tell: the socket took it all"
     for _ in range(3):
         told = [before + pipe.received() for before, pipe in zip(told, pipes, strict=True)]
         await turns()
@@ -311,7 +314,7 @@ async def test_a_drained_reader_gets_the_boards_and_then_what_follows(hub: Hub) 
 
 async def test_a_reader_whose_boards_are_larger_than_its_buffer_gets_them_and_then_what_follows() -> None:
     board = Frame(b"b" * (2 * BUFFER_MAX), b"", b"")
-    hub = Hub(["en"], lambda slug: board)
+    hub = Hub(["en"], lambda slug: board, Calls())
     slow = MemoryReader(hub, reads=False)
     await fill(hub, slow)
     slow.take()

@@ -20,6 +20,7 @@ from ticker.errors import NewswireUnavailable
 from ticker.fanout import relay as relay_module
 from ticker.fanout.frames import Encoding
 from ticker.fanout.relay import Relay
+from ticker.fanout.sending import Calls
 from ticker.line import Draft, Event, Line, Patch, checked
 from ticker.newswire import Page, Snapshot
 from ticker.newswire.sqlite import SqliteNewswire
@@ -97,7 +98,7 @@ class Listener:
     """A reader in memory, which folds what it is sent as the contract says."""
 
     encoding: Encoding = "text"
-    sock = None
+    handle = None
     room = 0
 
     def __init__(self, relay: Relay, *channels: str) -> None:
@@ -174,7 +175,7 @@ async def wire(tmp_path: Path) -> AsyncIterator[Wire]:
 
 @contextlib.asynccontextmanager
 async def running(wire: Wire) -> AsyncIterator[Relay]:
-    relay = Relay(wire, CHANNELS)
+    relay = Relay(wire, CHANNELS, Calls())
     task = asyncio.create_task(relay.run())
     try:
         await asyncio.wait_for(relay.until_ready(), WITHIN)
@@ -360,7 +361,7 @@ async def test_the_newswire_may_go_away_and_come_back(wire: Wire, relay: Relay) 
 async def test_a_newswire_that_is_away_for_long_costs_no_memory(wire: Wire) -> None:
     """Each try to follow it must let go of the one before."""
     wire.away = True
-    relay = Relay(wire, CHANNELS)
+    relay = Relay(wire, CHANNELS, Calls())
     task = asyncio.create_task(relay.run())
     async with asyncio.timeout(WITHIN):
         while wire.tried < 4:
@@ -376,7 +377,7 @@ async def test_a_newswire_that_is_away_for_long_costs_no_memory(wire: Wire) -> N
 
 # The eleventh line
 
-MOMENTS = 1, 10  # seconds until a line expires; the second where the machine was too busy to look within the first
+MOMENTS = 1, 10, 60  # seconds until a line expires; the next where the machine was too busy to look within the last
 
 
 async def test_the_eleventh_line_comes_back_when_one_of_ten_is_canceled(wire: Wire, relay: Relay) -> None:

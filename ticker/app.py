@@ -24,6 +24,7 @@ from ticker.desk.keys import Keyring
 from ticker.desk.pages import DeskPages
 from ticker.errors import Misconfigured, NewswireUnavailable, TickerError
 from ticker.fanout.relay import Relay
+from ticker.fanout.sending import open_sender
 from ticker.newswire import open_newswire
 from ticker.problems import answer
 from ticker.readers.embed import Embeds
@@ -54,7 +55,8 @@ class Node:
     def __init__(self, settings: Settings) -> None:
         web = web_folder()
         self.newswire = open_newswire(settings.newswire, settings.node)
-        self.relay = Relay(self.newswire, settings.channels, settings.connection_age)
+        sender = open_sender(io_uring=settings.io_uring)
+        self.relay = Relay(self.newswire, settings.channels, sender, connection_age=settings.connection_age)
         self.keyring = Keyring(self.newswire, settings.admin_key)
         self.live = Live(self.relay)
         self.widget = Widget(web, __version__)

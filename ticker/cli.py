@@ -154,6 +154,13 @@ def main() -> None:
     help="Send each reader elsewhere after about so long (30m, 2h; drawn by lot), so that new nodes get their share.",
 )
 @_option(
+    "--io-uring/--no-io-uring",
+    envvar="TICKER_IO_URING",
+    default=True,
+    show_default=True,
+    help="Send lines by io_uring where the kernel and the container allow it; else, or with no, by send(2).",
+)
+@_option(
     "--workers",
     envvar="TICKER_WORKERS",
     type=click.IntRange(1, 256),
@@ -180,6 +187,7 @@ def serve(
     public_url: str | None,
     drain: float,
     connection_age: str | None,
+    io_uring: bool,
     workers: int,
     log_level: str,
     demo: bool,
@@ -207,6 +215,7 @@ def serve(
         public_url=(public_url or f"http://{shown_host}:{bound}").rstrip("/"),
         admin_key=admin_key,
         connection_age=None if connection_age is None else _duration(connection_age),
+        io_uring=io_uring,
     )
     if workers == 1:
         serving.run(serving.serve(settings, listener, drain=drain, demo=demo))

@@ -15,17 +15,17 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable, Iterable, Sequence
-from itertools import islice, repeat
-from socket import socket
+from itertools import islice
 from typing import Protocol
 
 from ticker.fanout.frames import ENCODINGS, PING, Encoding, Frame
+from ticker.fanout.sending import AT_ONCE, Handle, Sender
 
 BUFFER_MAX = 65_536  # bytes waiting for one reader; some sixty lines, a board several times over
 WAITING_MAX = 128 * 1_048_576  # bytes waiting for all readers; beyond, those go who have had something waiting longest
 STALLED_MAX = 30.0  # seconds something may wait for a reader; a phone that changes networks is back before
 PASS_MAX = 32_768  # bytes a pass; what one write may add to a reader that is about to be full
-SLICE = 500  # readers written to before others get their turn: some 5 ms
+SLICE = AT_ONCE  # readers written to before others get their turn
 CLOSE_AT_ONCE = 200  # readers a slice when draining, so that the loop goes on serving
 BEAT_SLICES = 20  # a beat to all at once would be a burst without news
 NOTICE = 1.5  # seconds between "not ready" and the first goodbye: a load balancer looks once a second
@@ -45,8 +45,8 @@ class Reader(Protocol):
     """How many bytes may wait for it."""
 
     @property
-    def sock(self) -> socket | None:
-        """The socket that takes its bytes at once, as nothing waits before them; None where `write` must."""
+    def handle(self) -> Handle | None:
+        """What the hub's sender takes for its socket, while nothing waits before; None where `write` must."""
 
     def write(self, data: bytes) -> None:
         """Take bytes in the reader's encoding; never blocks."""
@@ -86,7 +86,8 @@ class _Audience:
 class Hub:
     """The readers of this node. `greet` gives a channel's board as it is now."""
 
-    def __init__(self, channels: Iterable[str], greet: Callable[[str], Frame]) -> None:
+    def __init__(self, channels: Iterable[str], greet: Callable[[str], Frame], sender: Sender) -> None:
+        self.sender = sender
         self._audiences = {(slug, encoding): _Audience() for slug in channels for encoding in ENCODINGS}
         self._channels = tuple(channels)
         self._greet = greet
@@ -164,23 +165,15 @@ class Hub:
     def _step(self, audience: _Audience) -> None:
         """One slice of a pass; the next when others have had their turn.
 
-        The everyday path sends on sockets, in a loop that is C (docs/adr/0008): between two system calls the
-        less is touched, the better. Nothing waits in those transports, so order is kept.
+        The everyday path sends on sockets, past the transports (docs/adr/0008): nothing waits in those, so order
+        is kept. What a socket doesn't take, the transport does.
         """
         whole, size, first, never = audience.whole, len(audience.whole), audience.first, audience.number + 1
         joined_at = audience.readers.get
         turns = list(islice(audience.turns, SLICE))
-        everyday = [reader for reader in turns if reader.sock and joined_at(reader, never) <= first]
+        everyday = [reader for reader in turns if reader.handle is not None and joined_at(reader, never) <= first]
         others = set(turns).difference(everyday) if len(everyday) < len(turns) else ()
-        sent: list[int] = []
-        sends = map(socket.send, [sock for reader in everyday if (sock := reader.sock)], repeat(whole))
-        while len(sent) < len(everyday):
-            try:
-                sent.extend(sends)
-            except BlockingIOError:
-                sent.append(0)
-            except OSError:
-                sent.append(size)  # the connection is broken, and its transport about to say so
+        sent = self.sender.send([reader.handle for reader in everyday], whole)
         if sent.count(size) < len(sent):
             for reader, count in zip(everyday, sent, strict=True):
                 if count < size:

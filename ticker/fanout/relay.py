@@ -24,6 +24,7 @@ from ticker.channel import Channel
 from ticker.errors import Gone, Malformed, NewswireUnavailable
 from ticker.fanout.frames import BeatObject, BoardObject, Frame, board_object, frame, line_object
 from ticker.fanout.hub import BEAT_SLICES, Hub
+from ticker.fanout.sending import Sender
 from ticker.line import Cursor, Event, Line
 from ticker.newswire import Newswire
 
@@ -53,7 +54,12 @@ class Relay:
     """
 
     def __init__(
-        self, newswire: Newswire, channels: Mapping[str, Channel], connection_age: float | None = None
+        self,
+        newswire: Newswire,
+        channels: Mapping[str, Channel],
+        sender: Sender,
+        *,
+        connection_age: float | None = None,
     ) -> None:
         self._connection_age = connection_age
         self._ready = asyncio.Event()
@@ -69,7 +75,7 @@ class Relay:
         self._turn = asyncio.Lock()
         self._recent: dict[str, deque[str]] = {slug: deque(maxlen=RECENT) for slug in channels}
         self._arrivals: defaultdict[tuple[str, str], asyncio.Event] = defaultdict(asyncio.Event)
-        self.hub = Hub(channels, self.board_frame)
+        self.hub = Hub(channels, self.board_frame, sender)
 
     @property
     def ready(self) -> bool:

@@ -14,6 +14,7 @@ from websockets.protocol import OPEN, Protocol, Side
 
 from ticker.fanout.frames import Encoding, close_frame
 from ticker.fanout.hub import BUFFER_MAX, REFUSED, Hub
+from ticker.fanout.sending import Handle
 
 INBOUND_MAX = 1_024  # bytes; a reader has nothing to say but close, ping and pong
 UNACKNOWLEDGED_MAX = 40_000  # milliseconds; with a beat every 20 s a dead reader is gone within 60
@@ -23,7 +24,7 @@ UNSENT_MAX = 262_144  # bytes the kernel takes for a reader that doesn't read; b
 class SocketReader(asyncio.Protocol):
     """A WebSocket after its handshake: a transport, and what it listens to."""
 
-    __slots__ = ("_answered", "_handle", "_hub", "_parser", "_transport", "channels", "room", "sock")
+    __slots__ = ("_answered", "_handle", "_hub", "_parser", "_transport", "channels", "handle", "room")
 
     encoding: Encoding = "socket"
 
@@ -35,9 +36,8 @@ class SocketReader(asyncio.Protocol):
         self.channels = channels
         self.room = BUFFER_MAX
         sock = transport.get_extra_info("socket")
-        # The hub sends on a handle of its own; it is let go, not closed, when the connection ends.
-        self._handle = socket.socket(sock.family, socket.SOCK_STREAM, fileno=sock.fileno())
-        self.sock: socket.socket | None = self._handle
+        self._handle = hub.sender.handle(sock)
+        self.handle: Handle | None = self._handle
         transport.set_write_buffer_limits(high=0)  # `pause_writing` as soon as anything waits
         if sock.family in (socket.AF_INET, socket.AF_INET6):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNACKNOWLEDGED_MAX)
@@ -84,18 +84,18 @@ class SocketReader(asyncio.Protocol):
             self._transport.close()
 
     def pause_writing(self) -> None:
-        self.sock = None
+        self.handle = None
         self._transport.pause_reading()  # or its pings would fill the buffer with pongs
 
     def resume_writing(self) -> None:
         if not self._transport.is_closing():
-            self.sock = self._handle
+            self.handle = self._handle
             self._transport.resume_reading()
             self._hub.drained(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._handle.detach()
         self._hub.leave(self)
+        self._hub.sender.release(self._handle)
 
 
 class StreamReader(SocketReader):

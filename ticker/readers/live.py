@@ -169,7 +169,7 @@ class Live:
 class QueueReader:
     """A reader behind an ASGI `send`: what is written waits until it is sent."""
 
-    sock = None
+    handle = None
 
     def __init__(self, hub: Hub, encoding: Encoding, channels: tuple[str, ...]) -> None:
         self.encoding: Encoding = encoding
