@@ -184,19 +184,18 @@ class Ring:
         if size > len(self._data):
             self._make_room(size)
         self._data[:size] = data
-        tail = self._tail[0]
-        first = tail % self._slots
+        head = self._head[0]  # whatever a call before left behind it, we begin anew
+        self._read[0] = self._written[0]
+        first = head % self._slots
         _fill(self._fds, first, array("i", handles))
         _fill(self._lengths, first, array("I", [size]) * count)
-        self._tail[0] = (tail + count) & 0xFFFFFFFF
+        self._tail[0] = (head + count) & 0xFFFFFFFF
         try:
             _system_call(_ENTER, self._fd, count, count, _GETEVENTS, None, 0)
         except OSError as error:
             log.debug("io_uring took nothing: %s", error.strerror)
-        self._tail[0] = self._head[0]  # what the kernel didn't take is not asked for again
-        read, written = self._read[0], self._written[0]
-        begin, answers = read % self._answers, (written - read) & 0xFFFFFFFF
-        self._read[0] = written
+        read = self._read[0]
+        begin, answers = read % self._answers, (self._written[0] - read) & 0xFFFFFFFF
         sent = _slice(self._results, begin, answers)
         if sent.count(size) == count:
             return sent
