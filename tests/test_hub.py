@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import random
 import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -88,6 +89,7 @@ class PipeReader(MemoryReader):
     def write(self, data: bytes) -> None:
         super().write(data)
         self.handle = None
+        self.hub.waits(self)
 
     def received(self) -> bytes:
         """All that comes, while what waits is sent on; until nothing waits any more."""
@@ -280,6 +282,51 @@ async def test_a_socket_that_takes_nothing_is_out_at_last_and_gets_the_board(hub
     pipes[0].received()
     await send(hub, 1)
     assert pipes[0].received().endswith(b"socket 1;")
+
+
+@pytest.mark.parametrize("seed", range(5))
+async def test_one_chain_whoever_comes_goes_or_waits_in_the_middle_of_a_pass(
+    hub: Hub, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hub_module, "SLICE", 2)
+    chance = random.Random(seed)
+    frames: list[bytes] = []
+    here: list[PipeReader] = []
+    told: dict[PipeReader, bytes] = {}
+    joined: dict[PipeReader, int] = {}
+    for _ in range(600):
+        match chance.choices(("frame", "turn", "read", "make room", "join", "leave"), (30, 50, 20, 10, 3, 3))[0]:
+            case "frame":
+                frames.append(f"{len(frames):06};".encode() * 100)
+                hub.broadcast("en", Frame(b"", frames[-1], b""))
+            case "turn":
+                await asyncio.sleep(0)
+            case "read" if here:
+                reader = chance.choice(here)
+                told[reader] += reader.received()
+            case "make room" if here:  # and what waits is still to come
+                reader = chance.choice(here)
+                with contextlib.suppress(BlockingIOError):
+                    told[reader] += reader.far.recv(65_536)
+            case "join" if len(here) < 9:
+                here.append(PipeReader(hub))
+                told[here[-1]], joined[here[-1]] = b"", len(frames)
+            case "leave" if len(here) > 3:
+                reader = here.pop(chance.randrange(len(here)))
+                hub.leave(reader)
+                told[reader] += reader.received()
+                await turns()
+                assert reader.received() == b"", "it was written to after it had left"
+                assert b"".join(frames[joined[reader] :]).startswith(told[reader])
+                reader.end()
+    for _ in range(3):
+        await turns(100)
+        for reader in here:
+            told[reader] += reader.received()
+    assert len(here) >= 3
+    for reader in here:
+        assert told[reader] == b"".join(frames[joined[reader] :])
+        reader.end()
 
 
 # Slow readers

@@ -46,7 +46,10 @@ class Reader(Protocol):
 
     @property
     def handle(self) -> Handle | None:
-        """What the hub's sender takes for its socket, while nothing waits before; None where `write` must."""
+        """What the hub's sender takes for its socket, while nothing waits before; None where `write` must.
+
+        `Hub.waits` is told when it becomes None.
+        """
 
     def write(self, data: bytes) -> None:
         """Take bytes in the reader's encoding; never blocks."""
@@ -74,13 +77,22 @@ class _Audience:
         self.passing: list[bytes] = []  # in the pass that runs
         self.whole = b""  # the same, in one piece
         self.first = 0  # number of the first frame in it
-        self.turns: Iterable[Reader] = ()
+        self.turns: list[Reader] = []
+        self.handles: Sequence[Handle] = ()  # theirs
+        self.steady = False  # whether these are all readers there are, and nothing waits for any of them
         self.offset = 0
+        self.slices: list[tuple[int, int]] = []  # of the pass that runs, the next one last
 
     @property
     def idle(self) -> bool:
         """Whether every reader has been written all there is."""
         return not self.passing and not self.waiting
+
+    def unsettle(self) -> None:
+        """Somebody came or went, or is to be written to the long way."""
+        self.steady = False
+        if not self.passing:
+            self.turns, self.handles = [], ()  # or those who left would be kept until the next line
 
 
 class Hub:
@@ -155,41 +167,63 @@ class Hub:
                 break
         audience.passing, audience.waiting = audience.waiting[:taken], audience.waiting[taken:]
         audience.whole = b"".join(audience.passing)
-        readers = list(audience.readers)
-        if readers:
-            audience.offset = (audience.offset + 7_919) % len(readers)  # a prime: no reader is near the start often
-            readers = readers[audience.offset :] + readers[: audience.offset]
-        audience.turns = iter(readers)
+        if not audience.steady:
+            audience.turns = list(audience.readers)
+            handles = [reader.handle for reader in audience.turns]
+            if None not in handles and max(audience.readers.values(), default=0) <= audience.first:
+                audience.handles = self.sender.row(handles)
+                audience.steady = True
+        count = len(audience.turns)
+        start = audience.offset = (audience.offset + 7_919) % max(1, count)  # a prime: nobody is often near the start
+        slices = [
+            (begin, min(begin + SLICE, end))
+            for first, end in ((start, count), (0, start))
+            for begin in range(first, end, SLICE)
+        ]
+        audience.slices = slices[::-1]
         self._step(audience)
 
     def _step(self, audience: _Audience) -> None:
-        """One slice of a pass; the next when others have had their turn.
-
-        The everyday path sends on sockets, past the transports (docs/adr/0008): nothing waits in those, so order
-        is kept. What a socket doesn't take, the transport does.
-        """
-        whole, size, first, never = audience.whole, len(audience.whole), audience.first, audience.number + 1
-        joined_at = audience.readers.get
-        turns = list(islice(audience.turns, SLICE))
-        everyday = [reader for reader in turns if reader.handle is not None and joined_at(reader, never) <= first]
-        others = set(turns).difference(everyday) if len(everyday) < len(turns) else ()
-        sent = self.sender.send([reader.handle for reader in everyday], whole)
-        if sent.count(size) < len(sent):
-            for reader, count in zip(everyday, sent, strict=True):
-                if count < size:
-                    self._write(reader, [whole[count:]])
-        for reader in others:
-            since = joined_at(reader)
-            if since is not None:  # or it has left, or is out
-                self._write(reader, audience.passing[max(0, since - first) :])
+        """One slice of a pass; the next when others have had their turn."""
+        if audience.slices:
+            self._send(audience, *audience.slices.pop())
         loop = asyncio.get_running_loop()
-        if len(turns) == SLICE:
+        if audience.slices:
             loop.call_soon(self._step, audience)
             return
         audience.passing = []
         audience.whole = b""
+        if not audience.steady:
+            audience.unsettle()
         if audience.waiting:
             loop.call_soon(self._begin, audience)
+
+    def _send(self, audience: _Audience, begin: int, end: int) -> None:
+        """Send on sockets, past the transports (docs/adr/0008): nothing waits in those, so order is kept.
+
+        What a socket doesn't take, the transport does. While all is steady no reader is even looked at.
+        """
+        whole, size, first, never = audience.whole, len(audience.whole), audience.first, audience.number + 1
+        joined_at = audience.readers.get
+        others: Iterable[Reader] = ()
+        if audience.steady:
+            sent = self.sender.send(audience.handles[begin:end], whole)
+            if sent.count(size) == len(sent):
+                return
+            everyday = audience.turns[begin:end]
+        else:
+            turns = audience.turns[begin:end]
+            everyday = [reader for reader in turns if reader.handle is not None and joined_at(reader, never) <= first]
+            if len(everyday) < len(turns):
+                others = set(turns).difference(everyday)
+            sent = self.sender.send([reader.handle for reader in everyday], whole)
+        for reader, count in zip(everyday, sent, strict=True):
+            if count < size:
+                self._write(reader, [whole[count:]])
+        for reader in others:
+            since = joined_at(reader)
+            if since is not None:  # or it has left, or is out
+                self._write(reader, audience.passing[max(0, since - first) :])
 
     def _write(self, reader: Reader, frames: Sequence[bytes]) -> None:
         """The long way: whatever the reader's encoding, and whether or not something waits for it."""
@@ -217,10 +251,18 @@ class Hub:
         for slug in reader.channels:
             audience = self._audiences[slug, reader.encoding]
             audience.readers[reader] = audience.number
+            audience.unsettle()
 
     def _take_out(self, reader: Reader) -> None:
         for slug in reader.channels:
-            self._audiences[slug, reader.encoding].readers.pop(reader, None)
+            audience = self._audiences[slug, reader.encoding]
+            audience.readers.pop(reader, None)
+            audience.unsettle()
+
+    def waits(self, reader: Reader) -> None:
+        """Something waits for the reader, so that it has no handle until `drained`."""
+        for slug in reader.channels:
+            self._audiences[slug, reader.encoding].unsettle()
 
     def drained(self, reader: Reader) -> None:
         """Nothing waits for the reader any more. Where it has missed something, that is in the board."""

@@ -38,6 +38,9 @@ class Sender(Protocol):
     def release(self, handle: Handle) -> None:
         """Let go of a socket that is about to be closed by its owner."""
 
+    def row(self, handles: list[Handle]) -> Sequence[Handle]:
+        """The same, to be kept and given to `send` in slices."""
+
     def send(self, handles: Sequence[Handle], data: bytes) -> list[int]:
         """Send the data on each, at most `AT_ONCE` of them: how many bytes each took, or none. Never blocks."""
 
@@ -65,6 +68,9 @@ class Calls:
 
     def release(self, handle: Handle) -> None:
         handle.detach()
+
+    def row(self, handles: list[Handle]) -> Sequence[Handle]:
+        return handles
 
     def send(self, handles: Sequence[Handle], data: bytes) -> list[int]:
         sent: list[int] = []
@@ -178,6 +184,9 @@ class Ring:
 
     def release(self, handle: Handle) -> None:
         pass
+
+    def row(self, handles: list[Handle]) -> Sequence[Handle]:
+        return array("i", handles)
 
     def send(self, handles: Sequence[Handle], data: bytes) -> list[int]:
         count, size = len(handles), len(data)

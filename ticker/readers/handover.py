@@ -85,6 +85,7 @@ class SocketReader(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         self.handle = None
+        self._hub.waits(self)
         self._transport.pause_reading()  # or its pings would fill the buffer with pongs
 
     def resume_writing(self) -> None:
