@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
-import inspect
-import os
 import re
 import signal
 import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,17 +17,14 @@ import httpx
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.patience import AT_LEISURE, NO_BEATS, ON_REDIS, WITHIN, be_patient, environment
 from tests.ports import free_port
 
-# httpx waits 5 s by itself: enough for a node, not for a machine that does something else just then.
-patience = inspect.signature(httpx.get).parameters["timeout"].default
-patience.connect = patience.read = patience.write = patience.pool = 30.0
+be_patient()
 
-settings.register_profile("busy machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("busy machine")
-
-WITHIN = 30.0  # seconds a node may take to start, on a machine that is busy with other tests
-NO_BEATS = {"ticker.fanout.relay.BEAT": 3_600.0}  # none comes between two frames of which a test says what they are
+# The same examples each time: what fails, fails for whoever changed something, on their machine too.
+settings.register_profile("ours", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("ours")
 
 ROOT = Path(__file__).parent.parent
 ADMIN_KEY = "an-admin-key-for-tests-of-at-least-32-characters"
@@ -53,6 +47,9 @@ class RunningNode:
     """`ticker serve` in a process of its own, which can be stopped, killed and started again.
 
     `constants` are put in place of the product's own at each start: another patience than it has, for one.
+
+    A newswire that is elsewhere may be away for a moment, where the machine is busy. The node says so, and this
+    does then what programs do: it asks again, under the same Idempotency-Key. A file is never away.
     """
 
     def __init__(
@@ -70,12 +67,12 @@ class RunningNode:
         self.process: subprocess.Popen[str] | None = None
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "ticker.toml").write_text(config, "utf-8")
-        self._env = {k: v for k, v in os.environ.items() if not k.startswith("TICKER_")}
+        self._env = environment(folder / "constants", AT_LEISURE | constants)
         if admin_key:
             self._env["TICKER_ADMIN_KEY"] = admin_key
-        self._set(constants)
+        self._elsewhere = any(option.startswith("redis") for option in options)
         self.start()
-        self.http = httpx.Client(base_url=self.url, headers={"Authorization": f"Bearer {self.key}"}, timeout=30)
+        self.http = httpx.Client(base_url=self.url, headers={"Authorization": f"Bearer {self.key}"})
 
     @property
     def url(self) -> str:
@@ -86,37 +83,32 @@ class RunningNode:
         assert self.process
         return self.process.pid
 
-    def _set(self, constants: Mapping[str, float]) -> None:
-        """Python imports `sitecustomize` before anything else."""
-        folder = self.folder / "constants"
-        folder.mkdir(exist_ok=True)
-        rows = []
-        for name, value in constants.items():
-            module, _, constant = name.rpartition(".")
-            assert hasattr(importlib.import_module(module), constant), f"there is no {name}"
-            rows.append(f"import {module}\n{name} = {value}\n")
-        (folder / "sitecustomize.py").write_text("".join(rows))
-        self._env["PYTHONPATH"] = os.pathsep.join(filter(None, [str(folder), os.environ.get("PYTHONPATH")]))
-
     def start(self) -> None:
         """Start it (again), on the port it has had before, and wait until it answers."""
-        command = [sys.executable, "-m", "ticker", "serve", "--port", str(self.port), *self.options]
-        self._log = (self.folder / "log.txt").open("a")
-        self.process = subprocess.Popen(
-            command, cwd=self.folder, env=self._env, stdout=subprocess.PIPE, stderr=self._log, text=True
-        )
-        assert self.process.stdout
-        said = self.process.stdout.readline()
-        if not re.search(rf"http://[^:]+:{self.port}\b", said):
-            raise AssertionError(f"the node did not start: {said}{self.log}")
-        self.said = said
         deadline = time.monotonic() + WITHIN
+        while not self._started():
+            assert self._elsewhere, f"the node did not start: {self.said}{self.log}"
+            assert time.monotonic() < deadline, f"the node did not start: {self.said}{self.log}"
         while True:
             with contextlib.suppress(httpx.HTTPError):
                 if httpx.get(f"{self.url}/readyz").status_code == 200:
                     return
             assert time.monotonic() < deadline, self.log
             time.sleep(0.01)
+
+    def _started(self) -> bool:
+        """Whether it says where it is; else it has ended."""
+        command = [sys.executable, "-m", "ticker", "serve", "--port", str(self.port), *self.options]
+        self._log = (self.folder / "log.txt").open("a")
+        self.process = subprocess.Popen(
+            command, cwd=self.folder, env=self._env, stdout=subprocess.PIPE, stderr=self._log, text=True
+        )
+        assert self.process.stdout
+        self.said = self.process.stdout.readline()
+        if re.search(rf"http://[^:]+:{self.port}\b", self.said):
+            return True
+        self._end(signal.SIGTERM)
+        return False
 
     @property
     def log(self) -> str:
@@ -133,7 +125,7 @@ class RunningNode:
     def _end(self, number: signal.Signals) -> int:
         assert self.process
         self.process.send_signal(number)
-        status = self.process.wait(60)
+        status = self.process.wait(WITHIN)
         assert self.process.stdout
         self.process.stdout.close()
         self._log.close()
@@ -146,39 +138,42 @@ class RunningNode:
 
     # What editors do
 
-    def publish_until_kept(self, channel: str, text: str) -> dict[str, Any]:
-        """As a program does that is told to try again: under one Idempotency-Key, for as long as the answer is 503."""
-        deadline = time.monotonic() + WITHIN
-        once = {"Idempotency-Key": str(uuid.uuid4())}
-        while True:
-            answer = self.http.post(f"/v1/channels/{channel}/lines", json={"text": text}, headers=once)
-            if answer.status_code != 503:
-                return self._done(answer)
-            assert time.monotonic() < deadline, self.log
-            time.sleep(0.02)
-
     def publish(self, channel: str, text: str, **fields: Any) -> dict[str, Any]:
-        return self._done(self.http.post(f"/v1/channels/{channel}/lines", json={"text": text, **fields}))
+        return self._change("POST", f"/v1/channels/{channel}/lines", json={"text": text, **fields})
 
     def correct(self, channel: str, line_id: str, **fields: Any) -> dict[str, Any]:
-        return self._done(self.http.patch(f"/v1/channels/{channel}/lines/{line_id}", json=fields))
+        return self._change("PATCH", f"/v1/channels/{channel}/lines/{line_id}", json=fields)
 
     def cancel(self, channel: str, line_id: str, note: str | None = None) -> dict[str, Any]:
         body = {"json": {"note": note}} if note else {}
-        return self._done(self.http.request("DELETE", f"/v1/channels/{channel}/lines/{line_id}", **body))
+        return self._change("DELETE", f"/v1/channels/{channel}/lines/{line_id}", **body)
+
+    def _change(self, method: str, path: str, **body: Any) -> dict[str, Any]:
+        once = {"Idempotency-Key": str(uuid.uuid4())} if self._elsewhere else {}
+        answered: dict[str, Any] = self._answered(lambda: self.http.request(method, path, headers=once, **body))
+        return answered
 
     # What readers see
 
     def get(self, path: str) -> Any:
-        return self._done(httpx.get(f"{self.url}{path}"))
+        return self._answered(lambda: httpx.get(f"{self.url}{path}"))
 
     def board(self, channel: str) -> list[dict[str, Any]]:
         return self.get(f"/v1/channels/{channel}/lines")["lines"]
 
-    @staticmethod
-    def _done(answer: httpx.Response) -> Any:
+    def _answered(self, ask: Callable[[], httpx.Response]) -> Any:
+        deadline = time.monotonic() + WITHIN
+        while (answer := ask()).status_code == 503 and self._elsewhere and time.monotonic() < deadline:
+            time.sleep(0.02)
         assert answer.is_success, f"{answer.status_code} {answer.text}"
         return answer.json()
+
+
+@pytest.fixture
+def patience_with_redis(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For newswires in the test's own process."""
+    for name, value in (ON_REDIS | {"ticker.newswire.redis.PRESENCE_FOR": WITHIN}).items():
+        monkeypatch.setattr(name, value)
 
 
 @pytest.fixture

@@ -20,12 +20,13 @@ import uvicorn
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 
+from tests.patience import WITHIN
 from ticker.app import Node
 from ticker.fanout import relay
+from ticker.readers import door
 from ticker.readers.door import Entrance
 from ticker.settings import Settings, read_channels
 
-WITHIN = 30.0  # seconds a test waits for what must come, on a machine that is busy with other tests
 TEXT, BINARY, CONTINUATION, CLOSE, PING, PONG = 0x1, 0x2, 0x0, 0x8, 0x9, 0xA
 
 Object = dict[str, Any]
@@ -165,6 +166,12 @@ class Follower:
         return f"{self.url}/v1/live?{urlencode([*(('channel', slug) for slug in self.folds), *held])}"
 
 
+async def until_all_at(followers: Iterable[Follower], channel: str, cursor: str | None) -> None:
+    """Wait for the slowest: of nodes, too, each has its own moment."""
+    for follower in followers:
+        await follower.until_at(channel, cursor)
+
+
 # Server-Sent Events
 
 
@@ -207,7 +214,7 @@ async def open_stream(url: str, *channels: str, **headers: str) -> AsyncIterator
     query = urlencode([("channel", slug) for slug in channels])
     sent = {"Accept": "text/event-stream", **{name.replace("_", "-"): value for name, value in headers.items()}}
     async with (
-        httpx.AsyncClient(timeout=httpx.Timeout(30), trust_env=False, verify=False) as client,
+        httpx.AsyncClient(trust_env=False, verify=False) as client,
         client.stream("GET", f"{url}/v1/live?{query}", headers=sent) as response,
     ):
         yield Stream(response)
@@ -390,9 +397,10 @@ class NodeHere:
 
 @contextlib.contextmanager
 def without_beats() -> Iterator[None]:
-    """In this process none comes between two frames of which a test says what they are."""
+    """In this process none comes between two frames of which a test says what they are; and heads may take long."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(relay, "BEAT", 3_600.0)
+        patch.setattr(door, "HEAD_WITHIN", WITHIN)
         yield
 
 
@@ -412,7 +420,7 @@ async def _serving_here(folder: Path, handing_over: bool, config: str) -> AsyncI
         {"http": Entrance(node.live), "ws": "none"} if handing_over else {"ws": "websockets-sansio"}
     )
     server = uvicorn.Server(
-        uvicorn.Config(node.app, **protocols, lifespan="on", log_config=None, timeout_graceful_shutdown=5)
+        uvicorn.Config(node.app, **protocols, lifespan="on", log_config=None, timeout_graceful_shutdown=int(WITHIN))
     )
     serving = asyncio.create_task(server.serve([listener]))
     async with asyncio.timeout(WITHIN):

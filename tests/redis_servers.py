@@ -22,15 +22,18 @@ from uuid import uuid4
 
 import httpx
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
+from tests.patience import WITHIN
 from tests.ports import free_port
 from ticker.channel import Channel
 from ticker.newswire.redis import RedisNewswire
 
 T = TypeVar("T")
 
-SILENT_FOR = 2_000  # milliseconds until a primary counts as dead; a busy machine must not make it look so
-WITHIN = 40.0  # seconds a server may take to start, on a machine that is busy with other tests
+# Milliseconds until a primary counts as dead: always, or a busy machine would make it look so; and while it is.
+PATIENT, WATCHFUL = 600_000, 3_000
 
 
 def until(holds: Callable[[], Any], within: float = WITHIN, every: float = 0.02) -> Any:
@@ -85,6 +88,7 @@ class RedisServer:
         """Start it (again), on the same port and with what it has kept."""
         command = [self.program, str(self.config), "--port", str(self.port), "--dir", str(self.folder)]
         command += ["--bind", "127.0.0.1", "--logfile", str(self.folder / "log.txt"), "--save", ""]
+        command += ["--repl-diskless-sync-delay", "0"]  # there is one replica: none to wait five seconds for
         if self.password:
             command += ["--requirepass", self.password, "--masterauth", self.password]
         self.process = subprocess.Popen([*command, *self.options], env=self._env, stdout=subprocess.DEVNULL)
@@ -123,8 +127,9 @@ class RedisServer:
                 username=user,
                 password=self.password,
                 client_name="the-test",
-                socket_timeout=15,
-                socket_connect_timeout=15,
+                socket_timeout=WITHIN,
+                socket_connect_timeout=WITHIN,
+                retry=Retry(NoBackoff(), 1),  # where the server has been restarted since
                 protocol=2,
                 decode_responses=True,
             )
@@ -211,19 +216,22 @@ class Sentinel(RedisServer):
         self.id = f"{secrets.randbits(160):040x}"
         super().__init__(folder, config=f"sentinel myid {self.id}\n")
 
-    def watch(self, primary: RedisServer, replica: RedisServer, others: list[Sentinel], down_after: int) -> None:
+    def watch(self, primary: RedisServer, replica: RedisServer, others: list[Sentinel]) -> None:
         """Watch one service, named `news`. Told who is there, it need not find out, which takes ten seconds."""
         self.kill()
         known = [f"sentinel known-sentinel news 127.0.0.1 {other.port} {other.id}\n" for other in others]
         self.config.write_text(
             f"sentinel myid {self.id}\n"
             f"sentinel monitor news 127.0.0.1 {primary.port} 2\n"
-            f"sentinel down-after-milliseconds news {down_after}\n"
-            "sentinel failover-timeout news 3000\n"
+            f"sentinel down-after-milliseconds news {PATIENT}\n"
+            "sentinel failover-timeout news 6000\n"
             "sentinel parallel-syncs news 1\n"
             f"sentinel known-replica news 127.0.0.1 {replica.port}\n" + "".join(known)
         )
         self.start()
+
+    def silent_for(self, milliseconds: int) -> None:
+        self.do("SENTINEL SET", "news", "down-after-milliseconds", milliseconds)
 
     def start(self, wait: bool = True) -> None:
         command = [self.program, str(self.config), "--sentinel", "--port", str(self.port), "--dir", str(self.folder)]
@@ -234,6 +242,9 @@ class Sentinel(RedisServer):
 
     def until_up(self) -> None:
         until(lambda: self.do("PING"))
+        with contextlib.suppress(redis.ResponseError):  # before Redis 7
+            # One that was not run for two seconds takes the clock to be wrong, and does nothing for thirty.
+            self.do("SENTINEL DEBUG", "tilt-trigger", 1_000 * int(WITHIN), "info-period", 1_000)
 
     def primary(self) -> int:
         return int(self.do("SENTINEL GET-MASTER-ADDR-BY-NAME", "news")[1])
@@ -242,14 +253,14 @@ class Sentinel(RedisServer):
 class Sentinels:
     """A primary, a replica, and three sentinels that watch over them."""
 
-    def __init__(self, folder: Path, *options: str, down_after: int = 2 * SILENT_FOR) -> None:
+    def __init__(self, folder: Path, *options: str) -> None:
         self.primary = RedisServer(folder / "one", *options)
         self.replica = RedisServer(folder / "two", *options, "--replicaof", "127.0.0.1", str(self.primary.port))
         until(lambda: self.replica.do("INFO", "replication")["master_link_status"] == "up")
         self.sentinels = [Sentinel(folder / f"sentinel{n}") for n in range(3)]
         for sentinel in self.sentinels:
             others = [other for other in self.sentinels if other is not sentinel]
-            sentinel.watch(self.primary, self.replica, others, down_after)
+            sentinel.watch(self.primary, self.replica, others)
         for sentinel in self.sentinels:
             until(lambda asked=sentinel: self._complete(asked.do("SENTINEL MASTER", "news")))
 
@@ -263,6 +274,15 @@ class Sentinels:
 
     def server(self, port: int) -> RedisServer:
         return next(server for server in (self.primary, self.replica) if server.port == port)
+
+    @contextlib.contextmanager
+    def watchful(self) -> Iterator[None]:
+        """Meanwhile a primary that is silent is replaced."""
+        for sentinel in self.sentinels:
+            sentinel.silent_for(WATCHFUL)
+        yield
+        for sentinel in self.sentinels:
+            sentinel.silent_for(PATIENT)
 
     def until_primary_is(self, server: RedisServer) -> None:
         until(lambda: all(sentinel.primary() == server.port for sentinel in self.sentinels))
@@ -307,7 +327,7 @@ class Cluster:
     @staticmethod
     def _server(folder: Path, options: tuple[str, ...]) -> RedisServer:
         bus = free_port()
-        own = "--cluster-enabled", "yes", "--cluster-port", str(bus), "--cluster-node-timeout", str(SILENT_FOR)
+        own = "--cluster-enabled", "yes", "--cluster-port", str(bus), "--cluster-node-timeout", str(PATIENT)
         server = RedisServer(folder, *own, *options)
         server.bus_port = bus  # type: ignore[attr-defined]
         return server
@@ -316,6 +336,17 @@ class Cluster:
     def _nodes(server: RedisServer) -> dict[str, Any]:
         nodes: dict[str, Any] = server.do("CLUSTER NODES")
         return nodes
+
+    @contextlib.contextmanager
+    def watchful(self) -> Iterator[None]:
+        """Meanwhile a primary that is silent is replaced."""
+        self._silent_for(WATCHFUL)
+        yield
+        self._silent_for(PATIENT)
+
+    def _silent_for(self, milliseconds: int) -> None:
+        for server in self.running():
+            server.do("CONFIG SET", "cluster-node-timeout", milliseconds)
 
     def until_healthy(self) -> None:
         """Every server thinks so, and every primary has a replica that is in step, where there are replicas."""
@@ -375,7 +406,7 @@ class Cluster:
         source.do("CLUSTER SETSLOT", slot, "MIGRATING", self.id_of(to))
 
         def move(*keys: str) -> None:
-            source.do("MIGRATE", "127.0.0.1", to.port, "", 0, 5_000, "KEYS", *keys)
+            source.do("MIGRATE", "127.0.0.1", to.port, "", 0, 1_000 * int(WITHIN), "KEYS", *keys)
 
         yield move
         while keys := source.do("CLUSTER GETKEYSINSLOT", slot, 10):

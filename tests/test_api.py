@@ -801,7 +801,7 @@ HEADERS = st.dictionaries(
 )
 
 
-@pytest.mark.timeout(300)  # some hundreds of requests
+@pytest.mark.timeout(900)  # some hundreds of requests
 @settings(max_examples=250)
 @given(TARGETS, BODIES, HEADERS)
 def test_nothing_that_is_sent_breaks_the_node(
@@ -816,7 +816,7 @@ def test_nothing_that_is_sent_breaks_the_node(
         assert_problem(answer, answer.status_code, *(error["field"] for error in answer.json().get("errors", [])))
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 @settings(max_examples=120)
 @given(
     st.sampled_from(

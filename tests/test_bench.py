@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,6 +15,9 @@ from websockets.asyncio.server import ServerConnection, serve
 from bench.criteria import CRITERIA
 from bench.load import HERE, Load, build
 from bench.report import body
+from tests.patience import WITHIN
+
+PATIENCE = 10  # seconds without any line until those that are missing count as lost
 
 
 @contextmanager
@@ -55,25 +59,25 @@ def a_server(last_reader_gets: dict[int, list[int]]) -> Iterator[tuple[int, int]
 
     thread = threading.Thread(target=loop.run_until_complete, args=(run(),))
     thread.start()
-    assert up.wait(10)
+    assert up.wait(WITHIN)
     try:
         yield ports[0], ports[1]
     finally:
         loop.call_soon_threadsafe(ending.set)
-        thread.join(10)
+        thread.join(WITHIN)
         loop.close()
 
 
-def faults(tmp_path: Path, last_reader_gets: dict[int, list[int]]) -> tuple[dict[str, int], int]:
+def faults(folder: Path, last_reader_gets: dict[int, list[int]]) -> tuple[dict[str, int], int]:
     """What the load generator finds wrong at three readers of five lines, and how many deliveries it counts."""
-    request = tmp_path / "request"
+    request = folder / "request"
     body = b'{"type":"line","text":"seq=000000"}'
     request.write_bytes(b"POST / HTTP/1.1\r\nHost: test\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
     with a_server(last_reader_gets) as (port, publish_port):
         load = Load(port, "/live", publish_port, request)
         try:
             assert load.connect(3)["connected"] == 3
-            answer = load.lines(5, rate=100, patience=3, spin=0)
+            answer = load.lines(5, rate=100, patience=PATIENCE, spin=0)
         finally:
             load.end()
     return load.faults, answer["deliveries"]
@@ -83,20 +87,29 @@ def test_the_load_generator_compiles() -> None:
     assert build(HERE / "load.c").exists()
 
 
-@pytest.mark.parametrize(
-    ("last_reader_gets", "found", "delivered"),
-    [
-        pytest.param({}, {}, 15, id="nothing wrong"),
-        pytest.param({2: []}, {"missing": 1}, 14, id="a line lost on the way"),
-        pytest.param({4: []}, {"missing": 1}, 14, id="the last line lost"),
-        pytest.param({2: [2, 2]}, {"duplicated": 1}, 15, id="a line twice"),
-        pytest.param({2: [], 3: [3, 2]}, {"missing": 1, "disordered": 1}, 14, id="two lines in the wrong order"),
-    ],
-)
+CASES: dict[str, tuple[dict[int, list[int]], dict[str, int], int]] = {
+    "nothing wrong": ({}, {}, 15),
+    "a line lost on the way": ({2: []}, {"missing": 1}, 14),
+    "the last line lost": ({4: []}, {"missing": 1}, 14),
+    "a line twice": ({2: [2, 2]}, {"duplicated": 1}, 15),
+    "two lines in the wrong order": ({2: [], 3: [3, 2]}, {"missing": 1, "disordered": 1}, 14),
+}
+
+
+@pytest.fixture(scope="module")
+def noticed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[dict[str, int], int]]:
+    """All at once: it takes long to be sure that a line doesn't come."""
+    build(HERE / "load.c")
+    with ThreadPoolExecutor(len(CASES)) as threads:
+        found = {name: threads.submit(faults, tmp_path_factory.mktemp("load"), case[0]) for name, case in CASES.items()}
+        return {name: each.result() for name, each in found.items()}
+
+
+@pytest.mark.parametrize("name", CASES)
 def test_a_reader_that_gets_something_else_is_noticed(
-    tmp_path: Path, last_reader_gets: dict[int, list[int]], found: dict[str, int], delivered: int
+    noticed: dict[str, tuple[dict[str, int], int]], name: str
 ) -> None:
-    assert faults(tmp_path, last_reader_gets) == (found, delivered)
+    assert noticed[name] == CASES[name][1:]
 
 
 def verdicts(cpu: list[float], bare: list[float]) -> dict[str, str]:

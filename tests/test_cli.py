@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import functools
 import gc
 import itertools
 import json
@@ -13,6 +15,7 @@ import socket
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import warnings
@@ -23,8 +26,8 @@ from typing import IO, Any
 import click
 import pytest
 from click.testing import CliRunner
-from readers import WITHIN
 
+from tests.patience import WITHIN, environment
 from ticker.cli import main
 
 DONE, REFUSED, MISUSED, UNREACHABLE = 0, 1, 2, 3
@@ -45,11 +48,17 @@ Marathon route changes: the start moves to the western embankment
 """.splitlines()
 
 
-def environment(node: Any = None, **more: str) -> dict[str, str]:
-    env = {name: value for name, value in os.environ.items() if not name.startswith("TICKER_")}
-    if node:
-        env |= {"TICKER_URL": node.url, "TICKER_KEY": node.key}
-    return env | more
+@functools.cache
+def patient() -> dict[str, str]:
+    folder = tempfile.TemporaryDirectory(prefix="ticker-patience-")
+    atexit.register(folder.cleanup)
+    return environment(Path(folder.name))
+
+
+def shell(node: Any = None, **more: str) -> dict[str, str]:
+    """The variables that a command is called with."""
+    env = patient() | {"TICKER_RETRY_FOR": str(WITHIN)}
+    return env | ({"TICKER_URL": node.url, "TICKER_KEY": node.key} if node else {}) | more
 
 
 def ticker(
@@ -58,11 +67,11 @@ def ticker(
     """The command in a process of its own."""
     done = subprocess.run(
         [sys.executable, "-m", "ticker", *arguments],
-        env=environment(node, **env),
+        env=shell(node, **env),
         cwd=cwd,
         input=given.encode() if isinstance(given, str) else given,
         capture_output=True,
-        timeout=60,
+        timeout=WITHIN,
         check=False,
     )
     result = subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
@@ -73,7 +82,7 @@ def ticker(
 def quickly(*arguments: str, node: Any = None, given: str | bytes = "", **env: str) -> subprocess.CompletedProcess[str]:
     """The same without a process, where many are asked: by way of click's own runner."""
     without = {name: None for name in os.environ if name.startswith("TICKER_")}
-    runner = CliRunner(env={**without, **environment(node, **env)})
+    runner = CliRunner(env={**without, **shell(node, **env)})
     result = runner.invoke(main, arguments, input=given, prog_name="ticker")
     if result.exception and not isinstance(result.exception, SystemExit):
         raise result.exception
@@ -103,7 +112,7 @@ def started(*arguments: str, node: Any, **env: str) -> Iterator[subprocess.Popen
     """A command that goes on while the test does something else."""
     process = subprocess.Popen(
         [sys.executable, "-m", "ticker", *arguments],
-        env=environment(node, **env),
+        env=shell(node, **env),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -232,17 +241,17 @@ def test_a_line_is_corrected_withheld_released_and_canceled(shared: Any, channel
     (shown,) = shared.board(channel)
     assert (shown["text"], shown["note"], shown["version"]) == ("Ferries stop at 18:00", "Corrects the hour", 2)
 
-    assert done("withhold", "-c", channel, line, "--note", "Checking", node=shared) == f"{line}\n"
+    assert quick("withhold", "-c", channel, line, "--note", "Checking", node=shared) == f"{line}\n"
     (shown,) = shared.board(channel)
     assert (shown["status"], shown["note"], "text" in shown) == ("withheld", "Checking", False)
 
-    released = json.loads(done("release", "-c", channel, line, "--expires-in", "3h", "--json", node=shared))
+    released = json.loads(quick("release", "-c", channel, line, "--expires-in", "3h", "--json", node=shared))
     assert (released["status"], released["text"]) == ("usable", "Ferries stop at 18:00")
 
-    assert done("cancel", "-c", channel, line, "--note", "They run", node=shared) == f"{line}\n"
+    assert quick("cancel", "-c", channel, line, "--note", "They run", node=shared) == f"{line}\n"
     (shown,) = shared.board(channel)
     assert (shown["status"], shown["note"], "text" in shown) == ("canceled", "They run", False)
-    assert ticker("release", "-c", channel, line, node=shared).returncode == REFUSED
+    assert quickly("release", "-c", channel, line, node=shared).returncode == REFUSED
 
 
 def test_a_correction_comes_from_standard_input(shared: Any, channel: str) -> None:
@@ -337,11 +346,11 @@ def test_tail_tries_for_as_long_as_it_is_told_to() -> None:
 
 def test_a_publish_waits_for_a_node_that_restarts_and_is_made_once(node: Any) -> None:
     node.kill()
-    with started("publish", "-c", "en", "--retry-for", "60", "Said while the node was away", node=node) as publishing:
+    with started("publish", "-c", "en", "--retry-for", "300", "Said while the node was away", node=node) as publishing:
         with pytest.raises(subprocess.TimeoutExpired):
             publishing.wait(1)  # it has been refused at least once by now
         node.start()
-        printed, said = publishing.communicate(timeout=60)
+        printed, said = publishing.communicate(timeout=WITHIN)
     assert publishing.returncode == DONE, said
     assert [(line["id"], line["text"]) for line in node.board("en")] == [
         (printed.strip(), "Said while the node was away")
@@ -352,12 +361,12 @@ def test_a_file_is_published_once_and_in_order_though_the_node_dies_in_the_middl
     lines = [f"Line {number} of the file" for number in range(100, 0, -1)]
     file = tmp_path / "hundred.txt"
     file.write_text("\n".join(lines))
-    with started("publish", "-c", "en", "--retry-for", "60", "--file", str(file), node=node) as publishing:
+    with started("publish", "-c", "en", "--retry-for", "300", "--file", str(file), node=node) as publishing:
         for _ in range(20):
             next_line(publishing.stdout)
         node.kill()
         node.start()
-        _, said = publishing.communicate(timeout=60)
+        _, said = publishing.communicate(timeout=WITHIN)
     assert publishing.returncode == DONE, said
     events = node.get("/v1/channels/en/events?limit=1000")["events"]
     assert [event["line"]["text"] for event in events] == lines[::-1]
@@ -450,9 +459,7 @@ def test_tail_goes_on_after_the_node_has_restarted(node: Any) -> None:
 
 def test_tail_into_a_pipe_that_closes_ends_quietly(shared: Any, channel: str) -> None:
     command = f"{sys.executable} -m ticker tail -c {channel} --json | head -1"
-    piped = subprocess.Popen(
-        ["sh", "-c", command], env=environment(shared), stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
+    piped = subprocess.Popen(["sh", "-c", command], env=shell(shared), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     try:
         assert piped.stdout
         assert json.loads(piped.stdout.readline())["type"] == "board"
@@ -478,27 +485,27 @@ def test_a_key_is_printed_alone_and_works_until_it_is_revoked(shared: Any, chann
     assert key not in made.stderr
     assert "Night desk" in made.stderr
 
-    done("publish", "-c", "ar", "مرحبا", node=shared, TICKER_KEY=key)
-    assert ticker("publish", "-c", channel, "Hello", node=shared, TICKER_KEY=key).returncode == REFUSED
-    assert ticker("key", "list", node=shared, TICKER_KEY=key).returncode == REFUSED
+    quick("publish", "-c", "ar", "مرحبا", node=shared, TICKER_KEY=key)
+    assert quickly("publish", "-c", channel, "Hello", node=shared, TICKER_KEY=key).returncode == REFUSED
+    assert quickly("key", "list", node=shared, TICKER_KEY=key).returncode == REFUSED
 
-    (listed,) = done("key", "list", node=shared).splitlines()
+    (listed,) = quick("key", "list", node=shared).splitlines()
     for word in ("Night desk", "editor", "ar"):
         assert word in listed
     assert key.split("_")[2] not in listed
-    (as_json,) = json.loads(done("key", "list", "--json", node=shared))
+    (as_json,) = json.loads(quick("key", "list", "--json", node=shared))
     assert (as_json["name"], as_json["channels"], as_json["revoked"]) == ("Night desk", ["ar"], None)
 
-    assert ticker("key", "revoke", as_json["id"], node=shared).returncode == DONE
-    assert ticker("publish", "-c", "ar", "مرحبا", node=shared, TICKER_KEY=key).returncode == REFUSED
-    assert "revoked" in done("key", "list", node=shared)
+    assert quickly("key", "revoke", as_json["id"], node=shared).returncode == DONE
+    assert quickly("publish", "-c", "ar", "مرحبا", node=shared, TICKER_KEY=key).returncode == REFUSED
+    assert "revoked" in quick("key", "list", node=shared)
 
 
 def test_the_channels_are_listed(shared: Any) -> None:
     listed = done("channel", "list", node=shared).splitlines()
     assert listed[0].split() == ["ar", "ar", "rtl", "العربية"]
     assert listed[1].split()[:3] == ["cli-0", "en", "ltr"]
-    assert json.loads(done("channel", "list", "--json", node=shared)) == shared.get("/v1/channels")["channels"]
+    assert json.loads(quick("channel", "list", "--json", node=shared)) == shared.get("/v1/channels")["channels"]
 
 
 # Check

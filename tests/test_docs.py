@@ -20,6 +20,9 @@ RUN_BY_OTHERS = {
     "make run": "the fixture below runs it",
     "make test": "runs this test",
 }
+PICTURES = ROOT / "docs" / "img"
+PICTURE_MAX = 150_000  # bytes: they are part of every clone
+PICTURE = re.compile(r"!\[[^\]]+\]\(([^):]+)\)")  # with words for those who don't see it; not from elsewhere
 BLOCK = re.compile(r"^```sh\n(.*?)^```", re.M | re.S)
 
 
@@ -39,7 +42,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]
     for line in process.stdout:
         if "/demo" in line:
             break
-    deadline = time.monotonic() + 150
+    deadline = time.monotonic() + 200
     while len(httpx.get(f"{url}/v1/channels/en/lines").json()["lines"]) < 6:
         assert time.monotonic() < deadline, "the demo's lines did not come"
         time.sleep(0.1)
@@ -54,7 +57,7 @@ def commands(page: Path) -> str:
     return "\n".join(blocks)
 
 
-@pytest.mark.timeout(300)  # a page may have many commands
+@pytest.mark.timeout(900)  # a page may have many commands, and one installs from the network
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_command_of_the_page_works(page: Path, demo: tuple[str, Path], tmp_path: Path) -> None:
     url, folder = demo
@@ -80,7 +83,7 @@ def test_every_command_of_the_page_works(page: Path, demo: tuple[str, Path], tmp
         env=environment,
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=600,
     )
     assert ran.returncode == 0, f"{ran.stdout}\n{ran.stderr}"
 
@@ -89,3 +92,10 @@ def test_no_page_shows_a_command_that_is_not_run() -> None:
     """Commands stand in ```sh blocks; other shells' names would slip past this test."""
     for page in PAGES:
         assert not re.search(r"^```(bash|shell|console|zsh)", page.read_text("utf-8"), re.M), page
+
+
+def test_every_picture_is_small_and_shown_and_no_other_is() -> None:
+    pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
+    shown = {(page.parent / path).resolve() for page in pages for path in PICTURE.findall(page.read_text("utf-8"))}
+    assert shown == set(PICTURES.iterdir())
+    assert {picture.name: size for picture in shown if (size := picture.stat().st_size) > PICTURE_MAX} == {}

@@ -12,6 +12,7 @@ import httpx
 import pytest
 from readers import PING, WITHIN, NodeHere, RawSocket, handshake, open_stream, serving_here
 
+from ticker.fanout import hub
 from ticker.readers import door
 
 STREAM = b"GET /v1/live?channel=en HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n\r\n"
@@ -199,10 +200,11 @@ async def test_a_reader_that_does_not_answer_pings_is_gone_even_where_its_proxy_
 # The end
 
 
-async def test_draining_gives_notice_before_the_first_goodbye(here: NodeHere) -> None:
+async def test_draining_gives_notice_before_the_first_goodbye(here: NodeHere, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub, "NOTICE", 4.0)
     async with RawSocket.open(here.port) as raw:
         await raw.object()
-        draining = asyncio.create_task(here.hub.drain(2))
+        draining = asyncio.create_task(here.hub.drain(8))
         async with httpx.AsyncClient(trust_env=False) as client:
             async with asyncio.timeout(WITHIN):
                 while (await client.get(f"{here.url}/readyz")).status_code != 503:

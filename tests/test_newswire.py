@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import random
 import resource
 import sqlite3
@@ -21,7 +20,8 @@ import httpx
 import pytest
 from websockets.sync.client import connect
 
-from tests.redis_servers import WITHIN, RedisStore
+from tests.patience import WITHIN, environment
+from tests.redis_servers import RedisStore
 from ticker.board import Board
 from ticker.channel import DAY, HOUR, Channel
 from ticker.errors import (
@@ -40,9 +40,10 @@ from ticker.errors import (
 from ticker.key import Key, make
 from ticker.line import Cursor, Draft, Event, Patch, checked
 from ticker.newswire import ONCE_FOR, Newswire, Once, Presence, Receipt, open_newswire
-from ticker.newswire import redis as newswire_redis
 from ticker.newswire import sqlite as newswire_sqlite
 from ticker.newswire.sqlite import SqliteNewswire
+
+pytestmark = pytest.mark.usefixtures("patience_with_redis")
 
 START = 1_763_892_000.0
 MOMENT = 60.0  # seconds; a server's clock goes on by itself between the test's setting it and the server's looking
@@ -94,12 +95,6 @@ class SqliteStore:
 
 
 STORES: dict[str, Callable[[Path], Store]] = {"sqlite": SqliteStore, "redis": lambda _: RedisStore(BOTH)}
-
-
-@pytest.fixture(autouse=True)
-def patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A machine that is busy with other tests may take longer for two hundred lines than an editor waits for one."""
-    monkeypatch.setattr(newswire_redis, "ANSWER_WITHIN", WITHIN)
 
 
 @pytest.fixture(params=list(STORES))
@@ -657,8 +652,10 @@ async def fill(path: Path, count: int = 100) -> None:
 def ran(path: Path, *command: str) -> subprocess.CompletedProcess[str]:
     """A command on this file, in a process of its own, which has ended."""
     command = (sys.executable, "-m", "ticker", *command, "--newswire", f"sqlite:///{path}")
-    env = {name: value for name, value in os.environ.items() if not name.startswith("TICKER_")}
-    return subprocess.run(command, cwd=path.parent, env=env, capture_output=True, text=True, timeout=90, check=False)
+    env = environment(path.parent / "constants")
+    return subprocess.run(
+        command, cwd=path.parent, env=env, capture_output=True, text=True, timeout=WITHIN, check=False
+    )
 
 
 @pytest.mark.parametrize(

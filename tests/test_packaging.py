@@ -16,6 +16,7 @@ import httpx
 import pytest
 from packaging.requirements import Requirement
 
+from tests.patience import WITHIN
 from ticker.readers.build import build
 
 ROOT = Path(__file__).parent.parent
@@ -135,7 +136,7 @@ def url(installed: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[s
     assert found, said
     yield found[0]
     node.terminate()
-    node.communicate(timeout=60)
+    node.communicate(timeout=WITHIN)
     assert node.returncode == 0
 
 

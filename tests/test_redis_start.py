@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.patience import AT_LEISURE, ON_REDIS, WITHIN, environment
 from tests.ports import free_port
 from tests.redis_servers import RedisServer, Sentinel, old_redis, until
 from ticker.errors import Misconfigured
@@ -18,6 +18,7 @@ from ticker.newswire import open_newswire
 from ticker.settings import read_channels
 
 COMMANDS = "serve", "check"
+PATIENT = AT_LEISURE | ON_REDIS
 
 
 @pytest.fixture(scope="module")
@@ -33,30 +34,33 @@ def server(own_server: RedisServer) -> Iterator[RedisServer]:
     own_server.do("CONFIG SET", "maxmemory-policy", "noeviction")
 
 
-def said(folder: Path, command: str, url: str) -> str:
-    """What the command says on standard error when it refuses."""
+def ran(folder: Path, command: str, url: str, constants: Mapping[str, float]) -> subprocess.CompletedProcess[str]:
     port = ["--port", "0"] if command == "serve" else []
-    env = {name: value for name, value in os.environ.items() if not name.startswith("TICKER_")}
-    ran = subprocess.run(
+    return subprocess.run(
         [sys.executable, "-m", "ticker", command, "--newswire", url, *port],
         cwd=folder,
-        env=env,
+        env=environment(folder / "constants", constants),
         capture_output=True,
         text=True,
-        timeout=90,
+        timeout=WITHIN,
         check=False,
     )
-    assert ran.returncode == 2, (ran.returncode, ran.stdout, ran.stderr)
-    assert "Traceback" not in ran.stderr
-    (sentence,) = [line for line in ran.stderr.splitlines() if line.startswith("ticker: ")]
-    assert "Ticker is on" not in ran.stdout
+
+
+def said(folder: Path, command: str, url: str, constants: Mapping[str, float] = PATIENT) -> str:
+    """What the command says on standard error when it refuses."""
+    refused = ran(folder, command, url, constants)
+    assert refused.returncode == 2, (refused.returncode, refused.stdout, refused.stderr)
+    assert "Traceback" not in refused.stderr
+    (sentence,) = [line for line in refused.stderr.splitlines() if line.startswith("ticker: ")]
+    assert "Ticker is on" not in refused.stdout
     assert "word" not in sentence.replace("password", "").replace("PASSWORD", ""), "the password shows"
     return sentence
 
 
-def assert_both_say(folder: Path, url: str, *words: str) -> None:
+def assert_both_say(folder: Path, url: str, *words: str, constants: Mapping[str, float] = PATIENT) -> None:
     for command in COMMANDS:
-        sentence = said(folder, command, url)
+        sentence = said(folder, command, url, constants)
         for word in words:
             assert word in sentence, sentence
 
@@ -99,7 +103,8 @@ def test_nobody_is_there(tmp_path: Path, form: str) -> None:
 def test_a_server_that_hangs(tmp_path: Path, server: RedisServer) -> None:
     server.pause()
     try:
-        assert_both_say(tmp_path, server.url.replace("/word", "%2Fword"), "can't be reached", "Timeout")
+        url = server.url.replace("/word", "%2Fword")
+        assert_both_say(tmp_path, url, "can't be reached", "Timeout", constants=AT_LEISURE)
     finally:
         server.resume()
 
@@ -112,19 +117,9 @@ def test_the_wrong_password_or_none(tmp_path: Path, server: RedisServer, user: s
 def test_the_right_password_is_taken_percent_encoded_and_the_check_leaves_no_trace(
     tmp_path: Path, server: RedisServer
 ) -> None:
-    env = {name: value for name, value in os.environ.items() if not name.startswith("TICKER_")}
-    url = f"redis://:pass%2Fword@{server.address}/0"
-    ran = subprocess.run(
-        [sys.executable, "-m", "ticker", "check", "--newswire", url],
-        cwd=tmp_path,
-        env=env,
-        capture_output=True,
-        text=True,
-        timeout=90,
-        check=False,
-    )
-    assert ran.returncode == 0, ran.stderr
-    assert "newswire" in ran.stdout
+    checked = ran(tmp_path, "check", f"redis://:pass%2Fword@{server.address}/0", PATIENT)
+    assert checked.returncode == 0, checked.stderr
+    assert "newswire" in checked.stdout
     assert server.do("DBSIZE") == 0
 
 
@@ -152,6 +147,7 @@ RULES = {
 
 
 @pytest.mark.parametrize("rule", RULES)
+@pytest.mark.usefixtures("patience_with_redis")
 async def test_a_user_who_may_not_do_what_a_newswire_does(server: RedisServer, rule: str) -> None:
     server.do("ACL SETUSER", "ada", "reset", "on", ">pass/word", *rule.split())
     with pytest.raises(Misconfigured) as refused:
@@ -172,9 +168,8 @@ def test_a_user_who_may_do_just_what_the_sentence_says_can(tmp_path: Path, serve
     url = f"redis://ada:pass%2Fword@{server.address}"
     rule = said(tmp_path, "check", url).partition("ACL SETUSER NAME ")[2].replace("PASSWORD", "pass/word")
     server.do("ACL SETUSER", "ada", "reset", *rule.split())
-    env = {name: value for name, value in os.environ.items() if not name.startswith("TICKER_")}
-    command = [sys.executable, "-m", "ticker", "check", "--newswire", url]
-    subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, timeout=90, check=True)
+    checked = ran(tmp_path, "check", url, PATIENT)
+    assert checked.returncode == 0, checked.stderr
 
 
 def test_a_server_of_a_cluster(tmp_path: Path) -> None:

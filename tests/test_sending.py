@@ -139,7 +139,7 @@ def test_nobody_is_no_error(sender: Sender) -> None:
 @pytest.mark.parametrize("number", [425, 426], ids=["io_uring_setup", "io_uring_enter"])
 def test_where_a_container_forbids_io_uring_lines_go_out_by_send(number: int) -> None:
     ran = subprocess.run(
-        [sys.executable, "-c", FORBID, str(number)], capture_output=True, text=True, check=False, timeout=60
+        [sys.executable, "-c", FORBID, str(number)], capture_output=True, text=True, check=False, timeout=90
     )
     log, kind = ran.stdout.splitlines()
     assert log.startswith("Lines go out by send(2), there is no io_uring: ")

@@ -11,10 +11,11 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from tests.readers import Follower
+from tests.patience import WITHIN
+from tests.readers import Follower, until_all_at
 from tests.redis_servers import AOF, RedisServer, Sentinels, has_replica, until, until_copied, until_heard
 
-FAILOVER_WITHIN = 60.0  # seconds; down-after is four, the vote and a busy machine take the rest
+pytestmark = pytest.mark.timeout(6 * WITHIN)  # on a busy machine sentinels may vote more than once
 
 
 @pytest.fixture(scope="module")
@@ -29,10 +30,10 @@ def servers(service: Sentinels) -> tuple[RedisServer, RedisServer]:
     primary = service.server(service.sentinels[0].primary())
     replica = service.replica if primary is service.primary else service.primary
     replica.do("REPLICAOF", "127.0.0.1", primary.port)  # Sentinel would do so by itself, in ten seconds
-    until(lambda: replica.do("INFO", "replication").get("master_link_status") == "up", FAILOVER_WITHIN)
-    until(lambda: has_replica(primary), FAILOVER_WITHIN)
+    until(lambda: replica.do("INFO", "replication").get("master_link_status") == "up")
+    until(lambda: has_replica(primary))
     for sentinel in service.sentinels:
-        until(lambda asked=sentinel: asked.primary() == primary.port, FAILOVER_WITHIN)
+        until(lambda asked=sentinel: asked.primary() == primary.port)
     return primary, replica
 
 
@@ -43,7 +44,7 @@ def url(service: Sentinels) -> str:
 
 async def keep_publishing(node: Any, acknowledged: list[str], enough: asyncio.Event) -> None:
     """One line after the other, each repeated until it is answered, as a program does."""
-    async with httpx.AsyncClient(base_url=node.url, headers=node.http.headers, timeout=FAILOVER_WITHIN) as client:
+    async with httpx.AsyncClient(base_url=node.url, headers=node.http.headers) as client:
         while not enough.is_set():
             text = f"Line-{len(acknowledged)}"
             while True:
@@ -66,12 +67,12 @@ def history(node: Any, channel: str = "en") -> list[dict[str, Any]]:
 
 def until_ready(*nodes: Any) -> None:
     for node in nodes:
-        until(lambda asked=node: httpx.get(f"{asked.url}/readyz").status_code == 200, FAILOVER_WITHIN)
+        until(lambda asked=node: httpx.get(f"{asked.url}/readyz").status_code == 200)
 
 
 async def until_acknowledged(acknowledged: list[str], more: int) -> None:
     enough = len(acknowledged) + more
-    async with asyncio.timeout(FAILOVER_WITHIN):
+    async with asyncio.timeout(2 * WITHIN):
         while len(acknowledged) < enough:
             await asyncio.sleep(0.02)
 
@@ -86,18 +87,19 @@ async def test_the_primary_is_killed_and_nothing_acknowledged_is_lost(
     async with Follower(nodes[0].url, "en") as first, Follower(nodes[1].url, "en") as second:
         publishing = asyncio.create_task(keep_publishing(nodes[0], acknowledged, enough))
         await until_acknowledged(acknowledged, 30)
-        primary.kill()
-        await asyncio.to_thread(service.until_primary_is, replica)
+        with service.watchful():
+            primary.kill()
+            await asyncio.to_thread(service.until_primary_is, replica)
         primary.options = (*AOF, "--replicaof", "127.0.0.1", str(replica.port))
         await asyncio.to_thread(primary.start)
         await until_acknowledged(acknowledged, 30)
         enough.set()
-        await asyncio.wait_for(publishing, FAILOVER_WITHIN)
+        await asyncio.wait_for(publishing, WITHIN)
         await asyncio.to_thread(until_ready, *nodes)
         events = history(nodes[1])
         assert [event["line"]["text"] for event in events] == acknowledged
+        await until_all_at((first, second), "en", events[-1]["cursor"])
         for follower in (first, second):
-            await follower.until_at("en", events[-1]["cursor"], FAILOVER_WITHIN)
             assert follower.lines("en") == nodes[0].board("en") == nodes[1].board("en")
             assert follower.connections == 1
             assert follower.gaps == 0
@@ -117,21 +119,24 @@ async def test_a_primary_that_hangs_is_replaced_and_writes_nothing_when_it_wakes
         await publishing
         await asyncio.to_thread(until_copied, primary, replica)
         last = events_of(primary, url)
-        primary.pause()
-        enough.clear()
-        publishing = asyncio.create_task(keep_publishing(node, acknowledged, enough))
-        await asyncio.to_thread(service.until_primary_is, replica)
+        with service.watchful():
+            primary.pause()
+            enough.clear()
+            publishing = asyncio.create_task(keep_publishing(node, acknowledged, enough))
+            await asyncio.to_thread(service.until_primary_is, replica)
         await until_acknowledged(acknowledged, 10)
         primary.resume()
         await asyncio.to_thread(until, lambda: primary.do("PING"))
-        assert events_of(primary, url) == last, "it has written what had waited in its socket"
+        found = events_of(primary, url)
+        if primary.do("ROLE")[0] == "master":  # else it has been told meanwhile what the other has
+            assert found == last, "it has written what had waited in its socket"
         await until_acknowledged(acknowledged, 10)
         enough.set()
-        await asyncio.wait_for(publishing, FAILOVER_WITHIN)
+        await asyncio.wait_for(publishing, WITHIN)
         await asyncio.to_thread(until_ready, node)
         events = history(node)
         assert [event["line"]["text"] for event in events] == acknowledged
-        await follower.until_at("en", events[-1]["cursor"], FAILOVER_WITHIN)
+        await follower.until_at("en", events[-1]["cursor"])
         assert follower.lines("en") == node.board("en")
         assert follower.gaps == 0
 
@@ -161,7 +166,7 @@ async def test_a_failover_by_hand_is_followed_without_a_restart(
         await publishing
         events = history(node)
         assert [event["line"]["text"] for event in events] == [first["text"], *acknowledged]
-        await follower.until_at("en", events[-1]["cursor"], FAILOVER_WITHIN)
+        await follower.until_at("en", events[-1]["cursor"])
         assert follower.lines("en") == node.board("en")
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from tests.patience import WITHIN, environment
 from ticker.channel import DAY, HOUR, Channel
 from ticker.errors import Misconfigured
 from ticker.settings import duration, read_channels
@@ -180,15 +180,14 @@ def test_a_file_that_cant_be_read_is_refused_with_its_name(tmp_path: Path, place
 
 def test_a_node_says_what_is_wrong_in_one_sentence_and_exits_with_2(config: Path) -> None:
     config.write_text("[channels.en]\nmax_lines = 0")
-    env = {name: value for name, value in os.environ.items() if not name.startswith("TICKER_")}
     for command in ("check", "serve"):
         said = subprocess.run(
             [sys.executable, "-m", "ticker", command, "--config", config],
             cwd=config.parent,
-            env=env,
+            env=environment(config.parent / "constants"),
             capture_output=True,
             text=True,
-            timeout=90,
+            timeout=WITHIN,
             check=False,
         )
         assert said.returncode == 2

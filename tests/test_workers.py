@@ -9,6 +9,7 @@ import re
 import signal
 import subprocess
 import sys
+import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,13 +17,16 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.conftest import RunningNode
+from tests.conftest import ROOT, RunningNode
+from tests.patience import AT_LEISURE, NO_BEATS, ON_REDIS, WITHIN, environment
 from tests.readers import Follower
 from tests.redis_servers import RedisServer, until
 
 WORKERS = 3
 READERS = 48  # on three workers by the kernel's hash: that one of them gets none happens once in 90 million runs
 LISTENING = "0A"  # a socket's state in /proc/net/tcp
+
+NO_KEEPING = httpx.Limits(max_keepalive_connections=0)  # so that the kernel picks the worker anew each time
 
 Start = Callable[..., RunningNode]
 
@@ -40,7 +44,8 @@ def start(redis_server: RedisServer, start_node: Start) -> Iterator[Start]:
     nodes: list[RunningNode] = []
 
     def start(*options: str, **given: Any) -> RunningNode:
-        node = start_node("--newswire", redis_server.url, "--workers", str(WORKERS), *options, **given)
+        workers = "--newswire", redis_server.url, "--workers", str(WORKERS)
+        node = start_node(*workers, *options, constants=NO_BEATS | ON_REDIS, **given)
         nodes.append(node)
         until(lambda: listeners(node.port) == WORKERS)
         return node
@@ -122,11 +127,16 @@ async def test_a_line_published_through_one_worker_is_read_on_all(start: Start) 
 
 
 def published(node: RunningNode, text: str) -> dict[str, Any]:
-    """Over a connection of its own, so that any worker may get it."""
-    headers = {"Authorization": f"Bearer {node.key}"}
-    answer = httpx.post(f"{node.url}/v1/channels/en/lines", json={"text": text}, headers=headers)
+    """Over a connection of its own, so that any worker may get it; by one that is ready, where another is not yet."""
+    headers = {"Authorization": f"Bearer {node.key}", "Idempotency-Key": str(uuid.uuid4())}
+    with httpx.Client(base_url=node.url, headers=headers, limits=NO_KEEPING) as editor:
+        answer = answered(editor, "POST", "/v1/channels/en/lines", json={"text": text})
     assert answer.status_code == 201, answer.text
     return answer.json()
+
+
+def answered(client: httpx.Client, method: str, path: str, **given: Any) -> httpx.Response:
+    return until(lambda: (said := client.request(method, path, **given)).status_code != 503 and said)
 
 
 async def test_a_worker_that_is_killed_is_started_again_and_its_readers_come_back(
@@ -197,6 +207,7 @@ async def test_ctrl_c_reaches_every_process_of_the_terminal_and_ends_them_in_pea
     process = subprocess.Popen(
         [*command, "--workers", str(WORKERS), "--port", "0"],
         cwd=tmp_path,
+        env=environment(tmp_path / "constants", AT_LEISURE | ON_REDIS),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -207,7 +218,7 @@ async def test_ctrl_c_reaches_every_process_of_the_terminal_and_ends_them_in_pea
         port = int(re.search(r":(\d+)\s*$", process.stdout.readline())[1])
         until(lambda: listeners(port) == WORKERS)
         os.killpg(process.pid, signal.SIGINT)
-        _, log = process.communicate(timeout=60)
+        _, log = process.communicate(timeout=WITHIN)
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
@@ -217,9 +228,33 @@ async def test_ctrl_c_reaches_every_process_of_the_terminal_and_ends_them_in_pea
     assert "started again" not in log
 
 
+STOPPED_AS_A_WORKER_ENDS = """
+import os, signal, time
+from ticker.workers import keep_running
+
+wait = os.wait
+
+def wait_and_be_stopped():
+    ended = wait()
+    os.wait = wait
+    os.kill(os.getpid(), signal.SIGTERM)
+    return ended
+
+os.wait = wait_and_be_stopped
+raise SystemExit(keep_running(2, lambda place: place and time.sleep(3_600)))
+"""
+
+
+def test_a_stop_that_comes_just_as_a_worker_ends_reaches_the_others() -> None:
+    """There is a moment between a worker's end and the parent's knowing of it."""
+    command = [sys.executable, "-c", STOPPED_AS_A_WORKER_ENDS]
+    stopped = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=WITHIN)
+    assert (stopped.returncode, stopped.stderr) == (0, "")
+
+
 def test_a_file_serves_one_process_and_says_so(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "ticker", "serve", "--workers", "2", "--newswire", "sqlite:///ticker.db"]
-    refused = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=90)
+    refused = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=WITHIN)
     assert refused.returncode == 2
     assert refused.stderr == (
         "ticker: sqlite:///ticker.db serves one process, and --workers asks for 2. "
@@ -230,7 +265,7 @@ def test_a_file_serves_one_process_and_says_so(tmp_path: Path) -> None:
 
 def test_a_newswire_that_cannot_be_reached_ends_it_with_one_sentence(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "ticker", "serve", "--workers", "2", "--newswire", "redis://127.0.0.1:1"]
-    refused = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=90)
+    refused = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=WITHIN)
     assert refused.returncode == 2
     assert refused.stderr.startswith("ticker: Redis at 127.0.0.1:1 can't be reached")
     assert refused.stderr.count("\n") == 1
@@ -245,15 +280,14 @@ def test_the_first_key_is_made_and_shown_once_and_its_link_works_on_whichever_wo
 
     node.start()  # with a key kept, it makes no other, and this one opens every worker
     until(lambda: listeners(node.port) == WORKERS)
-    # Each request over a connection of its own, so that the kernel picks the worker anew.
-    with httpx.Client(base_url=node.url, limits=httpx.Limits(max_keepalive_connections=0)) as anyone:
+    with httpx.Client(base_url=node.url, limits=NO_KEEPING) as anyone:
         for _ in range(12):
-            answer = anyone.get("/v1/keys", headers={"Authorization": f"Bearer {key}"})
+            answer = answered(anyone, "GET", "/v1/keys", headers={"Authorization": f"Bearer {key}"})
             assert [each["name"] for each in answer.json()["keys"]] == ["first"]
-        assert anyone.post("/desk/session", json={"once": word}).status_code == 204
+        assert answered(anyone, "POST", "/desk/session", json={"once": word}).status_code == 204
         for _ in range(12):
-            assert anyone.get("/desk/session").json()["name"] == "first"
-            assert anyone.post("/desk/session", json={"once": word}).status_code == 401, "it works once"
+            assert answered(anyone, "GET", "/desk/session").json()["name"] == "first"
+            assert answered(anyone, "POST", "/desk/session", json={"once": word}).status_code == 401, "it works once"
     assert "The first key" not in ended(node)
 
 

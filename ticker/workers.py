@@ -6,6 +6,7 @@ outlives its parent, or the port would stay taken, in part, by what nobody can s
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import logging
 import os
@@ -105,7 +106,8 @@ class _Workers:
     def _stop(self, number: int, frame: FrameType | None) -> None:
         self._stopping = True
         for process in self._running:
-            os.kill(process, signal.SIGTERM)
+            with contextlib.suppress(ProcessLookupError):  # it has just ended, and isn't out of the book yet
+                os.kill(process, signal.SIGTERM)
 
 
 def _end_with(parent: int) -> None:

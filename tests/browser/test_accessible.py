@@ -156,7 +156,7 @@ def test_no_rule_is_broken_on_our_pages(node: RunningNode, page: Page, path: str
     assert violations(page) == []
 
 
-@pytest.mark.parametrize("path", ["/channels/ar", "/embed/en?mode=list", "/embed/ar?theme=dark"])
+@pytest.mark.parametrize("path", ["/demo", "/channels/ar", "/embed/en?mode=list", "/embed/ar?theme=dark"])
 def test_no_rule_is_broken_where_no_script_runs(node: RunningNode, page: Page, path: str) -> None:
     page.route("**/*.js", lambda route: route.abort())
     page.goto(f"{node.url}{path}")
@@ -179,6 +179,22 @@ def test_no_rule_is_broken_on_the_desk(node: RunningNode, page: Page) -> None:
     assert violations(page) == []
     page.emulate_media(color_scheme="dark")
     assert violations(page) == []
+
+
+def test_the_label_is_a_row_of_its_own_on_the_smallest_phone_however_large_its_text(
+    node: RunningNode, site: Site, page: Page
+) -> None:
+    page.set_viewport_size({"width": 320, "height": 640})
+    for size in (16, 32, 40):  # pixels
+        root = f"<style>:root {{ font-size: {size}px }}</style>"
+        page.goto(site.serve(host(node, f'{root}<breaking-ticker channel="en" dismissible></breaking-ticker>')))
+        expect(page.locator(LIVE)).to_have_count(1)
+        label, first = page.locator(".label").bounding_box(), page.locator(".previous").bounding_box()
+        assert label
+        assert first
+        assert label["height"] < 1.5 * size
+        assert page.locator(".head").evaluate("(head) => head.scrollWidth <= head.clientWidth")
+        assert label["x"] + label["width"] <= first["x"]
 
 
 # The tree
@@ -276,6 +292,7 @@ def test_what_happens_is_said_once_and_a_kill_at_once(node: RunningNode, site: S
     voice = page.locator("[aria-live]")
     line = node.publish("said", "Minister steps down")
     expect(voice).to_contain_text("steps down")
+    expect(page.locator(f"{LIVE} li .text", has_text="Minister steps down")).to_have_count(3)
     assert tree(page, "main").count("Minister steps down") == 3
     node.correct("said", line["id"], text="Minister to step down", note="She has not yet.")
     expect(voice).to_contain_text("to step down")

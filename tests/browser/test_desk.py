@@ -4,23 +4,41 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from playwright.sync_api import Locator, Page, Route, expect
 
-from tests.conftest import NO_BEATS
+from tests.conftest import CHANNELS, RunningNode
+from tests.patience import NO_BEATS, WITHIN
+
+FRESH = [f"fresh-{number}" for number in range(40)]
+unused = iter(FRESH)
 
 WORDS = "Ferry service between the two islands resumes after the storm"
 OTHER_WORDS = "Power is back in all districts of the old town"
-LATE = 60_000  # ms; the page gives a line that it didn't hear of three more tries, 7 s apart in all
+
+
+@pytest.fixture(scope="module")
+def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningNode]:
+    """One node for all tests that don't stop it, with a channel for each."""
+    config = CHANNELS + "".join(f"[channels.{slug}]\n" for slug in FRESH)
+    node = RunningNode(tmp_path_factory.mktemp("desk"), config=config, constants={})
+    yield node
+    node.close()
 
 
 @pytest.fixture
-def desk(node: Any, page: Page) -> Page:
-    """The page of an editor who has signed in and watches `en`, live."""
-    sign_in(page, node)
+def channel() -> str:
+    """A channel that no other test uses."""
+    return next(unused)
+
+
+@pytest.fixture
+def desk(node: RunningNode, page: Page, channel: str) -> Page:
+    """The page of an editor who has signed in and watches the test's channel, live."""
+    sign_in(page, node, channel)
     return page
 
 
@@ -58,7 +76,7 @@ def texts(node: Any, channel: str = "en") -> list[str]:
 
 def until(page: Page, holds: Callable[[], Any]) -> None:
     """Wait, while the page goes on, for something that is not on it."""
-    deadline = time.monotonic() + LATE / 1000
+    deadline = time.monotonic() + WITHIN
     while not holds():
         assert time.monotonic() < deadline, "it did not come to hold"
         page.wait_for_timeout(50)
@@ -72,10 +90,10 @@ def complaints(page: Any) -> list[str]:
 # The door
 
 
-def test_an_editor_signs_in_with_a_key_and_stays_in_after_a_reload(node: Any, page: Page) -> None:
-    sign_in(page, node)
+def test_an_editor_signs_in_with_a_key_and_stays_in_after_a_reload(node: Any, page: Page, channel: str) -> None:
+    sign_in(page, node, channel)
     expect(page.get_by_label("Text", exact=True)).to_be_focused()
-    expect(page).to_have_url(re.compile(r"channel=en$"))
+    expect(page).to_have_url(re.compile(rf"channel={channel}$"))
     page.reload()
     expect(connection(page)).to_have_text("Live")
     assert page.evaluate("document.cookie") == ""
@@ -137,7 +155,7 @@ def test_a_session_that_ends_keeps_what_was_typed(node: Any, desk: Page) -> None
 # Publishing
 
 
-def test_a_line_from_the_form_goes_on_air_with_all_its_fields(node: Any, desk: Page) -> None:
+def test_a_line_from_the_form_goes_on_air_with_all_its_fields(node: Any, desk: Page, channel: str) -> None:
     write(desk, WORDS)
     desk.get_by_role("radio", name="Bulletin").check()
     desk.get_by_label("Link").fill("https://harbour.example/timetable")
@@ -155,7 +173,7 @@ def test_a_line_from_the_form_goes_on_air_with_all_its_fields(node: Any, desk: P
     expect(desk.locator("#told")).to_contain_text("On air since")
     expect(desk.get_by_label("Text", exact=True)).to_have_value("")
     expect(desk.get_by_role("radio", name="Urgent")).to_be_checked()
-    [kept] = node.get("/v1/channels/en/lines")["lines"]
+    [kept] = node.get(f"/v1/channels/{channel}/lines")["lines"]
     assert kept["text"] == WORDS
     assert kept["urgency"] == "bulletin"
     assert kept["url"] == "https://harbour.example/timetable"
@@ -163,8 +181,8 @@ def test_a_line_from_the_form_goes_on_air_with_all_its_fields(node: Any, desk: P
     assert kept["expires"] is None
 
 
-def test_a_line_is_published_with_the_keyboard_alone(node: Any, page: Page) -> None:
-    page.goto(f"{node.url}/desk?channel=en")
+def test_a_line_is_published_with_the_keyboard_alone(node: Any, page: Page, channel: str) -> None:
+    page.goto(f"{node.url}/desk?channel={channel}")
     expect(page.get_by_label("Your key")).to_be_focused()
     page.keyboard.type(node.key)
     page.keyboard.press("Enter")
@@ -178,7 +196,7 @@ def test_a_line_is_published_with_the_keyboard_alone(node: Any, page: Page) -> N
     page.keyboard.press("Control+Enter")
     expect(line(page, WORDS).locator(".urgency")).to_have_text("Bulletin")
     expect(page.get_by_label("Text", exact=True)).to_be_focused()
-    assert texts(node) == [WORDS]
+    assert texts(node, channel) == [WORDS]
 
 
 def test_characters_are_counted_as_readers_count_them(node: Any, desk: Page) -> None:
@@ -192,7 +210,9 @@ def test_characters_are_counted_as_readers_count_them(node: Any, desk: Page) -> 
     expect(count).to_have_text("283 / 280 · 3 too many")
 
 
-def test_a_text_that_is_too_long_is_refused_at_its_field_and_nothing_is_lost(node: Any, desk: Page) -> None:
+def test_a_text_that_is_too_long_is_refused_at_its_field_and_nothing_is_lost(
+    node: Any, desk: Page, channel: str
+) -> None:
     long = "x " * 140 + "end"
     write(desk, long)
     desk.get_by_label("Source").fill("Harbour office")
@@ -203,7 +223,7 @@ def test_a_text_that_is_too_long_is_refused_at_its_field_and_nothing_is_lost(nod
     expect(text).to_be_focused()
     expect(text).to_have_value(long)
     expect(desk.get_by_label("Source")).to_have_value("Harbour office")
-    assert texts(node) == []
+    assert texts(node, channel) == []
     write(desk, WORDS)
     desk.get_by_role("button", name="Publish to").click()
     expect(line(desk, WORDS)).to_be_visible()
@@ -223,7 +243,7 @@ def test_markup_in_a_text_is_shown_as_text(node: Any, desk: Page) -> None:
     assert complaints(desk) == []
 
 
-def test_a_line_whose_answer_was_lost_goes_out_once(node: Any, desk: Page) -> None:
+def test_a_line_whose_answer_was_lost_goes_out_once(node: Any, desk: Page, channel: str) -> None:
     keys = []
     again: list[Route] = []
 
@@ -235,20 +255,24 @@ def test_a_line_whose_answer_was_lost_goes_out_once(node: Any, desk: Page) -> No
         else:
             again.append(route)  # it waits until we have seen what the editor sees
 
-    desk.route("**/v1/channels/en/lines", lose_the_first_answer)
+    desk.route(f"**/v1/channels/{channel}/lines", lose_the_first_answer)
     publish(desk, WORDS)
     expect(desk.get_by_text("It is not known whether this line went out")).to_be_visible()
     expect(desk.get_by_label("Text", exact=True)).to_have_value(WORDS)
     until(desk, lambda: again)
     again[0].continue_()
-    expect(desk.locator("#told")).to_contain_text("On air since", timeout=LATE)
+    expect(desk.locator("#told")).to_contain_text("On air since")
     expect(desk.locator("#unheard")).to_be_hidden()
     assert len(keys) == 2
     assert len(set(keys)) == 1
-    assert texts(node) == [WORDS]
+    assert texts(node, channel) == [WORDS]
 
 
-def test_a_killed_node_is_said_to_be_offline_and_the_line_goes_out_once_when_it_is_back(node: Any, desk: Page) -> None:
+def test_a_killed_node_is_said_to_be_offline_and_the_line_goes_out_once_when_it_is_back(
+    start_node: Any, page: Page
+) -> None:
+    node, desk = start_node(), page
+    sign_in(page, node)
     earlier = node.publish("en", OTHER_WORDS)
     row = line(desk, OTHER_WORDS)
     expect(row.locator(".state")).to_have_text("On air")
@@ -260,7 +284,7 @@ def test_a_killed_node_is_said_to_be_offline_and_the_line_goes_out_once_when_it_
 
     publish(desk, WORDS)
     expect(desk.get_by_text("It is not known whether this line went out")).to_be_visible()
-    expect(desk.locator("#unheard")).to_contain_text("can’t go out twice", timeout=LATE)
+    expect(desk.locator("#unheard")).to_contain_text("can’t go out twice")
     text = desk.get_by_label("Text", exact=True)
     expect(text).to_have_value(WORDS)
     expect(text).not_to_be_editable()
@@ -269,21 +293,21 @@ def test_a_killed_node_is_said_to_be_offline_and_the_line_goes_out_once_when_it_
     desk.context.set_offline(True)
     desk.context.set_offline(False)  # "online": the page need not wait for its turn to connect
     desk.get_by_role("button", name="Try again").click()
-    expect(connection(desk)).to_have_text("Live", timeout=LATE)
+    expect(connection(desk)).to_have_text("Live")
     expect(line(desk, WORDS).locator(".state")).to_have_text("On air")
     expect(desk.locator("#told")).to_contain_text("On air since")
     assert texts(node) == [WORDS, earlier["text"]]
 
 
-def test_a_line_in_doubt_can_be_given_up_and_its_words_go_out_as_a_new_one(node: Any, desk: Page) -> None:
-    desk.route("**/v1/channels/en/lines", lambda route: route.abort())
+def test_a_line_in_doubt_can_be_given_up_and_its_words_go_out_as_a_new_one(node: Any, desk: Page, channel: str) -> None:
+    desk.route(f"**/v1/channels/{channel}/lines", lambda route: route.abort())
     publish(desk, WORDS)
     desk.get_by_role("button", name="Edit it as a new line").click()
     expect(desk.locator("#told")).to_contain_text("look before you publish")
-    desk.unroute("**/v1/channels/en/lines")
+    desk.unroute(f"**/v1/channels/{channel}/lines")
     publish(desk, OTHER_WORDS)
     expect(line(desk, OTHER_WORDS)).to_be_visible()
-    assert texts(node) == [OTHER_WORDS]
+    assert texts(node, channel) == [OTHER_WORDS]
 
 
 def test_a_server_late_with_its_sign_of_life_is_said_to_be_delayed(start_node: Any, page: Page) -> None:
@@ -300,10 +324,10 @@ def test_a_server_late_with_its_sign_of_life_is_said_to_be_delayed(start_node: A
 # The board
 
 
-def test_a_line_of_another_editor_appears_live_above_the_others(node: Any, desk: Page) -> None:
+def test_a_line_of_another_editor_appears_live_above_the_others(node: Any, desk: Page, channel: str) -> None:
     publish(desk, WORDS)
     expect(line(desk, WORDS)).to_be_visible()
-    node.publish("en", OTHER_WORDS, urgency="flash")
+    node.publish(channel, OTHER_WORDS, urgency="flash")
     rows = desk.locator("#lines > li")
     expect(rows.nth(0).locator("article > .text")).to_have_text(OTHER_WORDS)
     expect(rows.nth(0).locator(".urgency")).to_have_text("Flash")
@@ -311,17 +335,17 @@ def test_a_line_of_another_editor_appears_live_above_the_others(node: Any, desk:
     expect(desk.locator("#tally")).to_have_text("2 of 10 lines")
 
 
-def test_a_pinned_line_stands_first(node: Any, desk: Page) -> None:
-    node.publish("en", WORDS, pinned=True)
-    node.publish("en", OTHER_WORDS)
+def test_a_pinned_line_stands_first(node: Any, desk: Page, channel: str) -> None:
+    node.publish(channel, WORDS, pinned=True)
+    node.publish(channel, OTHER_WORDS)
     rows = desk.locator("#lines > li")
     expect(rows.nth(0).locator(".pin")).to_be_visible()
     expect(rows.nth(0).locator("article > .text")).to_have_text(WORDS)
     expect(rows.nth(1).locator("article > .text")).to_have_text(OTHER_WORDS)
 
 
-def test_a_line_is_corrected_in_its_place_with_a_public_note(node: Any, desk: Page) -> None:
-    node.publish("en", WORDS, source="Harbour office")
+def test_a_line_is_corrected_in_its_place_with_a_public_note(node: Any, desk: Page, channel: str) -> None:
+    node.publish(channel, WORDS, source="Harbour office")
     row = line(desk, "Ferry service")
     row.get_by_role("button", name="Correct").click()
     field = row.get_by_label("Corrected text")
@@ -336,12 +360,12 @@ def test_a_line_is_corrected_in_its_place_with_a_public_note(node: Any, desk: Pa
     expect(row.locator("article > .note")).to_have_text("The day was missing")
     expect(desk.locator("#said")).to_contain_text("Corrected at")
     expect(row.get_by_role("button", name="Correct")).to_be_focused()
-    [kept] = node.get("/v1/channels/en/lines")["lines"]
+    [kept] = node.get(f"/v1/channels/{channel}/lines")["lines"]
     assert kept["source"] == "Harbour office"
 
 
-def test_a_line_is_withheld_and_released_with_its_words(node: Any, desk: Page) -> None:
-    node.publish("en", WORDS)
+def test_a_line_is_withheld_and_released_with_its_words(node: Any, desk: Page, channel: str) -> None:
+    node.publish(channel, WORDS)
     row = line(desk, WORDS)
     row.get_by_role("button", name="Withhold").click()
     row.get_by_label("Public note").fill("Being checked")
@@ -351,19 +375,19 @@ def test_a_line_is_withheld_and_released_with_its_words(node: Any, desk: Page) -
     expect(held.locator(".state")).to_have_text("Withheld")
     expect(held.locator("article > .note")).to_have_text("Being checked")
     expect(held.locator(".held")).to_have_text(WORDS)
-    assert texts(node) == []
+    assert texts(node, channel) == []
 
     held.get_by_role("button", name="Release").click()
     expect(held.locator(".words")).to_have_text(WORDS)
     held.get_by_role("button", name="Put back on air").click()
     expect(line(desk, WORDS).locator(".state")).to_have_text("On air")
     expect(desk.locator("#said")).to_contain_text("Back on air")
-    assert texts(node) == [WORDS]
+    assert texts(node, channel) == [WORDS]
 
 
-def test_a_held_line_is_corrected_before_it_is_released(node: Any, desk: Page) -> None:
-    kept = node.publish("en", WORDS)
-    node.correct("en", kept["id"], status="withheld")
+def test_a_held_line_is_corrected_before_it_is_released(node: Any, desk: Page, channel: str) -> None:
+    kept = node.publish(channel, WORDS)
+    node.correct(channel, kept["id"], status="withheld")
     held = tombstone(desk, "withheld")
     held.get_by_role("button", name="Correct").click()
     field = held.get_by_label("Corrected text")
@@ -371,16 +395,16 @@ def test_a_held_line_is_corrected_before_it_is_released(node: Any, desk: Page) -
     field.fill(OTHER_WORDS)
     held.get_by_role("button", name="Save correction").click()
     expect(held.locator(".held")).to_have_text(OTHER_WORDS)
-    assert texts(node) == []
+    assert texts(node, channel) == []
     held.get_by_role("button", name="Release").click()
     expect(held.locator(".words")).to_have_text(OTHER_WORDS)
     held.get_by_role("button", name="Put back on air").click()
     expect(line(desk, OTHER_WORDS)).to_be_visible()
 
 
-def test_a_line_whose_time_ran_out_while_held_is_released_with_a_new_one(node: Any, desk: Page) -> None:
-    kept = node.publish("en", WORDS, expires_in=1)
-    node.correct("en", kept["id"], status="withheld")
+def test_a_line_whose_time_ran_out_while_held_is_released_with_a_new_one(node: Any, desk: Page, channel: str) -> None:
+    kept = node.publish(channel, WORDS, expires_in=1)
+    node.correct(channel, kept["id"], status="withheld")
     held = tombstone(desk, "withheld")
     expect(held.locator(".held")).to_have_text(WORDS)
     desk.wait_for_function("(end) => Date.now() > Date.parse(end)", arg=kept["expires"])
@@ -393,8 +417,8 @@ def test_a_line_whose_time_ran_out_while_held_is_released_with_a_new_one(node: A
     expect(line(desk, WORDS).locator(".expiry")).to_contain_text("expires in")
 
 
-def test_a_line_is_canceled_for_good_only_after_a_question(node: Any, desk: Page) -> None:
-    node.publish("en", WORDS)
+def test_a_line_is_canceled_for_good_only_after_a_question(node: Any, desk: Page, channel: str) -> None:
+    node.publish(channel, WORDS)
     row = line(desk, WORDS)
     dialog = desk.get_by_role("dialog")
     row.get_by_role("button", name="Cancel…").click()
@@ -412,37 +436,39 @@ def test_a_line_is_canceled_for_good_only_after_a_question(node: Any, desk: Page
     expect(gone.locator("article > .note")).to_have_text("Wrong ferry")
     expect(gone.get_by_role("button")).to_have_count(0)
     expect(desk.locator("#lines")).not_to_contain_text(WORDS)
-    [kept] = node.get("/v1/channels/en/lines")["lines"]
+    [kept] = node.get(f"/v1/channels/{channel}/lines")["lines"]
     assert kept["status"] == "canceled"
     assert "text" not in kept
 
 
-def test_what_somebody_else_changed_meanwhile_is_shown_beside_ones_own_words(node: Any, desk: Page) -> None:
-    kept = node.publish("en", WORDS)
+def test_what_somebody_else_changed_meanwhile_is_shown_beside_ones_own_words(
+    node: Any, desk: Page, channel: str
+) -> None:
+    kept = node.publish(channel, WORDS)
     row = desk.locator("#lines > li")
     row.get_by_role("button", name="Correct").click()
     field = row.get_by_label("Corrected text")
     field.fill("My words")
-    node.correct("en", kept["id"], text="Their words")
+    node.correct(channel, kept["id"], text="Their words")
 
     newer = row.locator(".newer")
     expect(newer).to_contain_text("Their words")
     expect(field).to_have_value("My words")
     row.get_by_role("button", name="Replace with mine").click()
     expect(row.locator("article > .text")).to_have_text("My words")
-    assert texts(node) == ["My words"]
+    assert texts(node, channel) == ["My words"]
 
 
-def test_a_stale_correction_is_not_forced_through_and_loses_nothing(node: Any, desk: Page) -> None:
-    kept = node.publish("en", WORDS)
+def test_a_stale_correction_is_not_forced_through_and_loses_nothing(node: Any, desk: Page, channel: str) -> None:
+    kept = node.publish(channel, WORDS)
     row = desk.locator("#lines > li")
 
     def someone_is_faster(route: Route) -> None:
-        if route.request.method == "PATCH" and texts(node) == [WORDS]:
-            node.correct("en", kept["id"], text="Their words", note="Theirs")
+        if route.request.method == "PATCH" and texts(node, channel) == [WORDS]:
+            node.correct(channel, kept["id"], text="Their words", note="Theirs")
         route.continue_()
 
-    desk.route("**/v1/channels/en/lines/*", someone_is_faster)
+    desk.route(f"**/v1/channels/{channel}/lines/*", someone_is_faster)
     row.get_by_role("button", name="Correct").click()
     field = row.get_by_label("Corrected text")
     field.fill("My words")
@@ -451,30 +477,32 @@ def test_a_stale_correction_is_not_forced_through_and_loses_nothing(node: Any, d
     expect(row.locator(".newer")).to_contain_text("Their words")
     expect(row.locator(".newer")).to_contain_text("Theirs")
     expect(field).to_have_value("My words")
-    assert texts(node) == ["Their words"]
+    assert texts(node, channel) == ["Their words"]
     row.get_by_role("button", name="Leave theirs, discard mine").click()
     expect(row.locator("article > .text")).to_have_text("Their words")
-    assert texts(node) == ["Their words"]
+    assert texts(node, channel) == ["Their words"]
 
 
-def test_a_correction_typed_into_a_line_outlives_the_line(node: Any, desk: Page) -> None:
-    kept = node.publish("en", WORDS)
+def test_a_correction_typed_into_a_line_outlives_the_line(node: Any, desk: Page, channel: str) -> None:
+    kept = node.publish(channel, WORDS)
     row = desk.locator("#lines > li")
     row.get_by_role("button", name="Correct").click()
     row.get_by_label("Corrected text").fill("My words")
-    node.cancel("en", kept["id"])
+    node.cancel(channel, kept["id"])
     expect(row.locator(".trouble")).to_contain_text("canceled meanwhile")
     expect(row.get_by_label("Corrected text")).to_have_value("My words")
 
 
-def test_another_channel_is_not_shown_over_an_unsaved_correction_without_a_question(node: Any, desk: Page) -> None:
-    node.publish("en", WORDS)
+def test_another_channel_is_not_shown_over_an_unsaved_correction_without_a_question(
+    node: Any, desk: Page, channel: str
+) -> None:
+    node.publish(channel, WORDS)
     row = desk.locator("#lines > li")
     row.get_by_role("button", name="Correct").click()
     row.get_by_label("Corrected text").fill("My words")
     desk.get_by_label("Channel").select_option("es")
     desk.get_by_role("dialog").get_by_role("button", name="Stay").click()
-    expect(desk.get_by_label("Channel")).to_have_value("en")
+    expect(desk.get_by_label("Channel")).to_have_value(channel)
     expect(row.get_by_label("Corrected text")).to_have_value("My words")
     desk.get_by_label("Channel").select_option("es")
     desk.get_by_role("dialog").get_by_role("button", name="Leave it").click()
@@ -482,7 +510,7 @@ def test_another_channel_is_not_shown_over_an_unsaved_correction_without_a_quest
     expect(desk).to_have_url(re.compile(r"channel=es$"))
 
 
-def test_an_arabic_channel_is_written_and_read_from_right_to_left(node: Any, desk: Page) -> None:
+def test_an_arabic_channel_is_written_and_read_from_right_to_left(node: Any, desk: Page, channel: str) -> None:
     desk.get_by_label("Channel").select_option("ar")
     expect(desk).to_have_url(re.compile(r"channel=ar$"))
     expect(connection(desk)).to_have_text("Live")
@@ -494,11 +522,11 @@ def test_an_arabic_channel_is_written_and_read_from_right_to_left(node: Any, des
     expect(shown).to_have_css("direction", "rtl")
     expect(shown).to_have_attribute("lang", "ar")
     assert texts(node, "ar") == [words]
-    assert texts(node, "en") == []
+    assert texts(node, channel) == []
 
 
-def test_a_phone_shows_the_whole_desk_without_scrolling_sideways(node: Any, desk: Page) -> None:
-    node.publish("en", "x" * 280, url="https://harbour.example/" + "y" * 200, source="z" * 80)
+def test_a_phone_shows_the_whole_desk_without_scrolling_sideways(node: Any, desk: Page, channel: str) -> None:
+    node.publish(channel, "x" * 280, url="https://harbour.example/" + "y" * 200, source="z" * 80)
     expect(line(desk, "xxx")).to_be_visible()
     line(desk, "xxx").get_by_role("button", name="Correct").click()
     for width in (320, 360, 640):

@@ -1,4 +1,4 @@
-"""The snippet builder and the iframe page, in a real Chromium against a real node."""
+"""The snippet builder, the iframe page and the demo page, in a real Chromium against a real node."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, cast
 
 import pytest
-from playwright.sync_api import Browser, FrameLocator, Page, expect
+from playwright.sync_api import Browser, Frame, FrameLocator, Page, Route, WebSocketRoute, expect
 
 from tests.conftest import RunningNode
+from tests.patience import WITHIN
 
 LIVE = "breaking-ticker[state=live]"
 LONG = "A line so long that it takes several rows on the screen of a phone, and then some more. " * 3
@@ -55,27 +56,86 @@ def site() -> Iterator[Paper]:
 
 
 @pytest.fixture
-def paper(site: Paper, page: Page) -> Callable[[str], Page]:
+def paper(site: Paper, page: Page) -> Callable[..., Page]:
     """Opens a page of another site that holds the given HTML."""
 
-    def open_page(html: str) -> Page:
+    def open_page(html: str, wait_until: Any = "load") -> Page:
         site.html = f'<!doctype html><html lang="en"><title>A paper</title><link rel="icon" href="data:,">{html}'
-        page.goto(f"http://127.0.0.1:{site.server_port}/")
+        page.goto(f"http://127.0.0.1:{site.server_port}/", wait_until=wait_until)
         return page
 
     return open_page
 
 
-def until(true: Callable[[], bool]) -> None:
+def until(page: Page, true: Callable[[], bool]) -> None:
     """Where a page's policy forbids `wait_for_function`, which evaluates."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + WITHIN
     while not true():
         assert time.monotonic() < deadline
-        time.sleep(0.02)
+        page.wait_for_timeout(20)
 
 
 def snippet(page: Page, name: str) -> str:
     return page.locator(f"#snippet-{name}").inner_text()
+
+
+SHIFTS = """window.shifts = [];
+new PerformanceObserver((list) => shifts.push(...list.getEntries().map(({ value, sources }) =>
+  [value, ...sources.map(({ node }) => `${node?.nodeName}.${node?.className}`)])
+)).observe({ type: "layout-shift", buffered: true });"""
+# How far down the words of each banner's first line are.
+PLACES = """[...document.querySelectorAll("breaking-ticker")].map((banner) => {
+  const text = banner.shadowRoot?.querySelector("li .text") ?? banner.querySelector("li .text");
+  return text?.getBoundingClientRect().top ?? 0;
+})"""
+TWO_FRAMES = "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
+
+
+class SlowLine:
+    """Between a page and its node: the script comes when what is there without it was painted, and the board when
+    the banner without lines was."""
+
+    def __init__(self, page: Page) -> None:
+        self._page = page
+        self._scripts: list[Route] = []
+        self._sockets: list[WebSocketRoute] = []
+        self._through = False
+        page.add_init_script(SHIFTS)
+        page.route("**/ticker.js", lambda script: self._scripts.append(script))
+        page.route_web_socket("**/v1/live**", self._hold)
+
+    def _hold(self, socket: WebSocketRoute) -> None:
+        self._sockets.append(socket)
+        if self._through:
+            socket.connect_to_server()
+
+    def fill(self, frames: list[Frame]) -> list[Any]:
+        """Bring what was held back; where the lines stood at each stage."""
+        painted = "performance.getEntriesByName('first-contentful-paint').length"
+        until(
+            self._page, lambda: all(frame.evaluate(painted) for frame in frames) and len(self._scripts) == len(frames)
+        )
+        places = [self._places(frames)]
+        for script in self._scripts:
+            script.continue_()
+        for frame in frames:
+            expect(frame.locator("breaking-ticker:not(:defined)")).to_have_count(0)
+        until(self._page, lambda: bool(self._sockets))
+        places.append(self._places(frames))
+        held, self._through = self._sockets.copy(), True
+        for socket in held:
+            socket.connect_to_server()
+        for frame in frames:
+            expect(frame.locator("breaking-ticker:not([state=live])")).to_have_count(0)
+            expect(frame.locator("breaking-ticker .text").first).to_be_attached()
+        places.append(self._places(frames))
+        return places
+
+    @staticmethod
+    def _places(frames: list[Frame]) -> list[Any]:
+        for frame in frames:
+            frame.evaluate(TWO_FRAMES)
+        return [frame.evaluate(PLACES) for frame in frames]
 
 
 # The builder
@@ -147,7 +207,7 @@ def test_the_builder_fits_its_window(node: RunningNode, page: Page, width: int) 
 # The lines that it gives
 
 
-def test_the_snippets_work_on_another_site(node: RunningNode, page: Page, paper: Callable[[str], Page]) -> None:
+def test_the_snippets_work_on_another_site(node: RunningNode, page: Page, paper: Callable[..., Page]) -> None:
     """Pinned, with its hash, and under the policy that the builder names."""
     page.goto(f"{node.url}/embed?mode=list&version=0.1.0")
     banner, policy = snippet(page, "banner"), page.locator("#snippet-policy").text_content()
@@ -160,7 +220,7 @@ def test_the_snippets_work_on_another_site(node: RunningNode, page: Page, paper:
 
 
 def test_a_file_that_is_not_the_pinned_one_does_not_run(
-    node: RunningNode, page: Page, paper: Callable[[str], Page]
+    node: RunningNode, page: Page, paper: Callable[..., Page]
 ) -> None:
     page.goto(f"{node.url}/embed?version=0.1.0")
     banner = snippet(page, "banner")
@@ -173,14 +233,14 @@ def test_a_file_that_is_not_the_pinned_one_does_not_run(
 # The iframe
 
 
-def framed(paper: Callable[[str], Page], src: str, sandbox: str | None, more: str = "") -> tuple[Page, FrameLocator]:
+def framed(paper: Callable[..., Page], src: str, sandbox: str | None, more: str = "") -> tuple[Page, FrameLocator]:
     attribute = "" if sandbox is None else f'sandbox="{sandbox}"'
-    page = paper(f'<iframe src="{src}" title="Breaking" width="600" height="100" {attribute}></iframe>{more}')
+    page = paper(f'<iframe src="{src}" title="Breaking" width="600" height="134" {attribute}></iframe>{more}')
     return page, page.frame_locator("iframe")
 
 
 def test_in_a_sandbox_the_iframe_is_live_and_as_high_as_its_lines(
-    node: RunningNode, page: Page, paper: Callable[[str], Page]
+    node: RunningNode, page: Page, paper: Callable[..., Page]
 ) -> None:
     page.goto(f"{node.url}/embed?mode=list&max=2")
     frame, resize = snippet(page, "frame"), page.locator("#snippet-resize").text_content()
@@ -194,17 +254,15 @@ def test_in_a_sandbox_the_iframe_is_live_and_as_high_as_its_lines(
     page.wait_for_function("document.querySelector('iframe').height < 480")
     page.set_viewport_size({"width": 390, "height": 800})
     fits = "document.documentElement.scrollHeight === innerHeight && innerHeight - document.body.scrollHeight < 2"
-    until(lambda: inside.evaluate(fits))
+    until(page, lambda: inside.evaluate(fits))
 
     node.publish("en", f"Another. {LONG[:240]}")
     expect(banner.get_by_text("Another.").first).to_be_visible()
-    until(lambda: inside.evaluate(fits))
+    until(page, lambda: inside.evaluate(fits))
     assert page.errors == []
 
 
-def test_a_link_in_the_iframe_opens_beside_the_page(
-    node: RunningNode, page: Page, paper: Callable[[str], Page]
-) -> None:
+def test_a_link_in_the_iframe_opens_beside_the_page(node: RunningNode, page: Page, paper: Callable[..., Page]) -> None:
     page.context.route(
         "https://paper.example/**", lambda route: route.fulfill(body="The story", content_type="text/html")
     )
@@ -220,7 +278,7 @@ def test_a_link_in_the_iframe_opens_beside_the_page(
 
 @pytest.mark.parametrize("mode", ["rotate", "list"])
 def test_without_any_script_the_iframe_shows_its_lines(
-    node: RunningNode, paper: Callable[[str], Page], mode: str
+    node: RunningNode, paper: Callable[..., Page], mode: str
 ) -> None:
     page, frame = framed(paper, f"{node.url}/embed/ar?mode={mode}&theme=dark", "")
     expect(frame.get_by_role("heading")).to_have_text(re.compile("عاجل"))
@@ -236,8 +294,66 @@ def test_what_is_in_the_page_gives_way_to_the_banner(node: RunningNode, page: Pa
     assert page.errors == []
 
 
+def test_nothing_moves_in_the_iframe_when_the_banner_takes_over(
+    node: RunningNode, page: Page, paper: Callable[..., Page]
+) -> None:
+    """In every mode, both directions, on phone and desktop. The line stands where it stood before."""
+    slow = SlowLine(page)
+    page.set_viewport_size({"width": 1300, "height": 1500})  # all of them in sight: what isn't is not painted
+    paper(
+        "".join(
+            f'<iframe src="{node.url}/embed/{channel}?mode={mode}" width="{width}" height="{height}"></iframe>'
+            for mode, height in (("rotate", 134), ("scroll", 94), ("list", 480))
+            for channel in ("en", "ar")
+            for width in (360, 900)
+        ),
+        wait_until="domcontentloaded",
+    )
+    frames = page.frames[1:]
+    assert len(frames) == 12
+    before, without, after = slow.fill(frames)
+    for frame, *stood in zip(frames, before, without, after, strict=True):
+        assert stood[0] == pytest.approx(stood[1], abs=2), frame.url
+        assert stood[0] == pytest.approx(stood[2], abs=2), frame.url
+        assert frame.evaluate("shifts") == [], frame.url
+    assert page.evaluate("shifts") == []
+
+
+# The demo page, and a channel's
+
+
+@pytest.mark.parametrize(
+    ("path", "width"), [("/demo", 360), ("/demo", 1280), ("/channels/ar", 360), ("/channels/en", 1280)]
+)
+def test_nothing_moves_in_the_page_when_its_banners_take_over(
+    node: RunningNode, page: Page, path: str, width: int
+) -> None:
+    slow = SlowLine(page)
+    page.set_viewport_size({"width": width, "height": 1000})
+    page.goto(f"{node.url}{path}", wait_until="commit")
+    (before,), (without,), (after,) = slow.fill([page.main_frame])
+    assert before == pytest.approx(without, abs=2)
+    assert before == pytest.approx(after, abs=2)
+    assert page.evaluate("shifts") == []
+    expect(page.locator("breaking-ticker > ol")).to_have_count(0)  # nothing is there twice
+    names = [region.get_attribute("aria-label") for region in page.locator("breaking-ticker section").all()]
+    assert len(set(names)) == len(names) == (4 if path == "/demo" else 1)
+    assert page.errors == []
+
+
+def test_without_javascript_the_demo_page_has_every_line(node: RunningNode, browser: Browser) -> None:
+    with browser.new_context(java_script_enabled=False) as context:
+        page = context.new_page()
+        page.goto(f"{node.url}/demo")
+        for banner in page.locator("breaking-ticker[channel=en]").all():  # the bar and the list
+            expect(banner.get_by_role("listitem").first).to_be_in_viewport(ratio=0.5)  # a long one is scrolled to
+            expect(banner.get_by_role("link", name="The bridge is open")).to_have_count(1)
+        expect(page.get_by_text("الجسر مفتوح")).to_be_visible()
+        expect(page.get_by_text("Sin noticias")).to_be_visible()  # es has no line
+
+
 @pytest.mark.parametrize("path", ["/embed", "/channels/en", "/demo", "/desk"])
-def test_no_other_page_lets_itself_be_framed(node: RunningNode, paper: Callable[[str], Page], path: str) -> None:
+def test_no_other_page_lets_itself_be_framed(node: RunningNode, paper: Callable[..., Page], path: str) -> None:
     page, frame = framed(paper, f"{node.url}{path}", None)
     page.wait_for_function("document.querySelector('iframe').contentDocument === null")
     expect(frame.locator("main")).to_have_count(0)

@@ -332,7 +332,7 @@ def test_a_thousand_hostile_labels_are_text(node: RunningNode, site: Site, guard
 PLAIN = """() => [...document.querySelectorAll("breaking-ticker li")].map((item) => {
   const words = (selector) => item.querySelector(selector)?.textContent;
   return {
-    text: words(".text"), source: words(".note bdi"), note: words(".note:not(:has(bdi))"),
+    text: words(".text"), source: words(".source"), note: words(".note"),
     url: item.querySelector("a")?.getAttribute("href") ?? null,
   };
 })"""

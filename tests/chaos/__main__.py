@@ -40,7 +40,7 @@ async def _run(world: World, faults: int, minutes: float, rollbacks: int, pace: 
     tasks = [asyncio.create_task(node.run()) for node in world.nodes]
     progress = asyncio.create_task(_tell(world))
     try:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(120):
             while not all(await world.ready()):
                 await asyncio.sleep(0.1)
             tasks += [asyncio.create_task(reader.run()) for reader in world.readers]

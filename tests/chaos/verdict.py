@@ -98,7 +98,7 @@ class Verdict:
         for words in self.world.editors.surprises:
             self._broken("editor:", words)
         for node in self.world.nodes:
-            for trace in re.findall(r"Traceback.*?\n(\w[^\n]*)", node.log, re.DOTALL):
+            for trace in re.findall(r"Traceback.*?\n\w[^\n]*", node.log, re.DOTALL):
                 self._broken(f"{node.name}: {trace}")
 
     def _judge_chain(self, slug: str) -> None:

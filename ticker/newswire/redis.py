@@ -550,6 +550,9 @@ class RedisNewswire:
 
     async def _asked(self, answer: Awaitable[T]) -> T:
         """The answer. Raises NewswireUnavailable for whatever kept Redis from giving one."""
+        task = asyncio.current_task()
+        assert task
+        canceled = task.cancelling()
         try:
             return await answer
         except failure.OutOfMemoryError as error:
@@ -564,6 +567,10 @@ class RedisNewswire:
                 f"Redis did not answer as it should ({reason(error)}). If this was a change, it may "
                 "have gone through: repeat it with the same Idempotency-Key, or look at the board."
             ) from error
+        finally:
+            # `asyncio.wait_for` of Python 3.11, which redis-py uses, swallows one that comes together with the answer.
+            if task.cancelling() > canceled:
+                raise asyncio.CancelledError
 
 
 async def _end(*tasks: asyncio.Task[None]) -> None:

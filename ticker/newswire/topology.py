@@ -7,12 +7,14 @@ by whoever knows whether it may be, and an ear that is cut off says so.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import math
 import random
 import time
 from abc import ABC, abstractmethod
 from collections import defaultdict
+from collections.abc import Iterator
 from typing import Any, ClassVar, NamedTuple
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -462,15 +464,25 @@ _ELSEWHERE = (failure.MovedError, failure.AskError, failure.TryAgainError, failu
 
 async def _asked(client: Redis, commands: list[Command]) -> list[Any]:
     """The answers to commands on one connection; errors that the server answers are among them."""
-    if len(commands) == 1:
-        try:
-            return [await client.execute_command(*commands[0])]  # type: ignore[no-untyped-call]
-        except failure.ResponseError as error:
-            return [error]
-    async with client.pipeline(transaction=False) as pipeline:
-        for command in commands:
-            pipeline.execute_command(*command)
-        return await pipeline.execute(raise_on_error=False)
+    with _a_closed_connection_is_gone():
+        if len(commands) == 1:
+            try:
+                return [await client.execute_command(*commands[0])]  # type: ignore[no-untyped-call]
+            except failure.ResponseError as error:
+                return [error]
+        async with client.pipeline(transaction=False) as pipeline:
+            for command in commands:
+                pipeline.execute_command(*command)
+            return await pipeline.execute(raise_on_error=False)
+
+
+@contextlib.contextmanager
+def _a_closed_connection_is_gone() -> Iterator[None]:
+    """uvloop raises a RuntimeError where a connection is written to that has just been closed."""
+    try:
+        yield
+    except RuntimeError as error:
+        raise failure.ConnectionError(str(error)) from error
 
 
 def _key_of(command: Command) -> str:
@@ -487,7 +499,8 @@ def reason(error: Exception) -> str:
 
 async def _opened(ear: Ear) -> Ear:
     try:
-        await ear.open()
+        with _a_closed_connection_is_gone():
+            await ear.open()
     except BaseException:
         await ear.close()
         raise

@@ -1,0 +1,95 @@
+"""How long tests wait, and the patience that they lend to what they start. Knows constants; knows no server.
+
+What takes milliseconds takes many seconds where the machine does something else just then. To wait long for what
+must come costs nothing where all is well; and a limit of the product's own is reached where a test means it to be.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import os
+from collections import defaultdict
+from collections.abc import Mapping
+from pathlib import Path
+
+import httpx
+import websockets.asyncio.client
+import websockets.sync.client
+
+WITHIN = 90.0  # seconds for what must come
+
+NO_BEATS = {"ticker.fanout.relay.BEAT": 3_600.0}  # none comes between two frames of which a test says what they are
+
+AT_LEISURE = {
+    "ticker.client.TIMEOUT": WITHIN,
+    "ticker.desk.api.ON_AIR_WITHIN": WITHIN,
+    "ticker.fanout.hub.STALLED_MAX": 3_600.0,
+    "ticker.readers.build.PATIENCE": WITHIN,
+    "ticker.readers.door.HEAD_WITHIN": WITHIN,
+    "ticker.serving.GRACE": WITHIN / 2,
+    "ticker.serving.READY_WITHIN": WITHIN,
+}
+"""For every node and command that a test starts. Those that see to one of these limits give their own."""
+
+ON_REDIS = {
+    "ticker.newswire.redis.ANSWER_WITHIN": WITHIN,
+    "ticker.newswire.redis.DEAF_AFTER": WITHIN,
+    "ticker.newswire.topology.ANSWER_WITHIN": WITHIN,
+    "ticker.newswire.topology.CONNECT_WITHIN": WITHIN,
+}
+"""Where nothing breaks on the way to Redis. Where it does, these limits are what the test is about."""
+
+# What Python imports before anything else. It changes a module as it is imported: one that isn't costs nothing.
+SITE = """
+import sys
+from importlib.machinery import PathFinder
+
+CONSTANTS = {constants!r}
+
+
+class Patience:
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        constants = CONSTANTS.pop(name, None)
+        if constants is None:
+            return None
+        spec = PathFinder.find_spec(name, path, target)
+        execute = spec.loader.exec_module
+
+        def exec_module(module):
+            execute(module)
+            vars(module).update(constants)
+
+        spec.loader.exec_module = exec_module
+        return spec
+
+
+sys.meta_path.insert(0, Patience)
+"""
+
+
+def environment(folder: Path, constants: Mapping[str, float] = AT_LEISURE) -> dict[str, str]:
+    """Ours without Ticker's own variables; what starts in it has these constants in place of the product's.
+
+    The folder is made for that.
+    """
+    modules: dict[str, dict[str, float]] = defaultdict(dict)
+    for name, value in constants.items():
+        module, _, constant = name.rpartition(".")
+        assert hasattr(importlib.import_module(module), constant), f"there is no {name}"
+        modules[module][constant] = value
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "sitecustomize.py").write_text(SITE.format(constants=dict(modules)))
+    ours = {name: value for name, value in os.environ.items() if not name.startswith("TICKER_")}
+    path = os.pathsep.join(filter(None, [str(folder), ours.get("PYTHONPATH")]))
+    return ours | {"PYTHONPATH": path}
+
+
+def be_patient() -> None:
+    """Libraries' own limits, which are for a network: httpx's 5 s, 10 and 20 s of websockets."""
+    limits = inspect.signature(httpx.get).parameters["timeout"].default
+    limits.connect = limits.read = limits.write = limits.pool = WITHIN
+    for connect in (websockets.asyncio.client.connect.__init__, websockets.sync.client.connect):
+        assert connect.__kwdefaults__.keys() >= {"open_timeout", "ping_timeout"}
+        connect.__kwdefaults__ |= {"open_timeout": WITHIN, "ping_timeout": None}
