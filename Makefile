@@ -7,7 +7,7 @@ PORT   ?= 8000
 DEMO   ?= .demo
 BIN    := .venv/bin
 
-.PHONY: run test check fix bench lighthouse chaos clean help
+.PHONY: run test check fix bench lighthouse frameworks chaos clean help
 
 help:
 	@sed -n '1,3p' Makefile | sed 's/^# //'
@@ -39,6 +39,11 @@ fix: .venv/dev
 # Lighthouse's scores of the demo page. Not among the tests: other work on the machine counts as the page's slowness.
 lighthouse: .venv/dev .venv/lighthouse
 	@$(BIN)/pytest tests/browser/lighthouse.py $(ARGS)
+
+# The banner in applications made with React, Vue and Svelte. Not among the tests: it takes them from npm.
+frameworks: .venv/dev .venv/frameworks/node_modules
+	@scripts/need chromium chromium
+	@$(BIN)/pytest tests/browser/frameworks.py $(ARGS)
 
 # Three nodes, 200 readers and a long random schedule of faults: nothing lost, nothing twice, nothing back.
 chaos: .venv/dev
@@ -77,4 +82,12 @@ clean:
 	@scripts/need npm npm
 	@echo "Installing Lighthouse in $@"
 	@npm install --prefix $@ --no-save --no-package-lock --no-audit --no-fund --loglevel=error 'lighthouse@>=12.8 <13'
+	@touch $@
+
+.venv/frameworks/node_modules: tests/browser/apps/package.json | .venv/run
+	@scripts/need node nodejs
+	@scripts/need npm npm
+	@echo "Installing React, Vue and Svelte in $(@D)"
+	@mkdir -p $(@D) && cp $< $(@D)
+	@npm install --prefix $(@D) --no-package-lock --no-audit --no-fund --loglevel=error
 	@touch $@

@@ -4,12 +4,12 @@
  * In plain TypeScript, Vue and Svelte they hold by themselves: save this file beside your sources, or
  * `/// <reference path="ticker.d.ts" />`. JSX has its own table of tags; for React add, once:
  *
- *     import type { BreakingTickerAttributes } from "./ticker";
+ *     import type { BreakingTickerAttributes, BreakingTickerListeners } from "./ticker";
  *     declare module "react" {
  *       namespace JSX {
  *         interface IntrinsicElements {
  *           "breaking-ticker": React.DetailedHTMLProps<React.HTMLAttributes<HTMLElement>, HTMLElement> &
- *             BreakingTickerAttributes;
+ *             BreakingTickerAttributes & BreakingTickerListeners;
  *         }
  *       }
  *     }
@@ -123,6 +123,11 @@ export interface BreakingTickerEventMap {
   /** A reader opens a line's link. `preventDefault()` keeps the browser from following it. */
   "ticker:open": CustomEvent<{ line: Line }>;
 }
+
+/** Listeners as React takes them. To be spread: most compilers of JSX refuse a colon in the name of an attribute. */
+export type BreakingTickerListeners = {
+  [Type in keyof BreakingTickerEventMap as `on${Type}`]?: (event: BreakingTickerEventMap[Type]) => void;
+};
 
 /** `<breaking-ticker channel="en">`. Its events bubble, and cross shadow roots. */
 export class BreakingTicker extends HTMLElement {

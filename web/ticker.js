@@ -44,140 +44,98 @@
  * @typedef {{type: "line", channel: string, cursor: string, prev: string|null, line: Line}} LineFrame
  * @typedef {{type: "beat", channel: string, cursor: string|null, now: string}} BeatFrame
  *
- * @typedef {{kind: "line"|"correction"|"cancel"|"change", line: Line}} Change
+ * @typedef {{kind: "line"|"correction"|"cancel", line: Line}} Change
  *   `line` is new; `correction` has other words, or has them again; `cancel` lost them (held or killed).
  */
 
 const SECOND = 1_000;
 const MINUTE = 60 * SECOND;
 
-// Connection
+// Connection, in milliseconds
 
-const FIRST_FRAME = 10 * SECOND; // what lets nothing through for so long is no connection; what lasts longer is one
-const DELAYED = 35 * SECOND; // without a frame: beats come every 20 to 25 s. FIRST_FRAME later it is dead
-const ANSWER = 3 * SECOND; // a leading tab that doesn't say a word in it is frozen
-const BACKOFF = 0.5 * SECOND; // doubled with every failure, six times at most
-const POLL = 20 * SECOND; // at most: each pause is drawn from 0 to this, so that readers spread out
-const REST = MINUTE; // after a page was last seen
-const LONG = 10 * MINUTE; // between tries of a WebSocket where it fails; and the most that Retry-After can ask for
+const FIRST_FRAME = 10_000; // what lets nothing through for so long is no connection; what lasts longer is one
+const DELAYED = 35_000; // without a frame: beats come every 20 to 25 s. FIRST_FRAME later it is dead
+const ANSWER = 3_000; // a leading tab that doesn't say a word in it is frozen
+const BACKOFF = 500; // doubled with every failure, six times at most
+const POLL = 20_000; // at most: each pause is drawn from 0 to this, so that readers spread out
+const REST = 60_000; // after a page was last seen
+const LONG = 600_000; // between tries of a WebSocket where it fails; and the most that Retry-After can ask for
 
-/** Ids and cursors are `MS-N`: compared number by number. */
-const { compare } = new Intl.Collator("en", { numeric: true });
+/** Ids and cursors are `MS-N`: compared number by number. (An `Intl.Collator` could, and takes 7 ms to make.)
+ * @param {string} a @param {string} b */
+const compare = (a, b) => parseInt(a) - parseInt(b) || +a.split("-")[1] - +b.split("-")[1];
+
+/** Oldest first. @param {Line} a @param {Line} b */
+const order = (a, b) => compare(a.id, b.id);
 
 /** @param {Line} line @returns {number} in milliseconds; Infinity for never */
 const expiry = (line) => Date.parse(/** @type {string} */ (line.expires)) || Infinity;
 
-/** What a channel shows now: frames folded into ordered lines. Pure; the clock can be given. */
+/**
+ * What a channel shows now: frames folded into ordered lines. Pure, but for the clock. Each kind of frame has its
+ * method. What a board frame says is here by the names that it has there.
+ */
 export class Board {
-  // What a board frame says, by the names that it has there.
-  type = "board";
-  /** @type {string|undefined} */
-  channel;
-  title = "";
-  label = "";
-  language = "";
-  /** @type {"ltr"|"rtl"|""} */
-  direction = "";
-  /** @type {any} */
-  max_lines;
-  /** The event we stand at: null on an empty channel, undefined when a board is wanted.
-   * @type {string|null|undefined} */
-  cursor;
+  /** In order: pinned first, then newest first. @type {Line[]} */
+  lines = [];
+  /** Server's time less ours. Until that is known, nothing expires. */
+  #offset = -Infinity;
+  #newest = "0-0";
 
-  ready = false;
-  #clock;
-  /** Server's time less ours. @type {number|undefined} */
-  #offset;
-  #newest = "";
-  /** @type {Line[]} */
-  #lines = [];
-
-  /** @param {() => number} clock milliseconds */
-  constructor(clock = Date.now) {
-    this.#clock = clock;
-  }
-
-  /** The server's time, in milliseconds. */
+  /** The server's time, in milliseconds. @returns {any} */
   get now() {
-    return this.#clock() + (this.#offset || 0);
+    return Date.now() + this.#offset;
   }
 
-  /** @returns {Line[]} in order: pinned first, then newest first */
-  get lines() {
-    let room = this.max_lines;
-    return this.#lines
-      .filter((line) => expiry(line) > this.now)
-      .sort((a, b) => /** @type {any} */ (b.pinned) - /** @type {any} */ (a.pinned) || compare(b.id, a.id))
-      .filter((line) => line.status !== "usable" || room-- > 0);
+  /** @param {string|number} time */
+  set now(time) {
+    this.#offset = /** @type {any} */ (new Date(time)) - Date.now() || 0;
   }
 
-  /** Milliseconds until the next line expires; Infinity when none does. */
-  get nextExpiry() {
-    return Math.min(...this.#lines.map(expiry)) - this.now;
-  }
-
-  /** As a board frame, for another tab. */
-  toJSON() {
-    return { ...this, now: this.now, lines: this.lines };
-  }
-
-  /** Forget what shows no more. */
+  /** Put the lines in order, and forget what shows no more: after each change. */
   prune() {
-    this.#lines = this.lines;
+    let room = /** @type {any} */ (this).max_lines;
+    this.lines = this.lines
+      .filter((line) => expiry(line) > this.now)
+      .sort((a, b) => /** @type {any} */ (b.pinned) - /** @type {any} */ (a.pinned) || order(b, a))
+      .filter((line) => line.status !== "usable" || room-- > 0);
   }
 
   /**
    * Take a whole board in place of all we hold.
    * @param {BoardFrame} frame
-   * @param {boolean} [cached] whether it may come out of a cache, so that its `now` may be old
    * @returns {Change[]} oldest first; none for the first board: it is where we start, not news
    */
-  replace(frame, cached) {
-    const { ready } = this;
-    const before = this.#lines;
-    frame.lines.sort((a, b) => compare(a.id, b.id));
-    for (const name in this) this[name] = /** @type {any} */ (frame)[name];
+  board(frame) {
+    const { ready, lines } = this;
+    const sorted = frame.lines.sort(order);
+    // It may come out of a cache, so that its `now` is old: time doesn't go back.
+    const now = Math.max(this.now, /** @type {any} */ (new Date(frame.now)));
+    Object.assign(this, frame, { lines: [], now });
     this.ready = true;
-    this.#setClock(frame.now, cached);
-    this.#lines = [];
-    const changes = frame.lines.flatMap((line) => this.#put(line, before));
-    this.prune();
+    const changes = sorted.flatMap((line) => this.#put(line, lines));
     return ready ? changes : [];
   }
 
   /**
    * Take one event.
    * @param {LineFrame} frame
-   * @returns {Change[]|"gap"}
+   * @returns {Change[]|undefined}
    */
-  apply({ cursor, prev, line }) {
+  line({ cursor, prev, line }) {
     if (cursor === this.cursor) return [];
-    if (prev !== this.cursor) return this.#gap();
-    const changes = this.#put(line, this.#lines, true);
+    if (prev !== this.cursor) return (this.cursor = undefined);
+    const changes = this.#put(line, this.lines, true);
+    /** The event we stand at: null on an empty channel, undefined when a board is wanted.
+     * @type {string|null|undefined} */
     this.cursor = cursor;
-    this.prune();
     return changes;
   }
 
-  /**
-   * @param {BeatFrame} frame
-   * @returns {"gap"|undefined}
-   */
+  /** @param {BeatFrame} frame */
   beat({ cursor, now }) {
-    this.#setClock(now);
-    if (cursor !== this.cursor) return this.#gap();
-  }
-
-  #gap() {
-    this.cursor = undefined;
-    return /** @type {const} */ ("gap");
-  }
-
-  /** @param {string|number} time @param {boolean} [cached] */
-  #setClock(time, cached) {
-    const offset = /** @type {any} */ (new Date(time)) - this.#clock();
-    // @ts-ignore: undefined is no greater
-    if (!cached || !(this.#offset > offset)) this.#offset = offset;
+    this.now = now;
+    if (cursor !== this.cursor) this.cursor = undefined;
   }
 
   /**
@@ -187,8 +145,7 @@ export class Board {
    * @returns {Change[]} one or none
    */
   #put(line, held, event) {
-    const before = held.find(({ id }) => id === line.id);
-    if (!(line.id > "")) return []; // not ours
+    const before = held.find((each) => each.id === line.id);
     const newer = compare(line.id, this.#newest) > 0;
     const usable = line.status === "usable";
     if (newer) this.#newest = line.id;
@@ -197,399 +154,359 @@ export class Board {
       const { text, url, source, corrected, ...tombstone } = line;
       line = /** @type {Line} */ (tombstone);
     }
-    this.#lines = [...this.#lines.filter((each) => each !== before), line];
+    this.lines = [...this.lines.filter((each) => each !== before), line];
     const touched = before ? before.status !== line.status || before.corrected !== line.corrected : event;
     /** @type {Change["kind"]|undefined|false} */
-    const kind =
-      usable && newer && !before
-        ? "line"
-        : touched
-          ? usable
-            ? "correction"
-            : "cancel"
-          : before && before.version !== line.version && "change";
+    const kind = usable && newer && !before ? "line" : touched && (usable ? "correction" : "cancel");
     return kind ? [{ kind, line }] : [];
   }
 }
 
-/** @param {number} ms @param {AbortSignal} signal one not yet aborted @returns {Promise<unknown>} early when it is */
-const pause = (ms, signal) =>
-  new Promise((resolve) => {
-    signal.onabort = resolve;
-    setTimeout(resolve, ms);
-  });
+/**
+ * What is told who joined a channel: that its board changed, and how; `missed` where that came as a whole board after
+ * an absence. With nothing: that the connection's state changed.
+ * @typedef {(changes?: Change[], missed?: boolean) => void} Listener
+ */
 
 const QUIET = 0; // why a connection was ended: there is something better to do
-
-/** @type {Record<string, Feed>} */
-const feeds = {};
 
 /**
  * One connection to one server, for all its channels that a page shows; and for all tabs of the site, where the
  * browser lets them speak with one another. Knows no DOM.
  *
  *     WebSocket ──fails──▶ SSE ──fails──▶ polling
- *         ▲───after 35 s, then every 10 min───┘
+ *         ▲─after 10 s, then every 10 min─┴──────┘
  *
  * The tab that holds the Web Lock leads: it connects, and passes on what it takes over a BroadcastChannel. The
  * others follow, and ask it for what they miss. When it goes, the next one leads, from the cursor that it holds
  * itself. Only tabs that can be seen, or could a minute ago, lead or follow. Where tabs can't speak, each leads.
  *
- * Events: `board` with `{channel, changes, missed}` when a board changed, `missed` where the changes came as a
- * whole board after an absence; `state` when the connection did.
+ * @param {string} server
  */
-export class Feed extends EventTarget {
-  /** The page's one feed of a server. @param {string} server base URL, no slash at its end */
-  static at(server) {
-    return (feeds[server] ??= new Feed(server));
-  }
-
-  /** When the last frame came, in our clock's milliseconds; until then, when we began. */
-  heard = Date.now();
-
-  #server;
+const connect = (server) => {
   /** @type {Record<string, Board>} */
-  #boards = /** @type {any} */ ({ __proto__: null });
-  /** How many banners of this page joined. @type {Record<string, number>} */
-  #members = /** @type {any} */ ({ __proto__: null });
+  const boards = /** @type {any} */ ({ __proto__: null });
+  /** Who joined which channel, in this page. @type {Map<Listener, string>} */
+  const members = new Map();
   /** When another tab last asked. @type {Record<string, number>} */
-  #asked = /** @type {any} */ ({ __proto__: null });
-  /** What the connection carries, and whether a frame of it came. @type {Record<string, boolean>} */
-  #carried = {};
+  const asked = {};
+  /** What the connection carries. @type {Record<string, Board>} */
+  let carried = {};
   /** What the server told us to ask for no more. @type {string[]} */
-  #refused = [];
+  let refused = [];
   /** @type {State} */
-  #state = "connecting";
-  #polling = false;
+  let state = "connecting";
+  let rung = 0; // of the ladder: WebSocket, SSE, polling
   /** Ends all that we do. @type {AbortController|undefined} */
-  #running;
+  let running;
   /** Ends what the leader waits for, a connection or a pause. Undefined: we follow.
    * @type {AbortController|undefined} */
-  #attempt;
+  let attempt;
   /** @type {BroadcastChannel|undefined} */
-  #tabs;
-  /** @type {number|undefined} */
-  #watchdog;
-  /** @type {number|undefined} */
-  #expiry;
-  /** @type {number|undefined} */
-  #rest;
+  let tabs;
+  /** The same, once there is another tab. @type {BroadcastChannel|undefined} */
+  let others;
+  /** From when a WebSocket is worth another try, where there is something else. */
+  let due = Date.now() + FIRST_FRAME;
+  let watchdog = 0;
+  let resting = 0;
+  /** Timers, until the next line of a channel expires. @type {Record<string, number>} */
+  const expiring = {};
 
-  /** @param {string} server */
-  constructor(server) {
-    super();
-    this.#server = server;
-    addEventListener("pagehide", () => this.#stop()); // or the page would be kept out of the back/forward cache
-    addEventListener("pageshow", () => this.#wake());
-    addEventListener("visibilitychange", () => this.#wake());
-    addEventListener("online", () => this.#again());
-  }
+  const feed = {
+    /** When the last frame came, in our clock's milliseconds; until then, when we began. */
+    heard: Date.now(),
 
-  /** @param {string} channel @returns {Board} */
-  join(channel) {
-    this.#count(channel, 1);
-    return this.#board(channel);
-  }
+    /** @param {string} channel @param {Listener} listener @returns {Board} */
+    join(channel, listener) {
+      members.set(listener, channel);
+      settle();
+      return (boards[channel] ??= new Board());
+    },
 
-  /** @param {string} channel */
-  leave(channel) {
-    this.#count(channel, -1);
-  }
+    /** @param {Listener} listener */
+    leave(listener) {
+      members.delete(listener);
+      settle();
+    },
 
-  /** @param {string} channel @returns {State} */
-  state(channel) {
-    if (this.#refused.includes(channel)) return "offline";
-    return this.#state === "live" && !this.#boards[channel]?.ready ? "connecting" : this.#state;
-  }
+    /** @param {string} channel @returns {State} */
+    state: (channel) =>
+      refused.includes(channel) ? "offline" : state === "live" && !boards[channel]?.ready ? "connecting" : state,
 
-  /** Connect anew, now, and take whole boards. */
-  refresh() {
-    this.#refused = [];
-    for (const channel in this.#boards) this.#boards[channel].cursor = undefined;
-    this.#run(true);
-  }
-
-  /** @param {string} channel */
-  #board(channel) {
-    return (this.#boards[channel] ??= new Board());
-  }
+    /** Connect anew, now, and take whole boards. */
+    refresh() {
+      refused = [];
+      for (const channel in boards) boards[channel].cursor = undefined;
+      run(true);
+    },
+  };
 
   /** Try again from the top; no reader need hear of it. */
-  #again() {
-    this.#attempt?.abort(QUIET);
-  }
+  const again = () => {
+    rung = 0;
+    attempt?.abort(QUIET);
+  };
 
-  /** @param {string} channel @param {1|-1} by */
-  #count(channel, by) {
-    this.#members[channel] = (this.#members[channel] || 0) + by;
-    // The other banners of the page join first, and one that is moved comes back.
-    queueMicrotask(() => {
-      if (!this.#members[channel]) delete this.#members[channel];
-      this.#ask();
-      this.#wake();
-      this.#carry();
+  /** A moment later: the other banners of the page join first, and one that is moved comes back. */
+  const settle = () =>
+    setTimeout(() => {
+      ask();
+      wake();
+      carry();
     });
-  }
 
   /** What we and the other tabs want; the rest is forgotten. */
-  get #wanted() {
-    return Object.keys(this.#boards).filter((channel) => {
-      if (channel in this.#members || this.#asked[channel] > Date.now() - REST) return !this.#refused.includes(channel);
-      delete this.#boards[channel];
-      delete this.#carried[channel];
+  const wanted = () =>
+    Object.keys(boards).filter((channel) => {
+      if ([...members.values()].includes(channel) || asked[channel] > Date.now() - REST)
+        return !refused.includes(channel);
+      delete boards[channel];
     });
-  }
 
-  #carry() {
-    if (this.#wanted.some((channel) => !(channel in this.#carried))) this.#again();
-  }
+  const carry = () => {
+    if (wanted().some((channel) => boards[channel] !== carried[channel])) again();
+  };
 
   // When there is a connection, and whose
 
-  #wake() {
-    clearTimeout(this.#rest);
+  const wake = () => {
+    clearTimeout(resting);
+    if (!members.size) stop();
     // @ts-ignore: not in every browser
-    const rest = navigator.connection?.saveData ? 0 : REST;
-    if (!Object.keys(this.#members).length) this.#stop();
-    else if (document.hidden) this.#rest = setTimeout(() => this.#stop(), rest);
-    else if (!this.#running) this.#run();
-  }
+    else if (document.hidden) resting = setTimeout(stop, navigator.connection?.saveData ? 0 : REST);
+    else if (!running) run();
+  };
 
-  #stop() {
-    this.#running?.abort();
-    this.#attempt?.abort();
-    this.#tabs?.close();
-    this.#running = this.#attempt = this.#tabs = undefined;
-    clearTimeout(this.#watchdog);
-    this.#setState("connecting");
-  }
+  const stop = () => {
+    running?.abort();
+    again();
+    tabs?.close();
+    running = attempt = tabs = others = undefined;
+    clearTimeout(watchdog);
+    setState("connecting");
+  };
 
   /** Follow, and lead when it is our turn. @param {boolean} [steal] now @returns {Promise<void>} */
-  async #run(steal) {
-    this.#stop();
-    const name = "ticker:" + this.#server;
-    const { signal } = (this.#running = new AbortController());
+  const run = async (steal) => {
+    stop();
+    const { signal } = (running = new AbortController());
     try {
-      this.#tabs = navigator.locks && new BroadcastChannel(name);
-      this.#tabs.onmessage = ({ data }) => this.#hear(data);
-      this.#ask(true);
-      this.#watch(ANSWER);
-      await navigator.locks.request(name, steal ? { steal } : { signal }, () => this.#lead(signal));
+      tabs = navigator.locks && new BroadcastChannel("ticker:" + server);
+      tabs.onmessage = hear;
+      ask();
+      watch(ANSWER);
+      await navigator.locks.request("ticker:" + server, steal ? { steal } : { signal }, () => lead(signal));
     } catch {
       if (signal.aborted) return;
-      if (this.#attempt) this.#run(); // another tab took the lead: it heard nothing from us
-      else this.#lead(signal); // tabs can't speak with one another here
+      if (attempt) run(); // another tab took the lead: it heard nothing from us
+      else lead(signal); // tabs can't speak with one another here
     }
-  }
+  };
 
   // Among tabs
 
-  /** @param {boolean} [whole] whether boards are wanted whatever we hold: one may have changed at its cursor */
-  #ask(whole) {
-    const ask = Object.keys(this.#members).map((channel) => [channel, whole || this.#board(channel).cursor]);
-    this.#tabs?.postMessage({ ask });
-  }
+  /** For whole boards, where the leader doesn't stand at the event that we stand at; and for a word from it. */
+  const ask = () =>
+    tabs?.postMessage({ ask: [...members.values()].map((channel) => [channel, boards[channel].cursor]) });
 
-  /** @param {string} [data] a frame @param {boolean} [missed] */
-  #tell(data, missed) {
-    if (this.#attempt) this.#tabs?.postMessage({ state: this.#state, refused: this.#refused, data, missed });
-  }
+  /** @param {string} [frame] */
+  const tell = (frame) => {
+    if (attempt) others?.postMessage({ state, refused, frame });
+  };
 
-  /** @param {any} message */
-  #hear({ ask, state, refused, data, missed }) {
-    if (ask) {
-      for (const [channel, cursor] of ask) {
-        this.#asked[channel] = Date.now();
-        const board = this.#board(channel);
-        if (board.cursor !== undefined && board.cursor !== cursor) this.#tell(JSON.stringify(board), true);
+  /** @param {MessageEvent} message */
+  const hear = ({ data }) => {
+    others = tabs;
+    if (data.ask) {
+      for (const [channel, cursor] of data.ask) {
+        const board = (boards[channel] ??= new Board());
+        asked[channel] = Date.now();
+        if (board.cursor !== undefined && board.cursor !== cursor) tell(JSON.stringify({ ...board, now: board.now }));
       }
-      this.#tell();
-      this.#carry();
-    } else if (!this.#attempt) {
-      this.#refused = refused;
-      this.#setState(state);
-      this.#watch();
-      this.#receive(data, missed);
+      tell();
+      carry();
+    } else if (!attempt) {
+      refused = data.refused;
+      watch();
+      receive(data.frame);
+      setState(data.state);
     }
-  }
+  };
 
   // The leader's
 
   /** @param {AbortSignal} signal */
-  async #lead(signal) {
-    let rung = 0; // of the ladder: WebSocket, SSE, polling
+  const lead = async (signal) => {
     let failures = 0; // in a row
-    let climb = DELAYED; // on a lower rung, until a WebSocket is tried again
 
-    while (!signal.aborted) {
-      const attempt = (this.#attempt = new AbortController());
+    for (rung = 0; !signal.aborted; ) {
       const began = Date.now();
-      this.#carried = /** @type {any} */ ({ __proto__: null });
-      const query = this.#wanted.map((channel) => {
-        this.#carried[channel] = false;
-        return `channel=${encodeURIComponent(channel)}&cursor=${channel}:${this.#board(channel).cursor ?? ""}`;
-      });
-      const path = "/v1/live?" + query.join("&");
-      const climbing = setTimeout(() => rung && this.#again(), climb);
-      let failed;
+      const { signal: ended } = (attempt = new AbortController());
+      const channels = wanted();
+      let live = "/v1/live?";
+      for (const channel of channels)
+        live += `&channel=${encodeURIComponent(channel)}&cursor=${channel}:${boards[channel].cursor ?? ""}`;
       let retry = 0;
-      this.#polling = rung > 1 || !query.length;
-      this.#watch(FIRST_FRAME);
+      carried = { ...boards };
+      if (!channels.length) rung = 2;
+      watch(FIRST_FRAME);
       try {
-        if (this.#polling) await this.#poll(attempt.signal);
-        else if (rung) await this.#events(path, attempt.signal);
-        else await this.#socket(path, attempt.signal);
+        if (rung > 1)
+          for (const channel of channels)
+            await get(`/v1/channels/${encodeURIComponent(channel)}/lines`, ended, channel);
+        else if (rung) await get(live, ended);
+        else await socket(live, ended);
       } catch (/** @type {any} */ error) {
-        failed = !attempt.signal.aborted;
         retry = Math.min(LONG, error.headers?.get("Retry-After") * SECOND) || 0;
       }
-      if (signal.aborted) return;
-      clearTimeout(climbing);
-      clearTimeout(this.#watchdog);
 
-      const heard = this.heard > began;
-      if (heard) climb = rung ? LONG : DELAYED;
-      if (attempt.signal.reason === QUIET) {
-        rung = 0;
-        continue;
-      }
-      if (failed || rung > 1) this.#setState("offline");
-      else if (heard) this.#setState("connecting");
-      if (retry) rung = 0;
-      else if (!heard) rung = (rung + 1) % 3;
-      if (this.heard - began > FIRST_FRAME) failures = 0;
-      // Full jitter: https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
-      const most = Math.max(retry, BACKOFF * 2 ** Math.min(6, ++failures));
-      await pause(retry + Math.random() * most, (this.#attempt = new AbortController()).signal);
+      const heard = feed.heard > began;
+      const polling = rung > 1;
+      if (feed.heard - began > (polling ? 0 : FIRST_FRAME)) failures = 0;
+      if (ended.reason === QUIET) continue;
+
+      if (heard ? !polling : polling || retry) setState(heard ? "connecting" : "offline");
+      if (!heard) rung = (rung + 1) % 3;
+      // A pause, which the watchdog ends. Full jitter:
+      // https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
+      const most = heard && polling ? POLL : retry || BACKOFF * 2 ** Math.min(6, ++failures);
+      watch(retry + Math.random() * most);
+      await new Promise((resolve) => ((attempt = new AbortController()).signal.onabort = resolve));
     }
-  }
-
-  /** @param {string} path @param {AbortSignal} signal @returns {Promise<void>} */
-  #socket(path, signal) {
-    return new Promise((resolve) => {
-      const socket = new WebSocket(this.#server.replace("http", "ws") + path);
-      socket.onmessage = ({ data }) => this.#receive(data);
-      socket.onclose = ({ code }) => {
-        if (/^(1008|44)/.test(/** @type {any} */ (code))) this.#refuse(...Object.keys(this.#carried));
-        resolve();
-      };
-      signal.onabort = () => {
-        socket.close();
-        resolve();
-      };
-    });
-  }
+  };
 
   /** @param {string} path @param {AbortSignal} signal */
-  async #events(path, signal) {
-    const { body } = await this.#get(path, signal);
-    let rest = "";
-    /** @param {string} text */
-    const write = (text) => {
-      const lines = (rest + text).split("\n");
-      rest = /** @type {string} */ (lines.pop());
-      for (const line of lines) this.#receive(line.slice(5)); // without its "data:"; what else there is isn't JSON
-    };
-    const stream = /** @type {ReadableStream} */ (body).pipeThrough(new TextDecoderStream());
-    await stream.pipeTo(new WritableStream({ write }));
-  }
+  const socket = (path, signal) =>
+    new Promise((resolve) => {
+      const socket = new WebSocket(server.replace("http", "ws") + path);
+      socket.onmessage = ({ data }) => {
+        due = Date.now() + FIRST_FRAME;
+        receive(data);
+      };
+      signal.onabort = socket.onclose = (/** @type {any} */ { code }) => {
+        socket.close();
+        if (/^(1008|44)/.test(code)) refuse(wanted());
+        resolve(0);
+      };
+    });
 
-  /** @param {AbortSignal} signal */
-  async #poll(signal) {
-    for (; !signal.aborted; await pause(Math.random() * POLL, signal)) {
-      for (const channel in this.#carried) {
-        this.#receive(
-          await (await this.#get(`/v1/channels/${encodeURIComponent(channel)}/lines`, signal, channel)).text(),
-        );
-      }
-    }
-  }
-
-  /** @param {string} path @param {AbortSignal} signal @param {string} [channel] @returns {Promise<Response>} */
-  async #get(path, signal, channel) {
-    const response = await fetch(this.#server + path, {
+  /**
+   * Take frames by HTTP, one a line: a stream of them, or a single one. It accepts what every `fetch` does; of the
+   * live address that is the stream.
+   * @param {string} path @param {AbortSignal} signal @param {string} [channel] that it is all about
+   */
+  const get = async (path, signal, channel) => {
+    const response = await fetch(server + path, {
       cache: "no-cache", // the browser asks with If-None-Match; set by hand it would cost a CORS preflight
       credentials: "omit",
-      headers: { accept: "text/event-stream, */*" },
       signal,
     });
-    if (channel && response.status === 404) this.#refuse(channel);
+    if (channel && response.status === 404) refuse(channel);
     if (!response.ok) throw response;
-    return response;
-  }
+    let rest = "";
+    const stream = /** @type {ReadableStream} */ (response.body).pipeThrough(new TextDecoderStream());
+    await stream.pipeTo(
+      new WritableStream({
+        write(text) {
+          rest = (rest + text).replace(/[^\n]*\n/g, (line) => {
+            receive(line.slice(5)); // without its "data:"; what else there is isn't JSON
+            return "";
+          });
+        },
+      }),
+    );
+    receive(rest);
+  };
 
   // Frames
 
-  /** @param {string} data @param {boolean} [missed] */
-  #receive(data, missed) {
+  /** @param {string} data */
+  const receive = (data) => {
     let frame, board, result;
     try {
       frame = JSON.parse(data);
-      board = this.#boards[frame.channel];
+      board = boards[frame.channel];
       // @ts-ignore: what isn't ours throws
-      result = board[{ board: "replace", line: "apply", beat: "beat" }[frame.type]](frame, this.#polling);
+      result = board[frame.type](frame);
     } catch {
       return; // none at all, a proxy's, an extension's, or of a channel that isn't shown here
     }
-    const { channel } = frame;
-    this.heard = Date.now();
-    if (this.#attempt) {
-      missed = !this.#carried[channel];
-      this.#carried[channel] = true;
-      this.#setState(this.#polling ? "delayed" : "live");
-      this.#watch();
-      this.#tell(frame.type === "board" ? JSON.stringify(board) : data, missed);
+    const missed = !!frame.lines && state !== "delayed"; // where we poll, every frame is a board
+    feed.heard = Date.now();
+    if (attempt) {
+      tell(data); // before our state: by their own they tell whether they were away
+      setState(rung > 1 ? "delayed" : "live");
+      watch();
     }
-    if (result?.map) return this.#emit(channel, result, missed);
-    if (result) this.#attempt?.abort();
-    this.#ask();
-  }
+    if (result?.map) emit(frame.channel, result, missed);
+    else if (board.cursor === undefined) attempt?.abort();
+    if (result && frame.line) return; // it came to all readers at once; beats and polls come to each in its turn
+    ask();
+    if (feed.heard > due) {
+      due = feed.heard + LONG;
+      again();
+    }
+  };
 
   /** @param {string} channel @param {Change[]} changes @param {boolean} [missed] */
-  #emit(channel, changes, missed) {
-    this.dispatchEvent(new CustomEvent("board", { detail: { channel, changes, missed } }));
-    clearTimeout(this.#expiry);
-    this.#expiry = setTimeout(
-      () => {
-        for (const channel in this.#boards) {
-          this.#boards[channel].prune();
-          this.#emit(channel, [], false);
-        }
-      },
-      Math.min(LONG, ...Object.values(this.#boards).map((board) => board.nextExpiry)),
+  const emit = (channel, changes, missed) => {
+    const board = boards[channel];
+    board.prune();
+    for (const [listener, joined] of members) if (joined === channel) queueMicrotask(() => listener(changes, missed));
+    clearTimeout(expiring[channel]);
+    expiring[channel] = setTimeout(
+      () => boards[channel] && emit(channel, []),
+      Math.min(LONG, ...board.lines.map((line) => expiry(line) - board.now)),
     );
-  }
+  };
 
   // What we say of ourselves
 
-  /** @param {string[]} channels */
-  #refuse(...channels) {
-    this.#refused.push(...channels);
-    this.#setState("offline");
-    this.#again();
-  }
+  /** @param {string|string[]} channels */
+  const refuse = (channels) => {
+    refused = refused.concat(channels);
+    setState("offline");
+    again();
+  };
 
-  /** @param {State} state */
-  #setState(state) {
-    if (state === this.#state) return;
-    this.#state = state;
-    this.dispatchEvent(new Event("state"));
-    this.#tell();
-  }
+  /** @param {State} now */
+  const setState = (now) => {
+    if (now === state) return;
+    state = now;
+    for (const [listener] of members) queueMicrotask(listener);
+    tell();
+  };
 
   /** Be told when nothing is heard. @param {number} ms */
-  #watch(ms = DELAYED) {
-    clearTimeout(this.#watchdog);
-    this.#watchdog = setTimeout(() => {
+  const watch = (ms = DELAYED) => {
+    clearTimeout(watchdog);
+    watchdog = setTimeout(() => {
       if (ms === DELAYED) {
-        if (this.#state === "live") this.#setState("delayed");
-        this.#ask();
-        this.#watch(FIRST_FRAME);
-      } else if (this.#attempt) this.#attempt.abort();
-      else this.#run(true);
+        if (state === "live") setState("delayed");
+        ask();
+        watch(FIRST_FRAME);
+      } else if (attempt) attempt.abort();
+      else run(true);
     }, ms);
-  }
-}
+  };
+
+  addEventListener("pagehide", stop); // or the page would be kept out of the back/forward cache
+  addEventListener("pageshow", wake);
+  addEventListener("visibilitychange", wake);
+  addEventListener("online", again);
+  return feed;
+};
+
+/** @typedef {ReturnType<typeof connect>} Feed */
+
+/** @type {Record<string, Feed>} */
+const feeds = {};
+
+export const Feed = {
+  /** The page's one feed of a server. @param {string} server base URL, no slash at its end */
+  at: (server) => (feeds[server] ??= connect(server)),
+};
 
 // Banner
 
@@ -599,11 +516,12 @@ const SPEED = 80; // pixels per second on the belt, the same for all
 const BELT = 0.5 * SECOND; // between two looks whether there is room on it
 const RETRACTION_ROTATES = 15 * MINUTE; // rotate and scroll show what was withdrawn lately; list shows all of it
 const REFRESH_TIMES = 15 * SECOND;
-const UNITS = { second: Infinity, minute: 1, hour: 60, day: 1440 }; // in minutes; what is less than one is now
+/** In minutes; what is less than one is now. @type {[Intl.RelativeTimeFormatUnit, number][]} */
+const UNITS = [["day", 1440], ["hour", 60], ["minute", 1]]; // prettier-ignore
 const SAY_AFTER = 0.5 * SECOND; // a burst is announced as one
 const SAY_AT_MOST = 3; // the newest of a burst
 const SAID_FOR = 10 * SECOND; // then the live region is emptied
-const URGENCIES = ["flash", "bulletin", "urgent", "update"];
+const URGENCIES = "flash bulletin urgent update".split(" ");
 const RIGHT_TO_LEFT = /^(ar|ckb|dv|fa|he|ps|sd|ug|ur|yi)\b/i;
 
 // Words of the banner itself, in English. Another language's (web/words.json) are one small file of the server's,
@@ -639,7 +557,7 @@ const vocabularies = {};
  * @param {...(string|Node)} children
  */
 const make = (tag, name, properties, ...children) => {
-  const made = Object.assign(document.createElement(tag), { className: name, part: name }, properties);
+  const made = Object.assign(document.createElement(tag), name && { className: name, part: name }, properties);
   made.append(...children);
   return made;
 };
@@ -649,7 +567,7 @@ const write = (node, text) => {
   if (node.textContent !== text) node.textContent = text;
 };
 
-const calm = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
+const calm = () => matchMedia("(prefers-reduced-motion:reduce)").matches;
 
 /**
  * The page's one live region, in the light DOM and empty until something is said (WCAG 2.2, 4.1.3).
@@ -665,8 +583,8 @@ const sentence = new Map();
 const listen = (by) => {
   // By CSSOM, not by a style attribute: the page's Content-Security-Policy may forbid those.
   voice ??= make("div", "ticker-voice", { ariaLive: "polite", style: "position:fixed!important;clip-path:inset(50%)!important" });
-  if ((listeners += by)) document.body.append(voice);
-  else voice.remove();
+  if (!(listeners += by)) voice.remove();
+  else if (!voice.isConnected) document.body?.append(voice);
 };
 
 /**
@@ -695,7 +613,7 @@ const STYLE = `
 :host { display: block }
 :host([sticky]) { position: sticky !important; top: 0; z-index: var(--ticker-z-index,9) }
 :host([sticky="bottom"]) { top: auto; bottom: 0 }
-:host([hidden]), [hidden],
+:host([hidden]), [hidden], .fresh:empty,
 .frame:not(.rotate) .controls :not(.pause, .close), :host([controls="none"]) .controls :not(.pause, .close),
 :host(:not([dismissible])) .close, :host([hide-when-empty]) .frame:not(:has(li)), .stage:has(li) .empty {
   display: none !important }
@@ -716,6 +634,7 @@ const STYLE = `
   color-scheme: inherit;
   font-family: var(--ticker-font,inherit);
   line-height: 1.4;
+  overflow-wrap: anywhere;
 }
 :host([theme="light"]) .frame { color-scheme: light }
 :host([theme="dark"]) .frame { color-scheme: dark }
@@ -730,27 +649,31 @@ const STYLE = `
 :focus-visible { outline: 2px solid; outline-offset: -3px }
 a, button { cursor: pointer }
 a:hover { text-decoration: underline }
-button { min-width: 44px; min-height: 44px; font-size: 1.25em; text-align: center }
-.position { min-width: 3.5em; text-align: center; white-space: nowrap }
-.head { position: relative; overflow: hidden; display: flex; align-items: center; min-width: 9em; padding-inline: var(--ticker-gutter,1em);
+button { min-width: 44px; min-height: 44px; font: 1.25em system-ui }
+.position { min-width: 3.5em }
+.head, li, .empty, .wait, .away { display: grid; align-content: center; position: absolute; inset: 0;
+  padding-inline: var(--ticker-gutter,1em) }
+.head { position: relative; overflow: hidden; min-width: 9em; line-height: 1.15;
   border-inline-end: 1px solid #0000; background: var(--accent); color: var(--on) }
-.label { font-weight: 800; text-transform: uppercase }
-.label::before { content: "● " / "" }
-:host(:not([state="live"])) .label::before { content: "○ " / "" }
-.state, .fresh { position: absolute; inset: auto var(--ticker-gutter,1em) 0; padding: .3em 0; font-size: .7em }
-.fresh { align-content: end; text-align: end }
-.controls { order: 1; display: flex; align-items: center; color: var(--dim) }
+/* A no-break space after the dot: it is no row of its own. */
+.label { font-size: .9em; text-transform: uppercase }
+.label::before { content: "● " / "" }
+:host(:not([state="live"])) .label::before { content: "○ " / "" }
+.state, .fresh { min-height: 0; contain: inline-size; font-size: .7em }
+.fresh::after { content: ""; position: absolute; inset: 0 }
+.controls { order: 1; display: flex; align-items: center; text-align: center; color: var(--dim) }
 .stage { position: relative; z-index: var(--z) }
-.label, .time, .mark, .source, .note, .position, .pause { font-size: .8em }
+.time, .mark, .source, .note, .position, .pause { font-size: .85em }
 .time, .source, .note, .empty { color: var(--dim) }
 .mark { padding: 0 .4em; border: 1px solid }
-.label, .words { overflow-wrap: anywhere }
-li, .empty, .wait, .away { display: grid; align-content: center; position: absolute; inset: 0; padding-inline: var(--ticker-gutter,1em) }
-.text, .away, .fresh { font-weight: 600 }
+.label, .pause, .mark, .text, .away, .fresh { font-weight: 700 }
 .away { background: var(--surface) }
 
-.frame:not(.list) li:not(.on) { visibility: hidden; opacity: 0 }
-.words { display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: var(--rows,2); overflow: hidden; font-size: 1.1em }
+.frame:not(.list) li:not(.on) { display: none }
+.words { text-align: match-parent; text-wrap: pretty; word-spacing: .3em }
+.words * { word-spacing: 0 }
+.frame:not(.list) .words { overflow: hidden; font-size: 1.1em }
+.rotate .words { display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: var(--rows,2) }
 .rotate:not(:has(li + li)) .controls :not(.pause, .close) { visibility: hidden }
 /* A line that is too long for its place is read in full, over what is below, by pointing at it or going there. */
 .rotate .bar:is(:hover, :focus-within) { --rows: 9; --z: 1 }
@@ -758,27 +681,26 @@ li, .empty, .wait, .away { display: grid; align-content: center; position: absol
 .rotate .bar:has(.on[data-urgency="flash"] .text) { --surface: var(--accent); --ink: var(--on); --dim: var(--on) }
 
 .scroll .bar { grid-template-rows: 3.5em }
-.scroll .stage { overflow: clip }
+.scroll .stage { overflow: clip; mask: linear-gradient(90deg,#0000,#000 2% 98%,#0000) }
 .scroll li { width: max-content; padding-inline-end: 3em }
-.frame:not(.rotate) .words { display: block }
-.scroll .words { white-space: nowrap; text-overflow: ellipsis }
+.scroll .words { white-space: nowrap }
 
 @container (width < 42em) {
 .bar{grid:max(44px,2.75em)5.5em/minmax(0,1fr)auto;--rows:3}.head{min-width:0}.stage{order:2;grid-column:1/3}
 .scroll .bar{grid-template-rows:max(44px,2.75em)3em}.controls{background:var(--accent);color:var(--on)}}
+/* Who uses cqi has its style computed twice: no more than need be. */
+@container (width < 24em) {
+.position{display:none}.head,li,.empty,.wait,.away{padding-inline:min(var(--ticker-gutter,1em),5cqi)}.label{font-size:min(.9em,5.5cqi)}}
 
 .list .bar { grid: max(44px,2.75em) minmax(0, 1fr) / minmax(0,1fr) auto;
   height: var(--ticker-block-size,var(--max)); border-top: 3px solid var(--accent) }
 .list :is(.head, .controls) { background: none; color: var(--red) }
-.list .stage { order: 2; grid-column: 1/3; overflow: auto; }
+.list .stage { overflow: auto; order: 2; grid-column: 1/3 }
 .list :is(li, .empty, .wait, .away) { position: static; padding-block: .8em; border-top: var(--rule) }
-.list .text { display: block }
+.list :is(.text, .note) { display: block }
 [data-urgency="update"] .text { font-weight: 400 }
 .frame:not(.rotate) [data-urgency="flash"] .text { color: var(--red) }
 .list .away { position: sticky }
-
-@media (prefers-reduced-motion: no-preference) {
-.rotate li{transition:.2s}.list .new{animation:new 1s}@keyframes new{0%{opacity:0}}}
 `;
 
 /** @typedef {{item: HTMLLIElement, line: Line, time: HTMLTimeElement, motion?: Animation}} Row */
@@ -792,13 +714,18 @@ const inside = (host, internals) => {
   let board;
   /** Its connection. @type {Feed} */
   let feed;
-  /** Ends what reaches out of the banner, while it is on a channel. @type {AbortController|undefined} */
-  let joined;
+  /** Whether the banner is in a page. */
+  let joined = false;
   let server = "";
   let channel = "";
+  let max = 0;
+  /** Its language, as it was asked for. @type {string|undefined} */
+  let asked;
   let tongue = "en";
   let dir = "";
   let words = ENGLISH;
+  /** @type {Intl.RelativeTimeFormat} */
+  let relative;
   /** "rotate", "list" or "scroll". */
   let mode = "";
 
@@ -818,7 +745,10 @@ const inside = (host, internals) => {
   let duration = 0;
   let paused = false;
   let dismissed = false;
+  /** Whether a list was scrolled; kept, for to ask costs a layout. */
+  let scrolled = false;
   let dwell = 0;
+  let clock = 0;
 
   // The tree
 
@@ -831,7 +761,11 @@ const inside = (host, internals) => {
   const empty = make("slot", "empty", { name: "empty" });
   const wait = make("slot", "wait");
   const away = make("p", "away", { hidden: true });
-  const stage = make("div", "stage", { onscroll: () => steer() }, wait, empty, list, away);
+  const onscroll = () => {
+    scrolled = stage.scrollTop > 2;
+    steer();
+  };
+  const stage = make("div", "stage", { onscroll }, wait, empty, list, away);
   const position = make("span", "position");
   const pause = button("pause", "", () => hold(!paused));
   const controls = make(
@@ -856,7 +790,9 @@ const inside = (host, internals) => {
   }
   root.adoptedStyleSheets = [sheet];
   root.append(frame);
-  for (const type of ["pointerenter", "pointerleave", "focusin", "focusout"]) bar.addEventListener(type, () => steer());
+  // Between two buttons focus is nowhere, for a moment: it stays within.
+  for (const type of /** @type {["focusin"]} */ ("pointerenter pointerleave focusin focusout".split(" ")))
+    bar.addEventListener(type, ({ relatedTarget }) => bar.contains(/** @type {Node} */ (relatedTarget)) || steer());
 
   // The channel
 
@@ -864,26 +800,22 @@ const inside = (host, internals) => {
   const attribute = (name) => host.getAttribute(name) ?? "";
 
   const join = () => {
-    const { signal } = (joined = new AbortController());
+    joined = true;
     channel = attribute("channel");
     mode = attribute("mode");
-    if (mode !== "list" && (mode !== "scroll" || calm())) mode = "rotate";
+    if (mode !== "list" && (calm() || mode !== "scroll")) mode = "rotate";
+    max = +attribute("max") || Infinity;
+    frame.className = `frame ${mode}`;
+    stage.tabIndex = mode === "list" ? 0 : -1; // to scroll by keyboard
+    bar.style = `--max:${Math.min(5 * max + 3, 34)}em`;
     server = new URL(import.meta.url).origin;
     try {
       server = new URL(attribute("src") || server, document.baseURI).href.replace(/\/+$/, "");
     } catch {} // no address: as if there were none
     if (channel) {
       feed = Feed.at(server);
-      board = feed.join(channel);
-      feed.addEventListener("state", () => render(), { signal });
-      const onboard = (/** @type {any} */ { detail }) => detail.channel === channel && take(detail);
-      feed.addEventListener("board", onboard, { signal });
-      const clock = setInterval(tellTimes, REFRESH_TIMES);
-      signal.onabort = () => {
-        feed.leave(channel);
-        clearInterval(clock);
-        clearTimeout(dwell);
-      };
+      board = feed.join(channel, take);
+      clock = setInterval(() => rows.forEach(tellTime), REFRESH_TIMES);
       render();
     }
   };
@@ -891,8 +823,10 @@ const inside = (host, internals) => {
   /** @returns {boolean} whether there was something to leave */
   const leave = () => {
     if (!joined) return false;
-    joined.abort();
-    joined = board = undefined;
+    feed?.leave(take);
+    clearInterval(clock);
+    clearTimeout(dwell);
+    joined = board = false;
     held = queue = [];
     clear();
     return true;
@@ -900,10 +834,13 @@ const inside = (host, internals) => {
 
   /** @param {string} type @param {{line: Line}|{state: State}} detail @returns {boolean} false when canceled */
   const tell = (type, detail) =>
-    host.dispatchEvent(new CustomEvent(`ticker:${type}`, { bubbles: true, composed: true, cancelable: true, detail }));
+    host.dispatchEvent(
+      new CustomEvent(`ticker:${type}`, { bubbles: true, composed: true, cancelable: type === "open", detail }),
+    );
 
-  /** @param {{changes: Change[], missed?: boolean}} news `missed` while nobody looked, or none could hear */
-  const take = ({ changes: all, missed }) => {
+  /** @type {Listener} `missed` while nobody looked, or none could hear */
+  const take = (all, missed) => {
+    if (!all || !board) return render();
     const changes = all.filter(({ line }) => wants(line));
     const of = (/** @type {string} */ wanted) =>
       changes.filter(({ kind }) => kind === wanted).map(({ line }) => line.id);
@@ -915,22 +852,21 @@ const inside = (host, internals) => {
     if (flash) dismissed = false;
     if (stay) held.push(...arrived);
     else if (flash) clear(); // the belt starts anew, with the flash
-    queue = [...killed, ...(missed ? mended : []), ...arrived.reverse(), ...queue];
+    queue = [killed, missed ? mended : [], arrived.reverse(), queue].flat();
     if (missed && changes.length) {
-      const counts = [words.away, count("fresh", arrived), count("corrected", mended), count("canceled", killed)];
-      write(away, counts.filter(Boolean).join(" · "));
+      const counts = [count("fresh", arrived), count("corrected", mended), count("canceled", killed)];
+      write(away, [words.away, ...counts.filter(Boolean)].join(" · "));
       away.hidden = false;
     }
-    render(!stay, (id) => missed || killed.includes(id));
+    render(!stay, missed || !!killed[0]);
     for (const change of missed ? changes.reverse() : changes) {
       const { kind, line } = change;
       const { id, status, text, note } = line;
-      if (kind === "change") continue;
       tell(kind, { line });
       const kill = kind === "cancel";
       if (dismissed || !(rows.has(id) || held.includes(id))) continue;
       const what = kill ? words[/** @type {"canceled"} */ (status)] : kind === "line" ? label.textContent : words.corrected;
-      say(change, line.channel + id, kill, own("span", "", `${what}: `), own("span", "", (kill ? note : text) ?? "", line));
+      say(change, line.channel + id, kill, own("span", "", `${what}: `), own("span", "", /** @type {string} */ (kill ? (note ?? "") : text), line));
     }
     if (missed && changes.length && !dismissed) {
       say(all, channel, false, own("span", "", /** @type {string} */ (away.textContent)));
@@ -956,37 +892,42 @@ const inside = (host, internals) => {
   /** @param {"fresh"|"corrected"|"canceled"} name @param {string[]} ids */
   const count = (name, { length }) => (length ? `${words[name]}: ${number(length)}` : "");
 
-  const tellTimes = () => {
-    const relative = new Intl.RelativeTimeFormat(tongue, { numeric: "auto", style: "short" });
-    for (const { time, line } of rows.values()) {
-      const ago = (board.now - Date.parse(line.published)) / MINUTE;
-      let unit = /** @type {"second"} */ ("second");
-      for (const each in UNITS) if (ago >= UNITS[/** @type {"second"} */ (each)]) unit = /** @type {"second"} */ (each);
-      write(time, relative.format(-Math.floor(ago / UNITS[unit]), unit));
-    }
+  /** @param {Row} row */
+  const tellTime = ({ time, line }) => {
+    const ago = (board.now - Date.parse(line.published)) / MINUTE;
+    const [unit, minutes] = UNITS.find(([, each]) => ago >= each) ?? ["second", Infinity];
+    write(time, relative.format(-Math.floor(ago / minutes), unit));
+  };
+
+  /** @param {Partial<Words>} [theirs] */
+  const translate = (theirs) => {
+    words = { ...ENGLISH, ...theirs };
+    for (const each of controls.children) each.ariaLabel = words[/** @type {"next"} */ (each.className)];
+    write(empty, words.empty);
+    clear();
   };
 
   /** Language, direction and label. */
   const speak = () => {
-    const lang = attribute("lang");
-    let spoken = "en";
-    try {
-      [spoken = "en"] = Intl.getCanonicalLocales(lang || board.language);
-    } catch {} // no language: English
-    const from = attribute("dir") || (!lang && board.direction) || (RIGHT_TO_LEFT.test(spoken) ? "rtl" : "ltr");
-    if (spoken !== tongue || dir !== from) {
-      clear();
+    const lang = attribute("lang") || board.language;
+    const from = attribute("dir") || (lang === board.language && board.direction) || (RIGHT_TO_LEFT.test(lang) ? "rtl" : "ltr");
+    if (asked !== lang || dir !== from) {
+      asked = lang;
+      let spoken = "en";
+      try {
+        spoken = `${new Intl.Locale(lang)}`;
+      } catch {} // no language: English
       frame.lang = tongue = spoken;
       frame.dir = dir = from;
-      words = ENGLISH;
+      relative = new Intl.RelativeTimeFormat(tongue, { numeric: "auto", style: "short" });
+      translate();
       const base = spoken.split("-")[0];
       const url = `${server}/words/${base}.json`;
       if (base !== "en") {
         (vocabularies[url] ??= fetch(url, { credentials: "omit" }).then((response) => response.json())).then(
           (theirs) => {
             if (tongue !== spoken) return;
-            words = { ...ENGLISH, ...theirs };
-            clear();
+            translate(theirs);
             render();
           },
           () => {}, // English stays
@@ -994,14 +935,14 @@ const inside = (host, internals) => {
       }
     }
     write(label, (bar.ariaLabel = attribute("label") || board.label || words.label));
-    write(empty, words.empty);
   };
 
   /** How the connection is. */
   const confess = () => {
     const state = feed.state(channel);
-    const since = new Date(feed.heard).toLocaleTimeString(tongue, { timeStyle: "short" });
-    write(status, { delayed: words.delayed, offline: `${words.offline} ${since}` }[/** @type {"offline"} */ (state)] ?? "");
+    let said = words[/** @type {"offline"} */ (state)] ?? "";
+    if (state === "offline") said += " " + new Date(feed.heard).toLocaleTimeString(tongue, { timeStyle: "short" });
+    write(status, said);
     if (attribute("state") === state) return;
     host.setAttribute("state", state);
     internals.states.clear();
@@ -1018,16 +959,18 @@ const inside = (host, internals) => {
   /**
    * Make the DOM what board and attributes say.
    * @param {boolean} [news] what is in the queue has its turn
-   * @param {(id: string) => boolean|undefined} [gone] whether a line's words may not stay until they are out of sight
+   * @param {boolean} [gone] lines that are no more may not stay until they are out of sight, either
    */
   const render = (news, gone) => {
     if (!board) return;
     const { ready } = board;
     const still = mode === "list";
-    frame.className = `frame ${mode}`;
+    const focus = root.activeElement;
     speak();
 
-    const max = +attribute("max") || Infinity;
+    const known = (/** @type {string} */ id) => board.lines.some((/** @type {Line} */ line) => line.id === id);
+    queue = queue.filter(known);
+    held = held.filter(known);
     const lately = still ? 0 : board.now - RETRACTION_ROTATES;
     let room = max;
     lines = board.lines.filter(
@@ -1041,31 +984,29 @@ const inside = (host, internals) => {
     wait.hidden = ready;
     empty.hidden = !ready;
     frame.hidden = dismissed;
-    stage.tabIndex = still ? 0 : -1; // to scroll by keyboard
-    bar.style = `--max:${Math.min(5 * max + 3, 34)}em`;
 
     const ids = lines.map(({ id }) => id);
-    // A list steps down for what is new: built anew, for a browser counts it as a shift when rows are moved.
-    if (still && news && queue.some((id) => !rows.has(id))) clear();
-    for (const [id, { motion }] of rows) if (!ids.includes(id) && (!motion || gone?.(id))) drop(id);
+    // A list steps down for what is new: put in anew, for a browser counts it as a shift when rows are moved. (What a
+    // correction adds may move the rows below it by one: within the list, which keeps its height.)
+    if (still && news && queue.some((id) => !rows.has(id))) list.replaceChildren();
+    for (const [id, { motion }] of rows) if (!ids.includes(id) && (gone || !motion)) drop(id);
     lines.forEach((line, index) => {
       const { id } = line;
-      let row = rows.get(id);
-      if (!row) rows.set(id, (row = /** @type {any} */ ({ item: make("li", queue.includes(id) ? "line new" : "line") })));
+      const row = /** @type {Row} */ (rows.get(id) ?? { item: make("li", "line") });
+      rows.set(id, row);
       if (row.line !== line) fill(row, line);
-      const there = list.children[index];
-      if (there !== row.item) list.insertBefore(row.item, there);
+      if (list.children[index] !== row.item) list.insertBefore(row.item, list.children[index]);
     });
-    tellTimes();
     if (still) queue = [];
-    const id = (news && queue.find((id) => ids.includes(id))) || current;
-    show(ids.includes(id) ? id : ids[Math.min(turn, ids.length - 1)]);
+    if (news) current = queue.find((id) => rows.has(id)) ?? current;
+    show(rows.has(current) ? current : ids[Math.min(turn, ids.length - 1)]);
+    if (focus?.checkVisibility() === false) pause.focus(); // what had it is gone, and that is always there
     confess(); // at last: whoever hears of it may remove the banner
   };
 
   /** @param {string} id */
   const drop = (id) => {
-    rows.get(id)?.item.remove();
+    /** @type {Row} */ (rows.get(id)).item.remove();
     rows.delete(id);
   };
 
@@ -1089,14 +1030,16 @@ const inside = (host, internals) => {
       note && make("bdi", "note", false, note),
     ];
     row.line = line;
+    tellTime(row);
     Object.assign(row.item, { lang: line.language, dir: line.direction }).dataset.urgency = line.urgency;
     row.item.replaceChildren(make("p", "words", false, ...parts.flatMap((part) => (part ? [part, " "] : []))));
   };
 
   // Holding still, and moving on. What a reader points at or has focused stays (WCAG 2.2, 2.2.2)
 
-  const focused = () => root.querySelector(":focus-visible"); // a click leaves focus behind: not that
-  const still = () => paused || root.querySelector(":hover") || focused() || (mode === "list" && stage.scrollTop > 2);
+  const focused = () => root.activeElement?.matches(":focus-visible"); // a click leaves focus behind: not that
+  const still = () =>
+    paused || (bar.matches(":hover") && matchMedia("(any-hover)").matches) || focused() || (mode === "list" && scrolled); // a finger doesn't hover
 
   /** @param {boolean} on */
   const hold = (on) => {
@@ -1115,17 +1058,15 @@ const inside = (host, internals) => {
   const steer = () => {
     const stay = still();
     if (held.length && !stay) return release();
-    for (const each of controls.children) each.ariaLabel = words[/** @type {"next"} */ (each.className)];
-    if (paused) pause.ariaLabel = words.resume;
+    pause.ariaLabel = words[paused ? "resume" : "pause"];
     write(pause, paused ? "►" : "||");
     write(fresh, count("fresh", held));
-    fresh.hidden = !held.length;
-    for (const { motion } of rows.values()) motion?.[stay ? "pause" : "play"]();
+    rows.forEach(({ motion }) => motion?.[stay ? "pause" : "play"]());
 
     clearTimeout(dwell);
     const by = away.hidden ? 1 : 0;
     if (!board || (by && (stay || calm()))) return;
-    let after = Math.max(DWELL, DWELL_PER_CHARACTER * (lines[turn]?.text?.length ?? 0));
+    let after = Math.max(DWELL, DWELL_PER_CHARACTER * (lines[turn]?.text?.length || 0));
     if (by && mode === "scroll") {
       run();
       after = BELT;
@@ -1144,16 +1085,15 @@ const inside = (host, internals) => {
       current = id;
       queue = queue.filter((each) => each !== id);
       turn = Math.max(0, lines.findIndex((line) => line.id === id));
-      for (const [each, { item }] of rows) item.classList.toggle("on", each === id);
-      write(position, `${number(turn + 1)} / ${number(lines.length)}`);
+      rows.forEach(({ item }, each) => item.classList.toggle("on", each === id));
+      write(position, [turn + 1, lines.length].map(number).join(" / "));
     }
     steer();
   };
 
   /** @param {number} by */
   const step = (by) => {
-    const { length } = lines;
-    show((by > 0 && queue.find((id) => rows.has(id))) || lines[(turn + by + length) % length]?.id);
+    show((by > 0 && queue.find((id) => rows.has(id))) || lines.at((turn + by) % lines.length)?.id);
   };
 
   // The belt: each line moves by itself, so that none jumps when another comes, changes or goes
@@ -1169,9 +1109,9 @@ const inside = (host, internals) => {
       if (!id) return;
       const row = /** @type {Row} */ (rows.get(id));
       const { item } = row;
+      item.classList.add("on");
       const size = item.offsetWidth + 1; // which is rounded
       queue = queue.filter((each) => each !== id);
-      item.classList.add("on");
       item.style.inlineSize = `${size}px`; // whatever its words become while it moves
       duration = ((end + size) / SPEED) * SECOND;
       row.motion = last = item.animate(

@@ -1,4 +1,4 @@
-"""Pages for people: a channel's public page, which needs no script, and the demo. Knows templates."""
+"""Pages for people, which need no script: a channel's public page, and the demo. Knows templates."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from ticker.channel import Channel
 from ticker.errors import NotFound
 from ticker.fanout.relay import Relay
 from ticker.line import Line
@@ -40,21 +41,24 @@ class Pages:
         return RedirectResponse(f"/channels/{next(iter(self._relay.channels))}", 307)
 
     async def demo(self, request: Request) -> Response:
-        return self._page("demo/index.html", channels=list(self._relay.channels.values()))
+        banners = [self._banner(channel) for channel in self._relay.channels.values()]
+        return self._page("demo/index.html", banners=banners)
 
     async def channel(self, request: Request) -> Response:
         slug = request.path_params["channel"]
         if (channel := self._relay.channels.get(slug)) is None:
             raise NotFound(f"There is no channel {slug[:64]!r}. The channels are at /v1/channels.")
-        board = self._relay.board(slug)
-        return self._page(
-            "channel/index.html",
-            channel=channel,
-            lines=[plain(line) for line in board.lines],
-            now=board.now,
-            words=self._words.of(channel.language),
-            public_url=self._public_url,
-        )
+        return self._page("channel/index.html", public_url=self._public_url, **self._banner(channel))
+
+    def _banner(self, channel: Channel) -> dict[str, Any]:
+        """What a template writes a banner of: its lines are in the page before it is."""
+        board = self._relay.board(channel.slug)
+        return {
+            "channel": channel,
+            "lines": [plain(line) for line in board.lines],
+            "now": board.now,
+            "words": self._words.of(channel.language),
+        }
 
     def _page(self, name: str, **values: Any) -> Response:
         html = self._templates.get_template(name).render(**values)

@@ -9,20 +9,17 @@ export class OnAir extends EventTarget {
   #feed = Feed.at(location.origin);
   #board;
   #channel;
-  #listening = new AbortController();
+  #listener = (/** @type {object[]|undefined} */ changes) => {
+    this.#weigh();
+    if (changes) this.dispatchEvent(new Event("lines"));
+  };
   /** @type {Trust} */ #trust = "connecting";
 
   /** @param {string} channel */
   constructor(channel) {
     super();
     this.#channel = channel;
-    this.#board = this.#feed.join(channel);
-    const { signal } = this.#listening;
-    this.#feed.addEventListener("state", () => this.#weigh(), { signal });
-    this.#feed.addEventListener("board", () => {
-      this.#weigh();
-      this.dispatchEvent(new Event("lines"));
-    }, { signal });
+    this.#board = this.#feed.join(channel, this.#listener);
   }
 
   /** @returns {Line[]} in the public order: pinned first, then newest first */
@@ -45,8 +42,7 @@ export class OnAir extends EventTarget {
   }
 
   close() {
-    this.#listening.abort();
-    this.#feed.leave(this.#channel);
+    this.#feed.leave(this.#listener);
   }
 
   #weigh() {
