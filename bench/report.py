@@ -134,8 +134,8 @@ def _widget(part: Part) -> list[str]:
         f"{ARRIVED + PAUSE:g} s, so that each is shown, announced and painted by itself. *Arrival* is until the line "
         "is shown; it is announced to screen readers half a second later, in a task of its own. *All* is whatever the "
         "thread did: painting, frames, what moves, chores. The *control* is no banner: a page that writes the text "
-        "into one element, and half a second later into another. Heap, nodes and listeners are those of a page with two banners, when "
-        "nothing moves any more and the collector has run."
+        "into one element, and half a second later into another. Heap, nodes and listeners are those of a page with "
+        "two banners, when nothing moves any more and the collector has run."
     )
     return [text, "", _table(["", ""], rows)]
 
