@@ -92,7 +92,7 @@ export class Board {
     this.#offset = /** @type {any} */ (new Date(time)) - Date.now() || 0;
   }
 
-  /** Put the lines in order, and forget what shows no more: after each change. */
+  /** Forget what shows no more. */
   prune() {
     let room = /** @type {any} */ (this).max_lines;
     this.lines = this.lines
@@ -114,6 +114,7 @@ export class Board {
     Object.assign(this, frame, { lines: [], now });
     this.ready = true;
     const changes = sorted.flatMap((line) => this.#put(line, lines));
+    this.prune();
     return ready ? changes : [];
   }
 
@@ -129,6 +130,7 @@ export class Board {
     /** The event we stand at: null on an empty channel, undefined when a board is wanted.
      * @type {string|null|undefined} */
     this.cursor = cursor;
+    this.prune();
     return changes;
   }
 
@@ -439,7 +441,7 @@ const connect = (server) => {
       setState(rung > 1 ? "delayed" : "live");
       watch();
     }
-    if (result?.map) emit(frame.channel, result, missed);
+    if (result?.map) emit(board, result, missed);
     else if (board.cursor === undefined) attempt?.abort();
     if (result && frame.line) return; // it came to all readers at once; beats and polls come to each in its turn
     ask();
@@ -449,14 +451,16 @@ const connect = (server) => {
     }
   };
 
-  /** @param {string} channel @param {Change[]} changes @param {boolean} [missed] */
-  const emit = (channel, changes, missed) => {
-    const board = boards[channel];
-    board.prune();
+  /** @param {any} board @param {Change[]} changes @param {boolean} [missed] */
+  const emit = (board, changes, missed) => {
+    const { channel } = board;
     for (const [listener, joined] of members) if (joined === channel) queueMicrotask(() => listener(changes, missed));
     clearTimeout(expiring[channel]);
     expiring[channel] = setTimeout(
-      () => boards[channel] && emit(channel, []),
+      () => {
+        board.prune();
+        emit(board, []);
+      },
       Math.min(LONG, ...board.lines.map((line) => expiry(line) - board.now)),
     );
   };
@@ -650,7 +654,7 @@ const STYLE = `
 a, button { cursor: pointer }
 a:hover { text-decoration: underline }
 button { min-width: 44px; min-height: 44px; font: 1.25em system-ui }
-.position { min-width: 3.5em }
+.position { min-width: 3em }
 .head, li, .empty, .wait, .away { display: grid; align-content: center; position: absolute; inset: 0;
   padding-inline: var(--ticker-gutter,1em) }
 .head { position: relative; overflow: hidden; min-width: 9em; line-height: 1.15;
@@ -681,7 +685,7 @@ button { min-width: 44px; min-height: 44px; font: 1.25em system-ui }
 .rotate .bar:has(.on[data-urgency="flash"] .text) { --surface: var(--accent); --ink: var(--on); --dim: var(--on) }
 
 .scroll .bar { grid-template-rows: 3.5em }
-.scroll .stage { overflow: clip; mask: linear-gradient(90deg,#0000,#000 2% 98%,#0000) }
+.scroll .stage { overflow: clip; mask: linear-gradient(90deg,#0000,#000 3% 97%,#0000) }
 .scroll li { width: max-content; padding-inline-end: 3em }
 .scroll .words { white-space: nowrap }
 

@@ -927,6 +927,10 @@ def test_what_the_page_put_inside_shows_until_the_board_is_there(node: Any, page
     embed('<breaking-ticker channel="en"><a href="/latest">The latest news</a></breaking-ticker>', live=False)
     expect(page.get_by_role("link", name="The latest news")).to_be_visible()
     expect(bar(page)).to_have_attribute("state", "connecting")
+    deadline = time.monotonic() + LATE / 1000
+    while not waiting:
+        assert time.monotonic() < deadline, "the banner asked for no socket"
+        page.wait_for_timeout(20)  # in which Playwright tells of routes
     waiting[0].send(json.dumps(board_frame([line_of("1-0", text="From the board")])))
     expect(current(page)).to_contain_text("From the board")
     assert "The latest news" not in everything(page)
