@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Site
-from tests.conftest import RunningNode
+from tests.conftest import CHANNELS, RunningNode
 
 AXE = (files("axe_playwright_python") / "axe.min.js").read_text("utf-8")
 # WCAG 2.2 A and AA, and what is good practice besides: a region's own name, headings in order.
@@ -18,19 +18,7 @@ RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22a", "wcag22aa", "bes
 
 LIVE = "breaking-ticker[state=live]"
 MODES = ("rotate", "list", "scroll")
-CHANNELS = """
-[channels.en]
-title = "English"
-language = "en"
-
-[channels.ar]
-title = "العربية"
-language = "ar"
-
-[channels.es]
-title = "Español"
-language = "es"
-
+OURS = """
 [channels.said]
 title = "Said"
 language = "en"
@@ -62,7 +50,7 @@ WORDS = {
 @pytest.fixture(scope="module")
 def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningNode]:
     """With lines of every kind on `en` and `ar`, and none on `es`."""
-    node = RunningNode(tmp_path_factory.mktemp("accessible"), config=CHANNELS, constants={})
+    node = RunningNode(tmp_path_factory.mktemp("accessible"), config=CHANNELS + OURS, constants={})
     for channel, (update, urgent, killed, held, corrected, flash) in WORDS.items():
         node.publish(channel, update, urgency="update", source="Harbour Wire")
         node.publish(channel, urgent, url="https://paper.example/mayor")

@@ -167,7 +167,7 @@ class Relay:
                         self._ready.clear()  # before the tail is closed: that may take a moment
             except NewswireUnavailable as error:
                 log.warning("Readers get no news: %s", error.detail)
-            except Exception:
+            except Exception:  # a fault of ours: its readers would be deaf until somebody restarts the node
                 log.exception("The relay stumbled; it starts again")
             await asyncio.sleep(random.uniform(0, min(RETRY_MAX, RETRY_MIN * 2**failures)))
             failures = min(failures + 1, 10)

@@ -201,7 +201,7 @@ class Ring:
         self._tail[0] = (head + count) & 0xFFFFFFFF
         try:
             _system_call(_ENTER, self._fd, count, count, _GETEVENTS, None, 0)
-        except OSError as error:
+        except OSError as error:  # short of memory, or interrupted: nobody got it, so the transports take it
             log.debug("io_uring took nothing: %s", error.strerror)
         read = self._read[0]
         begin, answers = read % self._answers, (self._written[0] - read) & 0xFFFFFFFF

@@ -491,7 +491,7 @@ class RedisNewswire:
                     await self._trim(channel)
             except NewswireUnavailable as error:
                 log.warning("Old lines could not be trimmed: %s", error.detail)
-            except Exception:
+            except Exception:  # a fault of ours: Redis would fill until somebody restarts the node
                 log.exception("Old lines could not be trimmed")
             await asyncio.sleep(HOUSEKEEPING)
 
