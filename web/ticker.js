@@ -700,11 +700,14 @@ button { min-width: 44px; min-height: 44px; font: 1.25em system-ui }
   height: var(--ticker-block-size,var(--max)); border-top: 3px solid var(--accent) }
 .list :is(.head, .controls) { background: none; color: var(--red) }
 .list .stage { overflow: auto; order: 2; grid-column: 1/3 }
-.list :is(li, .empty, .wait, .away) { position: static; padding-block: .8em; border-top: var(--rule) }
+/* Rows step down for what is new, inside a block that keeps its height: browsers don't count it as a layout shift of
+   the page where rows are sticky, to no edge. (To put them in anew would do, too, for a third more of the main thread.) */
+.list .stage * { position: sticky; inset: auto }
+.list :is(li, .empty, .wait, .away) { padding-block: .8em; border-top: var(--rule) }
 .list :is(.text, .note) { display: block }
 [data-urgency="update"] .text { font-weight: 400 }
 .frame:not(.rotate) [data-urgency="flash"] .text { color: var(--red) }
-.list .away { position: sticky }
+.list .away { inset: 0 }
 `;
 
 /** @typedef {{item: HTMLLIElement, line: Line, time: HTMLTimeElement, motion?: Animation}} Row */
@@ -990,9 +993,6 @@ const inside = (host, internals) => {
     frame.hidden = dismissed;
 
     const ids = lines.map(({ id }) => id);
-    // A list steps down for what is new: put in anew, for a browser counts it as a shift when rows are moved. (What a
-    // correction adds may move the rows below it by one: within the list, which keeps its height.)
-    if (still && news && queue.some((id) => !rows.has(id))) list.replaceChildren();
     for (const [id, { motion }] of rows) if (!ids.includes(id) && (gone || !motion)) drop(id);
     lines.forEach((line, index) => {
       const { id } = line;

@@ -457,15 +457,23 @@ def test_nothing_moves_when_lines_come(node: Any, demo: Any) -> None:
           list.getEntries().forEach(({ value, sources }) => window.shifts.push(`${value} ${sources.map(name)}`))
         ).observe({ type: "layout-shift", buffered: true });"""
     )
+    node.publish("en", "The first of that day")
     for size in ({"width": 1280, "height": 900}, {"width": 360, "height": 740}):
         demo.set_viewport_size(size)
         demo.reload()
         expect(demo.locator(LIVE)).to_have_count(4)
         block(demo).scroll_into_view_if_needed()
         for number in range(3):
-            node.publish("en", f"Line number {number} of a day on which much happens all along the coast")
+            newest = block(demo).locator("li").first.element_handle()
+            line = node.publish("en", f"Line number {number} of a day on which much happens all along the coast")
             expect(block(demo).locator("li").first).to_contain_text(f"Line number {number}")
             expect(block(demo).locator(".stage")).to_have_js_property("scrollTop", 0)  # it has come in from above
+            # What a screen reader or a selection stands at stays.
+            assert block(demo).locator("li").nth(1).evaluate("(item, newest) => item === newest", newest)
+            node.correct(
+                "en", line["id"], text="In other words, of which there are many more, so that they take a row more"
+            )
+            expect(block(demo).locator("li").first).to_contain_text("In other words")
         demo.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
         assert demo.evaluate("window.shifts") == []
 
