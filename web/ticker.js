@@ -549,7 +549,7 @@ const ENGLISH = {
   away: "While you were away",
 };
 
-/** By the address that they come from. @type {Record<string, Promise<Partial<Words>>>} */
+/** By the address that they come from. @type {Record<string, Promise<Partial<Words>>|undefined>} */
 const vocabularies = {};
 
 /**
@@ -937,7 +937,9 @@ const inside = (host, internals) => {
             translate(theirs);
             render();
           },
-          () => {}, // English stays
+          () => {
+            asked = vocabularies[url] = undefined; // English, until they are asked for again
+          },
         );
       }
     }
@@ -971,14 +973,13 @@ const inside = (host, internals) => {
   const render = (news, gone) => {
     if (!board) return;
     const { ready } = board;
-    const still = mode === "list";
     const focus = root.activeElement;
     speak();
 
     const known = (/** @type {string} */ id) => board.lines.some((/** @type {Line} */ line) => line.id === id);
     queue = queue.filter(known);
     held = held.filter(known);
-    const lately = still ? 0 : board.now - RETRACTION_ROTATES;
+    const lately = mode === "list" ? 0 : board.now - RETRACTION_ROTATES;
     let room = max;
     lines = board.lines.filter(
       (/** @type {Line} */ line) =>
@@ -1001,7 +1002,6 @@ const inside = (host, internals) => {
       if (row.line !== line) fill(row, line);
       if (list.children[index] !== row.item) list.insertBefore(row.item, list.children[index]);
     });
-    if (still) queue = [];
     if (news) current = queue.find((id) => rows.has(id)) ?? current;
     show(rows.has(current) ? current : ids[Math.min(turn, ids.length - 1)]);
     if (focus?.checkVisibility() === false) pause.focus(); // what had it is gone, and that is always there

@@ -870,17 +870,28 @@ def test_other_words_than_english_are_asked_for_once(node: Any, page: Any, embed
     page.route(
         "**/words/de.json", lambda route: route.fulfill(json=words, headers={"Access-Control-Allow-Origin": "*"})
     )
-    page.route("**/words/es.json", lambda route: route.abort())
     tags = [
         f'<breaking-ticker channel="{channel}" lang="{lang}"></breaking-ticker>'
-        for channel, lang in (("en", "en"), ("en", "de-AT"), ("ar", "de"), ("es", "es"))
+        for channel, lang in (("en", "en"), ("en", "de-AT"), ("ar", "de"), ("es", "tlh"))
     ]
     embed("".join(tags))
     for at in (1, 2):
         expect(page.locator("breaking-ticker").nth(at).get_by_role("button", name="Anhalten")).to_be_visible()
+    node.publish("es", "Una línea más")  # for a language that the server doesn't have, it isn't asked again
+    expect(page.get_by_text("Una línea más")).to_be_visible()
     for at in (0, 3):
         expect(page.locator("breaking-ticker").nth(at).get_by_role("button", name="Pause")).to_be_visible()
-    assert sorted(request.url.rsplit("/")[-1] for request in asked) == ["de.json", "es.json"]
+    assert sorted(request.url.rsplit("/")[-1] for request in asked) == ["de.json", "tlh.json"]
+
+
+def test_words_that_failed_to_come_are_asked_for_again(node: Any, page: Any, embed: Any) -> None:
+    page.route("**/words/es.json", lambda route: route.abort())
+    embed('<breaking-ticker channel="es"></breaking-ticker>')
+    expect(bar(page)).to_have_attribute("state", "live")
+    expect(bar(page).get_by_role("button", name="Pause")).to_be_visible()
+    page.unroute("**/words/es.json")
+    node.publish("es", "Una línea más")
+    expect(bar(page).get_by_role("button", name="Pausar")).to_be_visible()
 
 
 def test_its_words_in_english_are_those_of_the_server() -> None:
