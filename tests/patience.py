@@ -35,8 +35,8 @@ AT_LEISURE = {
 ON_REDIS = {
     "ticker.newswire.redis.ANSWER_WITHIN": WITHIN,
     "ticker.newswire.redis.DEAF_AFTER": WITHIN,
-    "ticker.newswire.topology.ANSWER_WITHIN": WITHIN,
-    "ticker.newswire.topology.CONNECT_WITHIN": WITHIN,
+    "ticker.newswire.topology.connection.ANSWER_WITHIN": WITHIN,
+    "ticker.newswire.topology.connection.CONNECT_WITHIN": WITHIN,
 }
 """Where nothing breaks on the way to Redis. Where it does, these limits are what the test is about."""
 

@@ -598,6 +598,13 @@ async def test_keys_are_kept_listed_by_age_and_found_by_id(newswire: Newswire) -
     assert await newswire.key("nobody") is None
 
 
+async def test_of_many_first_keys_one_is_kept_and_none_beside_another(newswire: Newswire) -> None:
+    made = [make(f"first {n}", "admin", (), datetime.now(UTC))[0] for n in range(10)]
+    kept = await asyncio.gather(*(newswire.keep_first_key(key) for key in made))
+    assert kept.count(True) == 1
+    assert await newswire.keys() == [made[kept.index(True)]]
+
+
 async def test_a_key_is_revoked_once_and_touching_does_not_bring_it_back(newswire: Newswire) -> None:
     now = datetime.now(UTC)
     key, _ = make("Ada", "chief", (), now)

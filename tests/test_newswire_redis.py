@@ -19,15 +19,15 @@ from ticker.errors import Invalid, KeyReused, Misconfigured, NewswireUnavailable
 from ticker.line import Cursor, Draft, Event, Patch, checked
 from ticker.newswire import Once, Presence, Receipt
 from ticker.newswire import redis as newswire_redis
-from ticker.newswire import topology as newswire_topology
 from ticker.newswire.redis import RedisNewswire
+from ticker.newswire.topology import POOL, connection
 
 EN, ES, AR = (
     Channel(slug=slug, title=slug, language=slug, direction="ltr", label="Breaking", expires_in=None)
     for slug in ("en", "es", "ar")
 )
 CHANNELS = {channel.slug: channel for channel in (EN, ES, AR)}
-CHANGE_WITHIN, COMMAND_WITHIN = newswire_redis.ANSWER_WITHIN, newswire_topology.ANSWER_WITHIN
+CHANGE_WITHIN, COMMAND_WITHIN = newswire_redis.ANSWER_WITHIN, connection.ANSWER_WITHIN
 IN_TIME = 10 * CHANGE_WITHIN  # seconds; for a busy machine, and half of what twenty in turn would take
 
 pytestmark = pytest.mark.usefixtures("patience_with_redis")
@@ -73,7 +73,7 @@ Opened = Callable[..., Awaitable[RedisNewswire]]
 @pytest.fixture
 def one_command_is_given_up_soon(patience_with_redis: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """As the product does it, where an answer gets lost."""
-    monkeypatch.setattr(newswire_topology, "ANSWER_WITHIN", COMMAND_WITHIN)
+    monkeypatch.setattr(connection, "ANSWER_WITHIN", COMMAND_WITHIN)
 
 
 async def publish(wire: RedisNewswire, text: str = "Rain", *, to: Channel = EN, **given: Any) -> Receipt:
@@ -187,7 +187,7 @@ async def test_many_at_once_wait_for_a_connection_instead_of_failing(server: Red
     line = (await publish(wire)).line
     lines = await asyncio.gather(*(wire.line("en", line.id) for _ in range(500)))
     assert lines == [line] * 500
-    assert 1 < len(server.clients(name="ticker-busy")) <= newswire_topology.POOL
+    assert 1 < len(server.clients(name="ticker-busy")) <= POOL
 
 
 @pytest.mark.usefixtures("one_command_is_given_up_soon")
@@ -236,8 +236,8 @@ def test_a_connection_that_has_just_been_closed_is_no_answer_and_no_more(server:
     async def ask() -> dict[str, str | None]:
         wire = RedisNewswire(server.url, "one")
         await wire.open(CHANNELS)
-        for connection in wire._topology._client.connection_pool._available_connections:  # type: ignore[attr-defined]
-            connection._writer.transport.abort()
+        for idle in wire._topology._client.connection_pool._available_connections:  # type: ignore[attr-defined]
+            idle._writer.transport.abort()
         with pytest.raises(NewswireUnavailable):
             await wire.heads()
         heads = await wire.heads()

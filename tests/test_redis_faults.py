@@ -19,7 +19,7 @@ from tests.patience import NO_BEATS, WITHIN
 from tests.readers import Follower, open_stream, until_all_at
 from tests.redis_servers import AOF, RedisServer, TcpProxy
 from ticker.newswire import redis as newswire_redis
-from ticker.newswire import topology as newswire_topology
+from ticker.newswire.topology import connection
 
 RED_WITHIN = 5.0  # seconds, as promised; a busy machine may take longer to ask, and to be told
 AT_ONCE = 3.0  # seconds; a change that is tried takes four
@@ -89,7 +89,7 @@ def assert_no_gap(*followers: Follower) -> None:
 
 def test_a_node_knows_in_time_that_it_is_deaf() -> None:
     """What each look may take at most; the tests below see that it looks."""
-    unanswered = newswire_redis.PROBE_EVERY + newswire_topology.ANSWER_WITHIN
+    unanswered = newswire_redis.PROBE_EVERY + connection.ANSWER_WITHIN
     unheard = newswire_redis.PROBE_EVERY + newswire_redis.DEAF_AFTER
     assert max(unanswered, unheard) < RED_WITHIN
 

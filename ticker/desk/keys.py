@@ -59,10 +59,11 @@ class Keyring:
         return key
 
     async def first(self) -> str | None:
-        """Where no key can open the desk, make the first one; its token, else None."""
-        if self._admin_key is not None or await self._newswire.keys():
+        """Where no key can open the desk, make the first one; its token, else None. Of several nodes, one makes it."""
+        if self._admin_key is not None or await self._newswire.keys():  # read first: a full one takes no write
             return None
-        return (await self.make("first", "admin", ()))[1]
+        key, token = make("first", "admin", (), datetime.now(UTC))
+        return token if await self._newswire.keep_first_key(key) else None
 
     async def make(self, name: str, role: Role, channels: tuple[str, ...]) -> tuple[Key, str]:
         key, token = make(name, role, channels, datetime.now(UTC))

@@ -31,7 +31,10 @@ from ticker.errors import Gone, KeyReused, NewswireFull, NewswireUnavailable, No
 from ticker.key import Key
 from ticker.line import Cursor, Draft, Event, Line, Patch, amend, begin, expect
 from ticker.newswire import ONCE_FOR, Once, Page, Presence, Receipt, Snapshot
-from ticker.newswire.topology import Ear, NotReplicated, Topology, reason, topology
+from ticker.newswire.topology import NotReplicated, Topology
+from ticker.newswire.topology.check import check
+from ticker.newswire.topology.connection import Ear, reason
+from ticker.newswire.topology.url import topology
 
 ANSWER_WITHIN = 4.0  # seconds a change is tried for, over reconnects and a failover that is quick
 RETRY_AFTER = 0.02, 0.3  # seconds between two tries: first, most
@@ -102,6 +105,7 @@ class RedisNewswire:
         self._channels: dict[str, Channel] = {}
         self._publish_script = _Script("publish.lua")
         self._snapshot_script = _Script("snapshot.lua")
+        self._first = _Script("first.lua")
         self._swap = _Script("swap.lua")
         self._forget = _Script("forget.lua")
         self._heads: dict[str, str] = {}
@@ -118,7 +122,7 @@ class RedisNewswire:
         try:
             await self._topology.open()
             slug = next(iter(channels))
-            await self._topology.check(self._key(slug, "check"), _Script("check.lua").source, self._probe(slug))
+            await check(self._topology, self._key(slug, "check"), _Script("check.lua").source, self._probe(slug))
             await self._set_clock()
         except BaseException:
             await self._topology.close()
@@ -420,6 +424,9 @@ class RedisNewswire:
 
     async def keep_key(self, key: Key) -> None:
         await self._do("HSET", self._keys_key, key.id, _encode(key))
+
+    async def keep_first_key(self, key: Key) -> bool:
+        return bool(await self._run(self._first, [self._keys_key], [key.id, _encode(key)]))
 
     async def key(self, key_id: str) -> Key | None:
         body = await self._do("HGET", self._keys_key, key_id)

@@ -398,6 +398,15 @@ class SqliteNewswire:
     async def keep_key(self, key: Key) -> None:
         await self._write(lambda db: _put_key(db, key))
 
+    async def keep_first_key(self, key: Key) -> bool:
+        def keep(db: sqlite3.Connection) -> bool:
+            is_first = db.execute("SELECT 1 FROM key").fetchone() is None
+            if is_first:
+                _put_key(db, key)
+            return is_first
+
+        return await self._write(keep)
+
     async def key(self, key_id: str) -> Key | None:
         return await self._read(lambda db: _get_key(db, key_id))
 
