@@ -640,6 +640,10 @@ def test_public_answers_may_be_read_from_any_page(node: RunningNode, line: dict[
         assert answer.headers["Access-Control-Allow-Origin"] == "*"
         assert "ETag" in answer.headers["Access-Control-Expose-Headers"]
         assert "Access-Control-Allow-Credentials" not in answer.headers
+        # What a cache was given for one page, or for a program, it gives to all.
+        plain = httpx.get(node.url + path)
+        assert plain.headers["Access-Control-Allow-Origin"] == "*"
+        assert "origin" not in plain.headers.get("Vary", "").lower()
 
 
 @pytest.mark.parametrize(("method", "allowed"), [("GET", True), ("POST", False), ("PATCH", False), ("DELETE", False)])

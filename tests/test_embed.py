@@ -487,14 +487,15 @@ def test_other_formats_are_not_implemented_and_nonsense_is_refused(node: Running
         assert oembed(node, link, maxwidth=nonsense).status_code == 400
 
 
-@pytest.mark.parametrize("path", ["/channels/odd", "/embed/odd"])
+@pytest.mark.parametrize("path", ["/channels/odd", "/embed/odd", "/embed/odd?mode=list&theme=dark"])
 def test_the_pages_say_where_their_oembed_is(node: RunningNode, path: str) -> None:
     links = Tags(httpx.get(f"{node.url}{path}").text).all("link")
     (link,) = [each for each in links if each.get("type") == "application/json+oembed"]
     assert link["rel"] == "alternate"
     answer = httpx.get(link["href"] or "").json()
     assert link["title"] == answer["title"]
-    assert answer["html"].startswith(f'<iframe src="{node.url}/embed/odd')
+    shown = path.replace("/channels/odd", "/embed/odd?mode=list")
+    assert Tags(answer["html"]).all("iframe")[0]["src"] == f"{node.url}{shown}"
 
 
 def test_types_and_manifest_are_served_beside_the_widget(node: RunningNode) -> None:
@@ -514,8 +515,8 @@ def test_the_manifest_the_types_and_the_docs_say_what_the_widget_has() -> None:
     asked = set(re.findall(r'(?:attribute\(|setAttribute\(|:host\((?::not\()?\[)"?([a-z-]+)', source)) - {"hidden"}
     assert set(observed) <= asked == named["attributes"]
     assert properties == set(re.findall(r"var\((--ticker-[a-z-]+)", source))
-    made = re.findall(r'(?:make\("\w+", |#button\(|#own\("\w+", )"([a-z ]+)"', source)
-    assert {word for names in made for word in names.split()} <= parts
+    made = re.findall(r'\b(?:make\(\s*(?:link \? "a" : )?"\w+",|own\("\w+",|button\()\s*"([a-z]+)"', source)
+    assert set(made) == parts
     assert {name.removeprefix("ticker:") for name in named["events"]} == {
         "line",
         "correction",

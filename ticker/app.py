@@ -12,7 +12,6 @@ import msgspec
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Mount, Route
@@ -32,7 +31,7 @@ from ticker.readers.live import Live
 from ticker.readers.pages import Pages, open_templates
 from ticker.readers.snapshot import Snapshots
 from ticker.readers.widget import Widget, Words
-from ticker.security import EXPOSED, SecurityHeaders
+from ticker.security import Preflights, SecurityHeaders
 from ticker.settings import Settings
 
 PRESENCE_EVERY = 2.0  # seconds; editors see a number that is a few seconds old at most
@@ -81,11 +80,10 @@ class Node:
                 Middleware(SecurityHeaders),
                 # Everything public may be read from any page. Changes are for our own pages and for programs.
                 Middleware(
-                    CORSMiddleware,
+                    Preflights,
                     allow_origins=["*"],
                     allow_methods=["GET", "HEAD"],
                     allow_headers=["If-None-Match", "Last-Event-ID", "Cache-Control"],
-                    expose_headers=EXPOSED,
                 ),
             ],
             exception_handlers={TickerError: answer, HTTPException: answer, Exception: answer},

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from starlette.datastructures import MutableHeaders
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 # Our pages load nothing from elsewhere and hold no inline script or style.
@@ -13,14 +14,20 @@ PAGE_POLICY = (
 
 
 ANSWERS = {
+    "Access-Control-Allow-Origin": "*",
+    "Access-Control-Expose-Headers": "ETag, Retry-After",  # beside those that any page's script may read
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "strict-origin-when-cross-origin",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
 }
 """What every HTTP answer carries, unless it says otherwise itself."""
 
-EXPOSED = ("ETag", "Retry-After")
-"""The headers that a script on another site's page may read, beside those it always may."""
+
+class Preflights(CORSMiddleware):
+    """Answers preflights alone. All other answers are the same for every origin (`ANSWERS`), and a cache keeps one."""
+
+    async def simple_response(self, scope: Scope, receive: Receive, send: Send, request_headers: Headers) -> None:
+        await self.app(scope, receive, send)
 
 
 class SecurityHeaders:

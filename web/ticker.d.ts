@@ -173,5 +173,6 @@ declare global {
   interface HTMLElementTagNameMap {
     "breaking-ticker": BreakingTicker;
   }
-  interface DocumentEventMap extends BreakingTickerEventMap {}
+  /** They bubble: any element hears them, the document and the window. */
+  interface GlobalEventHandlersEventMap extends BreakingTickerEventMap {}
 }

@@ -25,7 +25,7 @@ from ticker.errors import Busy, TickerError
 from ticker.problems import problem_of
 from ticker.readers.handover import INBOUND_MAX, SocketReader, StreamReader
 from ticker.readers.live import RETRY, STREAM_HEADERS, Live, Wanted, takes_stream
-from ticker.security import ANSWERS, EXPOSED
+from ticker.security import ANSWERS
 
 HEAD_MAX = 65_536  # bytes of a request's head; a news site's cookies come along, and they are large
 HEAD_WITHIN = 10.0  # seconds for a request's head to come; who drips it costs no more than that
@@ -143,6 +143,8 @@ class Door(asyncio.Protocol):
             return self._pass_on()
         if upgrade and (status := _flaw(parser, named)):
             return self.refuse(status)
+        if not upgrade and b"sec-websocket-key" in named:  # a proxy has lost the upgrade: no stream was asked for
+            return self.refuse(HTTPStatus.UPGRADE_REQUIRED)
         live = self._entrance.live
         try:
             wanted = live.admit(query.decode("latin-1"), named.get(b"last-event-id", b"").decode("latin-1"))
@@ -201,7 +203,7 @@ class Door(asyncio.Protocol):
 
     def _explain(self, error: TickerError) -> None:
         response = problem_of(error)
-        self._answer(HTTPStatus(response.status_code), {**response.headers, **_PUBLIC}, bytes(response.body))
+        self._answer(HTTPStatus(response.status_code), {**response.headers, **ANSWERS}, bytes(response.body))
 
     def _answer(self, status: HTTPStatus, headers: Mapping[str, str], body: bytes = b"") -> None:
         self._leave()
@@ -294,9 +296,8 @@ def _head(status: HTTPStatus, headers: Mapping[str, str]) -> bytes:
     return "\r\n".join([*lines, "connection: close", "\r\n"]).encode("latin-1")
 
 
-_PUBLIC = {"Access-Control-Allow-Origin": "*", "Access-Control-Expose-Headers": ", ".join(EXPOSED), **ANSWERS}
 # Not in chunks: the response ends when the connection does (RFC 9112, 6.3), so its bytes are the same for all.
-_STREAMING = _head(HTTPStatus.OK, {**STREAM_HEADERS, **_PUBLIC}) + RETRY
+_STREAMING = _head(HTTPStatus.OK, {**STREAM_HEADERS, **ANSWERS}) + RETRY
 _SWITCHING = (
     b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n\r\n"
 )

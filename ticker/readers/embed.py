@@ -101,6 +101,7 @@ class Embeds:
             lines=[plain(line) for line in look.chosen(self._relay.board(slug).lines)],
             words=self._words.of(look.lang or channel.language),
             public_url=self._public_url,
+            address=self._address(channel, look),
         )
         headers = {
             "Cache-Control": CACHED if self._relay.ready else "no-store",

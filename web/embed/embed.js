@@ -25,6 +25,7 @@ async function build() {
     if (!response.ok) throw new Error(response.statusText);
     show(new DOMParser().parseFromString(await response.text(), "text/html"));
     history.replaceState(null, "", url); // a link to these choices
+    if (document.body.classList.contains("stale")) at("said").textContent = "";
     document.body.classList.remove("stale");
   } catch (error) {
     if (error instanceof DOMException && error.name === "AbortError") return;
