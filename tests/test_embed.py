@@ -22,7 +22,7 @@ from starlette.applications import Starlette
 from tests.conftest import ROOT, RunningNode
 from ticker import __version__
 from ticker.channel import LABELS
-from ticker.readers.build import NotBuilt, build
+from ticker.readers.build import NotBuilt, build, with_numbers
 from ticker.readers.look import Look
 from ticker.readers.widget import Widget, Words, best_encoding
 
@@ -74,10 +74,15 @@ def raw(node: RunningNode, path: str, **headers: str) -> tuple[httpx.Response, b
 # The widget as it is served
 
 
+def test_numbers_stand_in_place_of_their_names() -> None:
+    source = "const SECOND = 1_000; // a second\nconst HALF = 0.5 * SECOND;\nwait(2 * HALF);\n"
+    assert with_numbers(source) == "wait(2 * 500.0);\n"
+
+
 def test_the_served_widget_is_smaller_and_exports_the_same(node: RunningNode) -> None:
     _, served = raw(node, "/ticker.js")
     assert len(served) < 0.6 * len(SOURCE)
-    (names,) = re.findall(r"^export const\s*\{([\w,]+)\}", served.decode())
+    (names,) = re.findall(r"^export let\s*\{([\w,]+)\}", served.decode())
     assert set(names.split(",")) == set(re.findall(r"^export (?:class|const|function) (\w+)", SOURCE.decode(), re.M))
     assert "The widget is served as it was written" not in node.log
     assert len(raw(node, "/ticker.js", **{"Accept-Encoding": "br"})[1]) < 7_500  # docs/embed.md: 7 kB

@@ -277,7 +277,8 @@ const connect = (server) => {
     if (!members.size) stop();
     // @ts-ignore: not in every browser
     else if (document.hidden) resting = setTimeout(stop, navigator.connection?.saveData ? 0 : REST);
-    else if (!running) run();
+    else if (running) for (const channel in boards) emit(boards[channel], [], true);
+    else run();
   };
 
   const stop = () => {
@@ -368,7 +369,7 @@ const connect = (server) => {
       if (feed.heard - began > (polling ? 0 : FIRST_FRAME)) failures = 0;
       if (ended.reason === QUIET) continue;
 
-      if (heard ? !polling : polling || retry) setState(heard ? "connecting" : "offline");
+      if (heard ? !polling : polling || retry) setState(heard && state === "live" ? "connecting" : "offline");
       if (!heard) rung = (rung + 1) % 3;
       // A pause, which the watchdog ends. Full jitter:
       // https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
@@ -539,11 +540,11 @@ const ENGLISH = {
   withheld: "On hold",
   delayed: "Delayed",
   offline: "Offline since",
-  empty: "No breaking news right now",
-  previous: "Previous",
-  next: "Next",
-  pause: "Pause",
   resume: "Resume",
+  empty: "No breaking news right now",
+  next: "Next",
+  previous: "Previous",
+  pause: "Pause",
   fresh: "New",
   close: "Close",
   away: "While you were away",
@@ -601,7 +602,7 @@ const say = (what, key, alert, ...words) => {
   if (what.said) return;
   what.said = true;
   const part = make("p", "", alert && { role: "alert" }, ...words);
-  voice.replaceChildren();
+  for (const each of [...voice.children]) each.role || each.remove(); // an alert may not have been heard yet
   sentence.delete(key);
   if (alert) voice.append(part);
   else sentence.set(key, part);
@@ -615,21 +616,22 @@ const say = (what, key, alert, ...words) => {
 
 const STYLE = `
 :host { display: block }
-:host([sticky]) { position: sticky !important; top: 0; z-index: var(--ticker-z-index,9) }
+:host([sticky]) { position: sticky !important; z-index: var(--ticker-z-index,9); top: 0 }
 :host([sticky="bottom"]) { top: auto; bottom: 0 }
 :host([hidden]), [hidden], .fresh:empty,
 .frame:not(.rotate) .controls :not(.pause, .close), :host([controls="none"]) .controls :not(.pause, .close),
-:host(:not([dismissible])) .close, :host([hide-when-empty]) .frame:not(:has(li)), .stage:has(li) .empty {
+:host(:not([dismissible])) .close, :host([hide-when-empty]) .frame:not(:has(li, .wait:not([hidden]))),
+.empty:has(+ * li) {
   display: none !important }
 * { all: unset; box-sizing: border-box; unicode-bidi: isolate }
 
 .frame {
   --accent: var(--ticker-accent,#b3131b);
-  --on: var(--ticker-on-accent,#fff);
+  --rule: 1px solid var(--ticker-rule,light-dark(#dcdfe4,#353941));
   --surface: var(--ticker-surface,light-dark(#fff,#17191d));
   --ink: var(--ticker-ink,light-dark(#15171a,#f2f3f5));
   --dim: var(--ticker-muted,light-dark(#5a606a,#a8aeb8));
-  --rule: 1px solid var(--ticker-rule,light-dark(#dcdfe4,#353941));
+  --on: var(--ticker-on-accent,#fff);
   --red: light-dark(var(--accent),color-mix(in oklab,var(--accent),#fff 52%));
   all: initial;
   display: block;
@@ -644,48 +646,50 @@ const STYLE = `
 :host([theme="dark"]) .frame { color-scheme: dark }
 
 .bar {
-  display: grid;
   grid: 4.5em / fit-content(40%) minmax(0,1fr) auto;
   border-block: var(--rule);
   background: var(--surface);
   color: var(--ink);
+  display: grid;
 }
-:focus-visible { outline: 2px solid; outline-offset: -3px }
-a, button { cursor: pointer }
+:focus-visible { outline-offset: -3px; outline: 2px solid }
+button, a { cursor: pointer }
 a:hover { text-decoration: underline }
-button { min-width: 44px; min-height: 44px; font: 1.25em system-ui }
+button { min-height: 44px; font: 1.25em system-ui; min-width: 44px }
 .position { min-width: 3em }
-.head, li, .empty, .wait, .away { display: grid; align-content: center; position: absolute; inset: 0;
-  padding-inline: var(--ticker-gutter,1em) }
-.head { position: relative; overflow: hidden; min-width: 9em; line-height: 1.15;
-  border-inline-end: 1px solid #0000; background: var(--accent); color: var(--on) }
+.head, .empty, .wait, li, .away { display: grid; align-content: center; position: absolute;
+  padding-inline: var(--ticker-gutter,1em); inset: 0 }
+.head { overflow: hidden; position: relative; line-height: 1.15; border-inline-end: 1px solid #0000; min-width: 9em;
+  background: var(--accent); color: var(--on) }
 /* A no-break space after the dot: it is no row of its own. */
 .label { font-size: .9em; text-transform: uppercase }
 .label::before { content: "● " / "" }
 :host(:not([state="live"])) .label::before { content: "○ " / "" }
-.state, .fresh { min-height: 0; contain: inline-size; font-size: .7em }
-.fresh::after { content: ""; position: absolute; inset: 0 }
-.controls { order: 1; display: flex; align-items: center; text-align: center; color: var(--dim) }
+.fresh, .state { min-height: 0; contain: inline-size; font-size: .7em }
+:is(.fresh, a)::after { content: ""; position: absolute; inset: 0 }
+.controls { display: flex; order: 1; text-align: center; align-items: center; color: var(--dim) }
 .stage { position: relative; z-index: var(--z) }
-.time, .mark, .source, .note, .position, .pause { font-size: .85em }
+.time, .source, .mark, .note, .position, .pause { font-size: .85em }
 .time, .source, .note, .empty { color: var(--dim) }
 .mark { padding: 0 .4em; border: 1px solid }
-.label, .pause, .mark, .text, .away, .fresh { font-weight: 700 }
+.fresh, .label, .mark, .pause, .text, .away { font-weight: 700 }
 .away { background: var(--surface) }
 
 .frame:not(.list) li:not(.on) { display: none }
-.words { text-align: match-parent; text-wrap: pretty; word-spacing: .3em }
+.words { text-wrap: pretty; word-spacing: .3em; text-align: match-parent }
 .words * { word-spacing: 0 }
-.frame:not(.list) .words { overflow: hidden; font-size: 1.1em }
-.rotate .words { display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: var(--rows,2) }
-.rotate:not(:has(li + li)) .controls :not(.pause, .close) { visibility: hidden }
+.frame:not(.list) .words { font-size: 1.1em; overflow: hidden }
+.rotate .words { -webkit-box-orient: vertical; -webkit-line-clamp: var(--rows,2); display: -webkit-box }
+/* WebKit doesn't see that :has() changed, unless the rule is about that very element. */
+.controls :not(.pause, .close) { visibility: var(--v) }
+.bar:not(:has(li + li)) { --v: hidden }
 /* A line that is too long for its place is read in full, over what is below, by pointing at it or going there. */
-.rotate .bar:is(:hover, :focus-within) { --rows: 9; --z: 1 }
-.rotate .on { bottom: auto; min-height: calc(100% + 1px); border-block-end: var(--rule); background: var(--surface) }
-.rotate .bar:has(.on[data-urgency="flash"] .text) { --surface: var(--accent); --ink: var(--on); --dim: var(--on) }
+.rotate .bar:is(:hover, :focus-within) { --z: 1; --rows: 99 }
+.rotate .on { min-height: calc(100% + 1px); bottom: auto; border-block-end: var(--rule); background: var(--surface) }
+.rotate .bar:has(.on[data-urgency="flash"] .text) { --dim: var(--on); --ink: var(--on); --surface: var(--accent) }
 
 .scroll .bar { grid-template-rows: 3.5em }
-.scroll .stage { overflow: clip; mask: linear-gradient(90deg,#0000,#000 3% 97%,#0000) }
+.scroll .stage { overflow: clip }
 .scroll li { width: max-content; padding-inline-end: 3em }
 .scroll .words { white-space: nowrap }
 
@@ -696,18 +700,17 @@ button { min-width: 44px; min-height: 44px; font: 1.25em system-ui }
 @container (width < 24em) {
 .position{display:none}.head,li,.empty,.wait,.away{padding-inline:min(var(--ticker-gutter,1em),5cqi)}.label{font-size:min(.9em,5.5cqi)}}
 
-.list .bar { grid: max(44px,2.75em) minmax(0, 1fr) / minmax(0,1fr) auto;
-  height: var(--ticker-block-size,var(--max)); border-top: 3px solid var(--accent) }
-.list :is(.head, .controls) { background: none; color: var(--red) }
+.list .bar { grid: max(44px,2.75em) minmax(0, 1fr) / minmax(0,1fr) auto; border-top: 3px solid var(--accent); height: var(--ticker-block-size,var(--max)) }
+.list :is(.head, .controls) { color: var(--red); background: none }
 .list .stage { overflow: auto; order: 2; grid-column: 1/3 }
 /* Rows step down for what is new, inside a block that keeps its height: browsers don't count it as a layout shift of
    the page where rows are sticky, to no edge. (To put them in anew would do, too, for a third more of the main thread.) */
-.list .stage * { position: sticky; inset: auto }
-.list :is(li, .empty, .wait, .away) { padding-block: .8em; border-top: var(--rule) }
-.list :is(.text, .note) { display: block }
+.list .stage :not(a) { position: sticky; inset: auto }
+.list :is(.empty, .wait, li, .away) { border-top: var(--rule); padding-block: .8em }
+.list :is(.note, .text) { display: block }
 [data-urgency="update"] .text { font-weight: 400 }
 .frame:not(.rotate) [data-urgency="flash"] .text { color: var(--red) }
-.list .away { inset: 0 }
+.list .stage .away { inset: 0 }
 `;
 
 /** @typedef {{item: HTMLLIElement, line: Line, time: HTMLTimeElement, motion?: Animation}} Row */
@@ -723,6 +726,8 @@ const inside = (host, internals) => {
   let feed;
   /** Whether the banner is in a page. */
   let joined = false;
+  /** Of the page's banners, when it came. */
+  let nth = 0;
   let server = "";
   let channel = "";
   let max = 0;
@@ -742,6 +747,8 @@ const inside = (host, internals) => {
   let lines = [];
   /** Ids of lines that came while the reader held the banner still. @type {string[]} */
   let held = [];
+  /** What came while the page was hidden, the last of each line. @type {Map<string, Change>} */
+  const unseen = new Map();
   /** Ids of what is to be shown next: kills before all. @type {string[]} */
   let queue = [];
   /** Whose turn it is, and its place. */
@@ -785,6 +792,7 @@ const inside = (host, internals) => {
     pause,
     button("close", "×", () => {
       dismissed = true;
+      paused = false;
       render();
     }),
   );
@@ -798,7 +806,8 @@ const inside = (host, internals) => {
   root.adoptedStyleSheets = [sheet];
   root.append(frame);
   // Between two buttons focus is nowhere, for a moment: it stays within.
-  for (const type of /** @type {["focusin"]} */ ("pointerenter pointerleave focusin focusout".split(" ")))
+  // Not pointerenter: in Firefox that comes before :hover.
+  for (const type of /** @type {["focusin"]} */ ("mouseenter mouseleave focusin focusout".split(" ")))
     bar.addEventListener(type, ({ relatedTarget }) => bar.contains(/** @type {Node} */ (relatedTarget)) || steer());
 
   // The channel
@@ -808,6 +817,7 @@ const inside = (host, internals) => {
 
   const join = () => {
     joined = true;
+    nth ||= listeners;
     channel = attribute("channel");
     mode = attribute("mode");
     if (mode !== "list" && (calm() || mode !== "scroll")) mode = "rotate";
@@ -834,6 +844,7 @@ const inside = (host, internals) => {
     clearInterval(clock);
     clearTimeout(dwell);
     joined = board = false;
+    unseen.clear();
     held = queue = [];
     clear();
     return true;
@@ -842,13 +853,16 @@ const inside = (host, internals) => {
   /** @param {string} type @param {{line: Line}|{state: State}} detail @returns {boolean} false when canceled */
   const tell = (type, detail) =>
     host.dispatchEvent(
-      new CustomEvent(`ticker:${type}`, { bubbles: true, composed: true, cancelable: type === "open", detail }),
+      new CustomEvent(`ticker:${type}`, { bubbles: true, cancelable: type === "open", composed: true, detail }),
     );
 
   /** @type {Listener} `missed` while nobody looked, or none could hear */
   const take = (all, missed) => {
     if (!all || !board) return render();
-    const changes = all.filter(({ line }) => wants(line));
+    missed ||= !!unseen.size; // with nothing new, too: when the page is seen again
+    for (const each of all) unseen.set(each.line.id, each);
+    const changes = [...unseen.values()].filter(({ line }) => !document.hidden && wants(line));
+    if (!document.hidden) unseen.clear();
     const of = (/** @type {string} */ wanted) =>
       changes.filter(({ kind }) => kind === wanted).map(({ line }) => line.id);
     const arrived = of("line");
@@ -861,18 +875,18 @@ const inside = (host, internals) => {
     else if (flash) clear(); // the belt starts anew, with the flash
     queue = [killed, missed ? mended : [], arrived.reverse(), queue].flat();
     if (missed && changes.length) {
-      const counts = [count("fresh", arrived), count("corrected", mended), count("canceled", killed)];
+      const counts = [count("canceled", killed), count("corrected", mended), count("fresh", arrived)];
       write(away, [words.away, ...counts.filter(Boolean)].join(" · "));
       away.hidden = false;
     }
     render(!stay, missed || !!killed[0]);
-    for (const change of missed ? changes.reverse() : changes) {
+    for (const change of all.filter(({ line }) => wants(line))) {
       const { kind, line } = change;
       const { id, status, text, note } = line;
       tell(kind, { line });
       const kill = kind === "cancel";
       if (dismissed || !(rows.has(id) || held.includes(id))) continue;
-      const what = kill ? words[/** @type {"canceled"} */ (status)] : kind === "line" ? label.textContent : words.corrected;
+      const what = kill ? words[/** @type {"canceled"} */ (status)] : kind === "line" || !line.corrected ? label.textContent : words.corrected;
       say(change, line.channel + id, kill, own("span", "", `${what}: `), own("span", "", /** @type {string} */ (kill ? (note ?? "") : text), line));
     }
     if (missed && changes.length && !dismissed) {
@@ -943,7 +957,10 @@ const inside = (host, internals) => {
         );
       }
     }
-    write(label, (bar.ariaLabel = attribute("label") || board.label || words.label));
+    const given = attribute("label");
+    const heading = (tongue.startsWith(board.language) && board.label) || words.label;
+    write(label, given || heading);
+    bar.ariaLabel = given || heading + (nth > 1 ? " " + nth : ""); // landmarks of a page have names of their own
   };
 
   /** How the connection is. */
@@ -952,7 +969,7 @@ const inside = (host, internals) => {
     let said = words[/** @type {"offline"} */ (state)] ?? "";
     if (state === "offline") said += " " + new Date(feed.heard).toLocaleTimeString(tongue, { timeStyle: "short" });
     write(status, said);
-    if (attribute("state") === state) return;
+    if (internals.states.has(state)) return;
     host.setAttribute("state", state);
     internals.states.clear();
     internals.states.add(state);
@@ -987,9 +1004,10 @@ const inside = (host, internals) => {
         !held.includes(line.id) &&
         (line.status === "usable" ? room-- > 0 : room > 0 && Date.parse(line.updated) > lately),
     );
+    if (held[0] && !lines[0]) return release(); // what the reader held has left the board
     // What the page put inside may hold words that were withdrawn since.
     for (const child of [...host.childNodes]) if (ready && !(/** @type {Element} */ (child).slot)) child.remove();
-    wait.hidden = ready;
+    wait.hidden = ready || !host.firstChild; // nothing inside, nothing to keep a place for
     empty.hidden = !ready;
     frame.hidden = dismissed;
 
@@ -1016,6 +1034,7 @@ const inside = (host, internals) => {
 
   const clear = () => {
     last = undefined;
+    stage.scrollTop = /** @type {any} */ (scrolled) = 0;
     rows.clear();
     list.replaceChildren();
   };
@@ -1029,7 +1048,7 @@ const inside = (host, internals) => {
     const parts = [
       (row.time = Object.assign(own("time", "time", ""), { dateTime: line.published })),
       mark && own("bdi", "mark", words[mark]),
-      text && make(link ? "a" : "span", "text", link && { href: url, rel: "noopener", onclick }, text),
+      text && make(link ? "a" : "span", "text", link && { rel: "noopener", href: url, onclick }, text),
       source && make("bdi", "source", false, source),
       note && make("bdi", "note", false, note),
     ];
@@ -1077,6 +1096,7 @@ const inside = (host, internals) => {
     }
     dwell = setTimeout(() => {
       away.hidden = true;
+      render(); // what was withdrawn long ago goes
       step(by);
     }, after);
   };
@@ -1105,7 +1125,7 @@ const inside = (host, internals) => {
   /** Let lines onto the belt as long as there is room behind the last. */
   const run = () => {
     const width = stage.clientWidth;
-    let end = last ? Math.max(width, ((duration - /** @type {any} */ (last.currentTime)) * SPEED) / SECOND) : 0;
+    let end = last ? Math.max(width, ((duration - /** @type {any} */ (last.currentTime)) * SPEED) / SECOND) : width / 2;
     while (width && end < width + SPEED) {
       queue = queue.filter((id) => rows.has(id));
       if (!queue.length) queue = lines.map(({ id }) => id);
@@ -1130,7 +1150,7 @@ const inside = (host, internals) => {
     }
   };
 
-  return { join, leave, hold, refresh: () => feed?.refresh() };
+  return { join, hold, leave, refresh: () => feed?.refresh() };
 };
 
 const Base = /** @type {typeof HTMLElement} */ (globalThis.HTMLElement ?? class {}); // importable on a server
@@ -1150,7 +1170,7 @@ const Base = /** @type {typeof HTMLElement} */ (globalThis.HTMLElement ?? class 
  * `slot="empty"` stay.
  */
 export class BreakingTicker extends Base {
-  static observedAttributes = "channel src mode max min-urgency label lang dir".split(" ");
+  static observedAttributes = "src lang min-urgency mode dir channel label max".split(" ");
 
   #inside = inside(this, this.attachInternals());
 

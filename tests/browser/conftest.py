@@ -6,13 +6,15 @@ import functools
 import os
 import shutil
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, cast
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
+from tests.conftest import CHANNELS, RunningNode
 from tests.patience import WITHIN as SECONDS
 
 WITHIN = 1_000 * SECONDS  # a banner whose node was away polls, and finds its way back in half a minute at most
@@ -42,6 +44,29 @@ def start_node(start_node: Any) -> Any:
     return functools.partial(start_node, constants={})
 
 
+FRESH = [f"fresh-{number}" for number in range(70)]
+
+
+@pytest.fixture(scope="module")
+def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningNode]:
+    """One for all tests of a file, with the beats. Who ends it, starts it again."""
+    config = CHANNELS + "".join(f"[channels.{slug}]\n" for slug in FRESH)
+    node = RunningNode(tmp_path_factory.mktemp("node"), config=config, constants={})
+    yield node
+    node.close()
+
+
+@pytest.fixture(scope="module")
+def unused() -> Iterator[str]:
+    return iter(FRESH)
+
+
+@pytest.fixture
+def channel(unused: Iterator[str]) -> str:
+    """A channel of the node, in English, that no other test uses."""
+    return next(unused)
+
+
 @pytest.fixture(scope="module")  # not longer: Playwright's event loop would stand in the way of asynchronous tests
 def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
@@ -66,6 +91,25 @@ def page(context: BrowserContext) -> Page:
     page.on("console", lambda message: page.errors.append(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: page.errors.append(str(error)))
     return page
+
+
+def until(page: Page, holds: Callable[[], Any]) -> None:
+    """Wait, while the page and Playwright go on, for something that no locator can say."""
+    deadline = time.monotonic() + SECONDS
+    while not holds():
+        assert time.monotonic() < deadline, "it did not come to hold"
+        page.wait_for_timeout(20)
+
+
+def hide(tab: Page, hidden: bool = True) -> None:
+    """As switching tabs does; headless, every tab is seen."""
+    tab.evaluate(
+        """(hidden) => {
+          Object.defineProperty(document, "hidden", { configurable: true, value: hidden });
+          document.dispatchEvent(new Event("visibilitychange", { bubbles: true }));
+        }""",
+        hidden,
+    )
 
 
 class Site(ThreadingHTTPServer):

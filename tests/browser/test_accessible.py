@@ -253,6 +253,8 @@ def test_the_tree_is_a_named_region_with_a_list(node: RunningNode, site: Site, p
     for mode, expected in TREES.items():
         page.goto(site.serve(host(node, f'<breaking-ticker channel="tree" mode="{mode}"></breaking-ticker>')))
         expect(page.locator(f"{LIVE} li")).to_have_count(3)
+        if mode == "scroll":
+            expect(page.locator(f"{LIVE} li.on")).to_have_count(3)  # each comes onto the belt when there is room
         assert tree(page, "region") == expected
 
 

@@ -3,36 +3,17 @@
 from __future__ import annotations
 
 import re
-import time
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from playwright.sync_api import Locator, Page, Route, expect
 
-from tests.conftest import CHANNELS, RunningNode
-from tests.patience import NO_BEATS, WITHIN
-
-FRESH = [f"fresh-{number}" for number in range(40)]
-unused = iter(FRESH)
+from tests.browser.conftest import until
+from tests.conftest import RunningNode
+from tests.patience import NO_BEATS
 
 WORDS = "Ferry service between the two islands resumes after the storm"
 OTHER_WORDS = "Power is back in all districts of the old town"
-
-
-@pytest.fixture(scope="module")
-def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningNode]:
-    """One node for all tests that don't stop it, with a channel for each."""
-    config = CHANNELS + "".join(f"[channels.{slug}]\n" for slug in FRESH)
-    node = RunningNode(tmp_path_factory.mktemp("desk"), config=config, constants={})
-    yield node
-    node.close()
-
-
-@pytest.fixture
-def channel() -> str:
-    """A channel that no other test uses."""
-    return next(unused)
 
 
 @pytest.fixture
@@ -72,14 +53,6 @@ def publish(page: Page, words: str) -> None:
 
 def texts(node: Any, channel: str = "en") -> list[str]:
     return [line["text"] for line in node.get(f"/v1/channels/{channel}/lines")["lines"] if line["status"] == "usable"]
-
-
-def until(page: Page, holds: Callable[[], Any]) -> None:
-    """Wait, while the page goes on, for something that is not on it."""
-    deadline = time.monotonic() + WITHIN
-    while not holds():
-        assert time.monotonic() < deadline, "it did not come to hold"
-        page.wait_for_timeout(50)
 
 
 def complaints(page: Any) -> list[str]:

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import re
-import threading
-import time
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Frame, FrameLocator, Page, Route, WebSocketRoute, expect
 
+from tests.browser.conftest import Site, until
 from tests.conftest import RunningNode
-from tests.patience import WITHIN
 
 LIVE = "breaking-ticker[state=live]"
 LONG = "A line so long that it takes several rows on the screen of a phone, and then some more. " * 3
@@ -30,49 +27,16 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningNode]:
     node.close()
 
 
-class Paper(ThreadingHTTPServer):
-    """Another site: whatever is asked for, it answers with its one page. A loopback address, as the node's: a browser
-    lets no page from farther away reach that."""
-
-    html = ""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(200)
-            self.send_header("Content-Type", "text/html; charset=utf-8")
-            self.end_headers()
-            self.wfile.write(cast("Paper", self.server).html.encode())
-
-        def log_message(self, *_: Any) -> None:
-            pass
-
-
-@pytest.fixture(scope="module")
-def site() -> Iterator[Paper]:
-    with Paper(("127.0.0.1", 0), Paper.Handler) as site:
-        threading.Thread(target=site.serve_forever, daemon=True).start()
-        yield site
-        site.shutdown()
-
-
 @pytest.fixture
-def paper(site: Paper, page: Page) -> Callable[..., Page]:
+def paper(site: Site, page: Page) -> Callable[..., Page]:
     """Opens a page of another site that holds the given HTML."""
 
     def open_page(html: str, wait_until: Any = "load") -> Page:
-        site.html = f'<!doctype html><html lang="en"><title>A paper</title><link rel="icon" href="data:,">{html}'
-        page.goto(f"http://127.0.0.1:{site.server_port}/", wait_until=wait_until)
+        head = '<!doctype html><html lang="en"><title>A paper</title><link rel="icon" href="data:,">'
+        page.goto(site.serve(head + html), wait_until=wait_until)
         return page
 
     return open_page
-
-
-def until(page: Page, true: Callable[[], bool]) -> None:
-    """Where a page's policy forbids `wait_for_function`, which evaluates."""
-    deadline = time.monotonic() + WITHIN
-    while not true():
-        assert time.monotonic() < deadline
-        page.wait_for_timeout(20)
 
 
 def snippet(page: Page, name: str) -> str:

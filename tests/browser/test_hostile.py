@@ -293,7 +293,8 @@ def test_a_thousand_hostile_texts_are_text_in_every_mode(
             for mode in MODES:
                 shown = page.locator(f"breaking-ticker[mode={mode}]").evaluate(ROWS)
                 assert shown["rows"] == lines
-                assert shown["label"] == shown["named"] == label
+                assert shown["label"] == label
+                assert shown["named"] in (label, f"{label} 2", f"{label} 3")  # three landmarks of one page
                 assert set(shown["tags"]) <= OURS
                 assert set(shown["attributes"]) <= ATTRIBUTES
             assert page.evaluate(TOO_WIDE) == []

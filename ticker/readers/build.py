@@ -9,6 +9,7 @@ The same source gives the same bytes wherever this version of the minifier runs:
 
 from __future__ import annotations
 
+import math
 import re
 import subprocess
 import sys
@@ -16,6 +17,9 @@ import sys
 PATIENCE = 20.0  # seconds; it takes 0.05, on a machine that is busy some more
 
 _STYLE = re.compile(r"(?<=^const STYLE = `)[^`$\\]*(?=`)", re.M)
+_INTERNAL = re.compile(r"(?<=--)(?!ticker-)([a-z]{2})[a-z]*")  # custom properties that no page sets
+_NUMBER = re.compile(r"^const ([A-Z_]+) = ([\d._]+|(?:[\d._]+ \* )?[A-Z_]+);.*\n", re.M)
+_CONST = re.compile(r"\bconst\b(?=[ {\[])")
 _EXPORT = re.compile(r"^export (?=(?:async function|function|class|const|let) (\w+))", re.M)
 
 
@@ -38,14 +42,29 @@ def build(source: bytes) -> bytes:
     return made.stdout
 
 
+def with_numbers(source: str) -> str:
+    """The module with its numbers in place of their names: `const SECOND = 1_000`, `const MINUTE = 60 * SECOND`."""
+    values: dict[str, str] = {}
+
+    def keep(found: re.Match[str]) -> str:
+        factors = [float(values.get(each, each)) for each in found[2].split(" * ")]
+        values[found[1]] = repr(math.prod(factors))
+        return ""
+
+    return re.sub(r"\b[A-Z_]+\b", lambda found: values.get(found[0], found[0]), _NUMBER.sub(keep, source))
+
+
 def in_function(source: str) -> str:
-    """The module as one function that returns what it exports: a minifier leaves names at the top level alone."""
+    """The module as one function that returns what it exports: a minifier leaves names at the top level alone.
+
+    Every binding is a `let`: what `const` forbids was checked in the source, and one word in place of two is smaller.
+    """
     names = _EXPORT.findall(source)
-    inner = _EXPORT.sub("", source)
+    inner = _CONST.sub("let", _EXPORT.sub("", source))
     if not names or re.search(r"^(?:export|import)\b(?!\.)", inner, re.M):
         raise NotBuilt("its imports and exports are of another kind than this knows")
     listed = ",".join(names)
-    return f"export const{{{listed}}}=(()=>{{{inner}\nreturn{{{listed}}}}})()"
+    return f"export let{{{listed}}}=(()=>{{{inner}\nreturn{{{listed}}}}})()"
 
 
 def _main() -> None:
@@ -55,8 +74,9 @@ def _main() -> None:
         sys.exit("the package tdewolff-minify is not installed")
     try:
         source = sys.stdin.buffer.read().decode()
+        source = _INTERNAL.sub(r"\1", source)
         source = _STYLE.sub(lambda style: minify.string("text/css", style[0]), source)
-        made = minify.string("application/javascript", in_function(source))
+        made = minify.string("application/javascript", in_function(with_numbers(source)))
     except (ValueError, NotBuilt) as error:
         sys.exit(" ".join(str(error).split()))
     sys.stdout.buffer.write(made.encode())
