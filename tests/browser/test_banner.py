@@ -854,7 +854,6 @@ def test_what_came_while_the_page_was_hidden_is_summed_up(node: Any, article: An
     gone = node.publish(channel, "Minister steps down")
     corrected = node.publish(channel, "The comet is visible until Thursday")
     expect(current(article)).to_contain_text("The comet")
-    expect(article.locator(".ticker-voice")).to_contain_text("The comet")
     page.evaluate(
         """() => {
           window.told = [];
@@ -986,7 +985,7 @@ def test_nothing_jumps_on_the_belt_when_lines_come_change_and_go(
     before = page.evaluate(POSITIONS)
     node.cancel(channel, gone["id"])
     node.correct(channel, corrected["id"], text="The comet is visible until Friday, and on Saturday too")
-    expect(page.locator("li.on .text")).to_have_text("The comet is visible until Friday, and on Saturday too")
+    expect(page.locator("li.on .text")).to_have_text(["The comet is visible until Friday, and on Saturday too"])
     expect(page.locator("li.on .mark")).to_have_text(["Corrected", "Retracted"])
     assert "Minister" not in everything(page)
     after = page.evaluate(POSITIONS)
@@ -1110,7 +1109,7 @@ def test_other_words_than_english_are_asked_for_once(node: Any, page: Any, embed
     for at in (1, 2):
         expect(page.locator("breaking-ticker").nth(at).get_by_role("button", name="Anhalten")).to_be_visible()
     node.publish("es", "Una línea más")  # for a language that the server doesn't have, it isn't asked again
-    expect(page.get_by_text("Una línea más")).to_be_visible()
+    expect(page.locator("breaking-ticker").nth(3).locator("li.on")).to_contain_text("Una línea más")
     for at in (0, 3):
         expect(page.locator("breaking-ticker").nth(at).get_by_role("button", name="Pause")).to_be_visible()
     assert sorted(request.url.rsplit("/")[-1] for request in asked) == ["de.json", "tlh.json"]
