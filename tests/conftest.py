@@ -118,6 +118,15 @@ class RunningNode:
         """SIGTERM, as an operator stops it; its exit status."""
         return self._end(signal.SIGTERM)
 
+    def said_until_its_end(self) -> str:
+        """What it wrote to standard output, and what it still writes while it is stopped."""
+        assert self.process
+        assert self.process.stdout
+        self.process.terminate()
+        said = self.said + self.process.stdout.read()
+        assert self.stop() == 0
+        return said
+
     def kill(self) -> None:
         """kill -9: no goodbye."""
         self._end(signal.SIGKILL)

@@ -257,33 +257,24 @@ def said_by(node: RunningNode) -> tuple[str, str]:
     return token, link.partition("#once=")[2]
 
 
-def said_until_its_end(node: RunningNode) -> str:
-    assert node.process
-    assert node.process.stdout
-    node.process.terminate()
-    said = node.said + node.process.stdout.read()
-    assert node.stop() == 0
-    return said
-
-
 def test_the_first_start_prints_a_key_and_a_link_and_the_second_does_not(start_node: Any) -> None:
     node = start_node(admin_key=None)
     token, _ = said_by(node)
     assert [key["role"] for key in ask(node, token, "GET", "/v1/keys").json()["keys"]] == ["admin"]
     assert ask(node, token).status_code == 201
     assert token not in node.log
-    assert "#once=" not in said_until_its_end(node)
+    assert "#once=" not in node.said_until_its_end()
 
     node.start()
     assert ask(node, token).status_code == 201
-    said = said_until_its_end(node)
+    said = node.said_until_its_end()
     assert "Ticker is on at" in said
     assert "ticker_" not in said
     assert "#once=" not in said
 
 
 def test_a_node_with_an_admin_key_prints_none(start_node: Any) -> None:
-    said = said_until_its_end(start_node())
+    said = start_node().said_until_its_end()
     assert "Ticker is on at" in said
     assert "ticker_" not in said
     assert ADMIN_KEY not in said

@@ -215,19 +215,10 @@ def test_of_two_nodes_that_start_at_once_one_makes_the_first_key(start_node: Any
         until(lambda: proxy.connections() == 2)
         proxy.heal()
         proxy.slow(0.1)
-        said = [said_until_its_end(node.result(WITHIN)) for node in starting]
+        said = [node.result(WITHIN).said_until_its_end() for node in starting]
         assert all(each.startswith("Ticker is on at") for each in said)
         assert sum("The first key" in each for each in said) == sum("#once=" in each for each in said) == 1
         assert server.do("HLEN", "ticker:{keys}") == 1
-
-
-def said_until_its_end(node: RunningNode) -> str:
-    assert node.process
-    assert node.process.stdout
-    node.process.terminate()
-    said = node.said + node.process.stdout.read()
-    assert node.stop() == 0
-    return said
 
 
 # TLS
