@@ -8,19 +8,21 @@ import json
 import re
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Locator, Page, Route, WebSocketRoute, expect
 
 from tests.browser.conftest import Site, hide, until
-from tests.conftest import RunningNode
+from tests.conftest import ROOT, RunningNode
 
-MODULE = Path(__file__).parents[2] / "web" / "ticker.js"
+MODULE = ROOT / "web" / "ticker.js"
 LATE = 90_000  # ms; a reconnect waits for its jitter, up to 32 s of it, where the node was away for long
 LIVE = "breaking-ticker[state=live]"
 LIST, SCROLL = 'mode="list"', 'mode="scroll"'
+GUIDE = (ROOT / "docs" / "embed.md").read_text("utf-8")
+# What it tells a page to say, so that the banner's place is free before its script has come.
+(KEPT_FREE,) = re.findall(r"```css\n(breaking-ticker:not\(:defined\).*?)```", GUIDE, re.S)
 
 # Every text and every attribute value of the page and of its shadow trees.
 EVERYTHING = """() => {
@@ -44,6 +46,9 @@ WATCH = """(text) => {
     }
   });
 }"""
+
+# Whether the page was painted.
+PAINTED = "performance.getEntriesByName('first-contentful-paint').length"
 
 LITTLE_JITTER = "Math.random = () => 0.02"
 NO_WEBSOCKET = "window.WebSocket = class { constructor() { throw new Error('refused') } }"
@@ -474,8 +479,10 @@ def test_a_removed_banner_closes_its_connection_and_a_moved_one_keeps_it(page: A
 # Readers
 
 
-def test_nothing_moves_when_lines_come(node: Any, article: Any, channel: str) -> None:
-    article.add_init_script(
+def test_nothing_moves_when_the_script_and_lines_come(node: Any, site: Any, page: Any, channel: str) -> None:
+    scripts: list[Route] = []
+    page.route("**/ticker.js", lambda script: scripts.append(script))
+    page.add_init_script(
         """window.shifts = [];
         const name = ({ node, previousRect, currentRect }) =>
           `${node?.nodeName}.${node?.className} ${JSON.stringify([previousRect, currentRect])}`;
@@ -484,24 +491,27 @@ def test_nothing_moves_when_lines_come(node: Any, article: Any, channel: str) ->
         ).observe({ type: "layout-shift", buffered: true });"""
     )
     node.publish(channel, "The first of that day")
+    address = site.serve(host(node, f"<style>{KEPT_FREE}</style>{both(channel)}<p>What follows</p>"))
     for size in ({"width": 1280, "height": 900}, {"width": 360, "height": 740}):
-        article.set_viewport_size(size)
-        article.reload()
-        expect(article.locator(LIVE)).to_have_count(2)
-        block(article).scroll_into_view_if_needed()
+        page.set_viewport_size(size)
+        page.goto(address, wait_until="commit")
+        until(page, lambda: scripts and page.evaluate(PAINTED))  # without the banner
+        scripts.pop().continue_()
+        expect(page.locator(LIVE)).to_have_count(2)
+        block(page).scroll_into_view_if_needed()
         for number in range(3):
-            newest = block(article).locator("li").first.element_handle()
+            newest = block(page).locator("li").first.element_handle()
             line = node.publish(channel, f"Line number {number} of a day on which much happens all along the coast")
-            expect(block(article).locator("li").first).to_contain_text(f"Line number {number}")
-            expect(block(article).locator(".stage")).to_have_js_property("scrollTop", 0)  # it has come in from above
+            expect(block(page).locator("li").first).to_contain_text(f"Line number {number}")
+            expect(block(page).locator(".stage")).to_have_js_property("scrollTop", 0)  # it has come in from above
             # What a screen reader or a selection stands at stays.
-            assert block(article).locator("li").nth(1).evaluate("(item, newest) => item === newest", newest)
+            assert block(page).locator("li").nth(1).evaluate("(item, newest) => item === newest", newest)
             node.correct(
                 channel, line["id"], text="In other words, of which there are many more, so that they take a row more"
             )
-            expect(block(article).locator("li").first).to_contain_text("In other words")
-        article.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
-        assert article.evaluate("window.shifts") == []
+            expect(block(page).locator("li").first).to_contain_text("In other words")
+        page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+        assert page.evaluate("window.shifts") == []
 
 
 def test_long_words_neither_overflow_nor_change_the_height(node: Any, article: Any, channel: str) -> None:
