@@ -140,7 +140,7 @@ export class Change extends EventTarget {
 export class Rewriting extends Change {
   /** @type {Line|null} the newest version shown to the editor, words included */ #seen = null;
   #etag = "";
-  /** @type {Promise<void>|null} */ #reading = null;
+  /** @type {Promise<void>} */ #reading = Promise.resolve();
   /** @type {{upon: Line, change: object}|null} a change sent, until its answer comes */ #sent = null;
 
   begin() {
@@ -200,9 +200,10 @@ export class Rewriting extends Change {
     }
   }
 
-  /** Take the newest version in, with the tag that proves to the server that it was seen. */
+  /** Take the newest version in, with the tag that proves to the server that it was seen. What is being read already
+   * may be older than what we were told of: this comes after it. */
   #read() {
-    this.#reading ??= this.#fetch().finally(() => { this.#reading = null; });
+    this.#reading = this.#reading.catch(() => {}).then(() => this.#fetch());
     return this.#reading;
   }
 
