@@ -72,7 +72,10 @@ class RunningNode:
             self._env["TICKER_ADMIN_KEY"] = admin_key
         self._elsewhere = any(option.startswith("redis") for option in options)
         self.start()
-        self.http = httpx.Client(base_url=self.url, headers={"Authorization": f"Bearer {self.key}"})
+        authorized = {"Authorization": f"Bearer {self.key}"}
+        # A connection for each request: one that is kept is closed by the node after 5 s, maybe just as we ask again.
+        once = httpx.Limits(max_keepalive_connections=0)
+        self.http = httpx.Client(base_url=self.url, headers=authorized, limits=once)
 
     @property
     def url(self) -> str:

@@ -20,10 +20,8 @@ import uvicorn
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 
-from tests.patience import WITHIN
+from tests.patience import AT_LEISURE, NO_BEATS, WITHIN
 from ticker.app import Node
-from ticker.fanout import relay
-from ticker.readers import door
 from ticker.readers.door import Entrance
 from ticker.settings import Settings, read_channels
 
@@ -397,10 +395,10 @@ class NodeHere:
 
 @contextlib.contextmanager
 def without_beats() -> Iterator[None]:
-    """In this process none comes between two frames of which a test says what they are; and heads may take long."""
+    """In this process none comes between two frames of which a test says what they are; and all may take long."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(relay, "BEAT", 3_600.0)
-        patch.setattr(door, "HEAD_WITHIN", WITHIN)
+        for name, value in (AT_LEISURE | NO_BEATS).items():
+            patch.setattr(name, value)
         yield
 
 

@@ -291,6 +291,18 @@ class Sentinels:
         for sentinel in self.sentinels:
             sentinel.silent_for(PATIENT)
 
+    def fail_over(self, to: RedisServer) -> None:
+        """By hand; asked for again where it was given up, because the machine was busy."""
+        asked = self.sentinels[0]
+
+        def done() -> bool:
+            if asked.primary() != to.port:
+                asked.do("SENTINEL FAILOVER", "news")  # refused where one is under way
+            return asked.primary() == to.port
+
+        until(done)
+        self.until_primary_is(to)
+
     def until_primary_is(self, server: RedisServer) -> None:
         until(lambda: all(sentinel.primary() == server.port for sentinel in self.sentinels))
         until(lambda: server.do("ROLE")[0] == "master")
@@ -335,6 +347,7 @@ class Cluster:
     def _server(folder: Path, options: tuple[str, ...]) -> RedisServer:
         bus = free_port()
         own = "--cluster-enabled", "yes", "--cluster-port", str(bus), "--cluster-node-timeout", str(PATIENT)
+        own += "--cluster-replica-validity-factor", "0"  # a replica may take over however long the vote has taken
         server = RedisServer(folder, *own, *options)
         server.bus_port = bus  # type: ignore[attr-defined]
         return server
@@ -349,6 +362,8 @@ class Cluster:
         """Meanwhile a primary that is silent is replaced."""
         self._silent_for(WATCHFUL)
         yield
+        for server in self.running():  # one that was only slow may count as dead too, and would for very long
+            until(lambda asked=server: self._state(asked) == "ok")
         self._silent_for(PATIENT)
 
     def _silent_for(self, milliseconds: int) -> None:
@@ -540,15 +555,16 @@ class TcpProxy:
         self._loop.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if self.refusing:
-            writer.transport.abort()
-            return
         try:
             beyond, onward = await asyncio.open_connection("127.0.0.1", self.target_port)
         except OSError:
             writer.transport.abort()
             return
         both = {writer, onward}
+        if self.refusing:  # asked only now: it may have begun meanwhile
+            for end in both:
+                end.transport.abort()
+            return
         self._writers |= both
         up, down = self._way("up"), self._way("down")
         pumps = [
@@ -669,6 +685,8 @@ class RedisStore:
         self, channels: Mapping[str, Channel] | None = None, clock: Callable[[], float] = time.time
     ) -> RedisNewswire:
         await self.close()
+        # At once: by today's clock, the server would forget what was to be kept until some hour of the test's.
+        self.server.step(clock() - time.time())
         wire = _ByTheTestsClock(self.url, self.server, clock)
         await wire.open(channels or self.channels)
         self._open = wire
@@ -678,7 +696,6 @@ class RedisStore:
         if self._open:
             await self._open.close()
         self._open = None
-        self.server.step(0)
 
 
 class _ByTheTestsClock(RedisNewswire):

@@ -12,6 +12,7 @@ import pytest
 from tests.patience import NO_BEATS, WITHIN
 from tests.readers import Follower, until_all_at
 from tests.redis_servers import AOF, Cluster, RedisServer, has_replica, until, until_copied
+from tests.test_redis_faults import publish_the_first
 from tests.test_sentinel import history, keep_publishing, until_acknowledged, until_ready
 
 pytestmark = pytest.mark.timeout(6 * WITHIN)  # on a busy machine a cluster may vote more than once
@@ -72,6 +73,7 @@ async def test_a_slot_moves_while_lines_are_published(start_node: Any, cluster: 
     source = cluster.owner(key(prefix, "en"))
     other = next(server for server in cluster.primaries() if server is not source)
     async with Follower(nodes[0].url, "en", "es") as first, Follower(nodes[1].url, "en", "es") as second:
+        await publish_the_first(nodes[0], first, second)
         publishing = asyncio.create_task(keep_publishing(nodes[0], acknowledged, enough))
         await until_acknowledged(acknowledged, 20)
         await asyncio.to_thread(cluster.move, key(prefix, "en"), other, pause=0.1)
@@ -83,7 +85,7 @@ async def test_a_slot_moves_while_lines_are_published(start_node: Any, cluster: 
         await asyncio.to_thread(until_ready, *nodes)
         await asyncio.to_thread(until, lambda: cluster.owner(key(prefix, "en")) is source)
         events = history(nodes[1])
-        assert [event["line"]["text"] for event in events] == acknowledged
+        assert [event["line"]["text"] for event in events] == ["The first", *acknowledged]
         await until_all_at((first, second), "en", events[-1]["cursor"])
         for follower in (first, second):
             assert follower.texts("en") == acknowledged

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 
 import httpx
@@ -128,21 +128,22 @@ async def test_a_node_that_is_full_says_when_to_come_back(here: NodeHere) -> Non
 async def test_no_more_than_so_many_wait_for_the_newswire(here: NodeHere, monkeypatch: pytest.MonkeyPatch) -> None:
     """Readers who have seen more than this node wait for a look at the newswire, which may hang."""
     monkeypatch.setattr(door, "CHECKS_MAX", 2)
-    looking, go = asyncio.Event(), asyncio.Event()
-    catch_up = here.relay._catch_up
+    go = asyncio.Event()
+    came = []
+    abreast = here.relay.abreast
 
-    async def slowly(slug: str) -> None:
-        looking.set()
+    async def slowly(slug: str, cursors: Iterable[str]) -> None:
+        came.append(slug)
         await go.wait()
-        await catch_up(slug)
+        await abreast(slug, cursors)
 
-    monkeypatch.setattr(here.relay, "_catch_up", slowly)
+    monkeypatch.setattr(here.relay, "abreast", slowly)
     ahead = "channel=en&cursor=en:9999999999999-0"
     waiting = [asyncio.create_task(said(here, handshake(ahead))) for _ in range(2)]
     async with asyncio.timeout(WITHIN):
-        await looking.wait()
-        while (await said(here, handshake(ahead))).split()[1] != b"503":
+        while len(came) < 2:
             await asyncio.sleep(0)
+    assert (await said(here, handshake(ahead))).split()[1] == b"503"
     assert (await said(here, handshake("channel=en"))).split()[1] == b"101"  # who has seen nothing waits for nobody
     go.set()
     assert [answer.split()[1] for answer in await asyncio.gather(*waiting)] == [b"101", b"101"]
@@ -203,10 +204,10 @@ async def test_a_reader_that_does_not_answer_pings_is_gone_even_where_its_proxy_
 
 
 async def test_draining_gives_notice_before_the_first_goodbye(here: NodeHere, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hub, "NOTICE", 4.0)
+    monkeypatch.setattr(hub, "NOTICE", WITHIN)
     async with RawSocket.open(here.port) as raw:
         await raw.object()
-        draining = asyncio.create_task(here.hub.drain(8))
+        draining = asyncio.create_task(here.hub.drain(2 * WITHIN))
         async with httpx.AsyncClient(trust_env=False) as client:
             async with asyncio.timeout(WITHIN):
                 while (await client.get(f"{here.url}/readyz")).status_code != 503:
@@ -214,5 +215,6 @@ async def test_draining_gives_notice_before_the_first_goodbye(here: NodeHere, mo
             assert len(here.hub) == 1  # not sent away yet
             line = await here.publish("en", "Still heard by those who are here")
         assert (await raw.object())["cursor"] == line["id"]
+        draining.cancel()  # all is seen
+        await here.hub.drain(0)
         assert await raw.closed() == 1012
-        await draining

@@ -30,8 +30,9 @@ from readers import (
     serving_here,
 )
 
+from tests.patience import NO_BEATS
 from ticker.fanout import hub as hub_module
-from ticker.fanout.hub import BEAT_SLICES, BUFFER_MAX
+from ticker.fanout.hub import BUFFER_MAX
 
 Object = dict[str, Any]
 
@@ -409,8 +410,9 @@ async def test_a_reader_that_pings_and_never_reads_costs_a_bounded_memory(node: 
 
 
 async def test_readers_that_stay_stalled_are_dropped_connection_and_all(start_node: Any) -> None:
-    """On a node that has less patience than usual, and looks five times a second."""
-    node = start_node(constants={"ticker.fanout.hub.STALLED_MAX": 0.3, "ticker.fanout.relay.BEAT": 0.2 * BEAT_SLICES})
+    """On a node that has less patience than usual, and looks five times a second; nobody's pong is awaited."""
+    looks = {"ticker.fanout.hub.BEAT_SLICES": 5 * 3_600}  # in the hour between two beats
+    node = start_node(constants=NO_BEATS | looks | {"ticker.fanout.hub.STALLED_MAX": 0.3})
     async with (
         Follower(node.url, "en") as quick,
         RawSocket.open(node.port, receive_buffer=4_096) as over_socket,
@@ -433,7 +435,6 @@ async def test_readers_that_stay_stalled_are_dropped_connection_and_all(start_no
 async def test_a_plain_uvicorn_forgets_readers_that_stay_stalled(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hub_module, "STALLED_MAX", 0.0)
     async with (
         serving_here(tmp_path, handing_over=False) as here,
         Follower(here.url, "en") as quick,
@@ -443,6 +444,8 @@ async def test_a_plain_uvicorn_forgets_readers_that_stay_stalled(
         await here.readers(3)
         for _ in range(100):
             await here.publish("en", **LONG)
+        await eventually(lambda: len(here.hub._waiting) == 2)  # the quick one has all that was for it
+        monkeypatch.setattr(hub_module, "STALLED_MAX", 0.0)
         here.hub.drop_stalled()
         await here.readers(1)
         line = await here.publish("en", "To the one that reads")

@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -199,7 +200,8 @@ def test_a_list_tells_when_a_key_was_last_used(node: RunningNode) -> None:
     while listed(node, used["id"])["last_used"] is None:
         assert time.monotonic() < deadline
         time.sleep(0.01)
-    assert listed(node, used["id"])["last_used"] >= used["created"]
+    last_used = datetime.fromisoformat(listed(node, used["id"])["last_used"])
+    assert last_used >= datetime.fromisoformat(used["created"])
     assert listed(node, idle["id"])["last_used"] is None
 
 

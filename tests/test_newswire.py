@@ -797,7 +797,7 @@ def no_page_left(wire: SqliteNewswire) -> Iterator[None]:
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
     """What a careless back-up does."""
-    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+    with closing(sqlite3.connect(path, timeout=WITHIN, isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")
         yield
         other.execute("ROLLBACK")

@@ -57,7 +57,8 @@ async def opened() -> AsyncIterator[Callable[..., Awaitable[RedisNewswire]]]:
         async with asyncio.timeout(WITHIN):
             while True:
                 wire = RedisNewswire(url, node)
-                with contextlib.suppress(Misconfigured):  # where the machine was too busy to answer in time
+                # Where the machine was too busy to answer in time.
+                with contextlib.suppress(Misconfigured, NewswireUnavailable):
                     await wire.open(CHANNELS)
                     wires.append(wire)
                     return wire
@@ -82,9 +83,13 @@ async def publish(wire: RedisNewswire, text: str = "Rain", *, to: Channel = EN, 
 
 
 async def history(wire: RedisNewswire, channel: str = "en") -> list[Event]:
-    page = await wire.events(channel, None, 10_000)
-    assert not page.more
-    return page.events
+    """Asked for again where the machine was too busy to answer in time."""
+    async with asyncio.timeout(WITHIN):
+        while True:
+            with contextlib.suppress(NewswireUnavailable):
+                page = await wire.events(channel, None, 10_000)
+                assert not page.more
+                return page.events
 
 
 def assert_chain(events: list[Event]) -> None:
@@ -332,7 +337,9 @@ async def test_presence_is_the_sum_over_nodes_that_report_also_after_the_clock_h
     await two.report({"en": 6, "es": 0})
     assert await one.presence("en") == await two.presence("en") == Presence(13, 2)
     await two.close()
-    assert await one.presence("en") == Presence(7, 1)
+    async with asyncio.timeout(WITHIN):  # who leaves says so, and doesn't wait long for an answer
+        while await one.presence("en") != Presence(7, 1):
+            await asyncio.sleep(0.01)
 
 
 # History

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.conftest import RunningNode
+from tests.patience import WITHIN
 from tests.readers import Follower
 from tests.senders import SENDERS
 from ticker.fanout.sending import AT_ONCE, Sender
@@ -139,7 +140,7 @@ def test_nobody_is_no_error(sender: Sender) -> None:
 @pytest.mark.parametrize("number", [425, 426], ids=["io_uring_setup", "io_uring_enter"])
 def test_where_a_container_forbids_io_uring_lines_go_out_by_send(number: int) -> None:
     ran = subprocess.run(
-        [sys.executable, "-c", FORBID, str(number)], capture_output=True, text=True, check=False, timeout=90
+        [sys.executable, "-c", FORBID, str(number)], capture_output=True, text=True, check=False, timeout=WITHIN
     )
     log, kind = ran.stdout.splitlines()
     assert log.startswith("Lines go out by send(2), there is no io_uring: ")

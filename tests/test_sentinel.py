@@ -154,8 +154,7 @@ async def test_a_failover_by_hand_is_followed_without_a_restart(
     async with Follower(node.url, "en") as follower:
         first = await asyncio.to_thread(node.publish, "en", "Before")
         await asyncio.to_thread(until_copied, primary, replica)
-        await asyncio.to_thread(until, lambda: service.sentinels[0].do("SENTINEL FAILOVER", "news"))
-        await asyncio.to_thread(service.until_primary_is, replica)
+        await asyncio.to_thread(service.fail_over, replica)
         # The old primary takes lines for a moment longer, and they are lost: no promise without wait_replicas.
         await asyncio.to_thread(until_heard, replica)
         acknowledged: list[str] = []
