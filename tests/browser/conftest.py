@@ -101,6 +101,26 @@ def until(page: Page, holds: Callable[[], Any]) -> None:
         page.wait_for_timeout(20)
 
 
+def without_time(page: Page) -> None:
+    """No time passes in what it opens from now on, but what a test lets pass. (Frames come all the same, and a beat
+    puts the board's clock right.)"""
+    page.clock.install(time="2030-01-01T12:00:00Z")
+    page.clock.pause_at("2030-01-01T13:00:00Z")  # which may not be past by then
+
+
+def hold_belt(page: Page, count: int) -> None:
+    """Pause the page's first banner, a belt, when it has so many lines on it."""
+    held = """async (count) => {
+      const banner = document.querySelector("breaking-ticker");
+      banner.pause(); // which takes until the next frame
+      await Promise.all(banner.shadowRoot.getAnimations().map(({ ready }) => ready));
+      const held = banner.shadowRoot.querySelectorAll("li.on").length === count;
+      if (!held) banner.resume();
+      return held;
+    }"""
+    until(page, lambda: page.evaluate(held, count))
+
+
 def hide(tab: Page, hidden: bool = True) -> None:
     """As switching tabs does; headless, every tab is seen."""
     tab.evaluate(
