@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 import pytest
-from playwright.sync_api import Locator, Page, Route, expect
+from playwright.sync_api import APIResponse, Locator, Page, Route, expect
 
 from tests.browser.conftest import until
 from tests.conftest import RunningNode
@@ -450,6 +450,31 @@ def test_what_somebody_else_changed_meanwhile_is_shown_beside_ones_own_words(
     row.get_by_role("button", name="Replace with mine").click()
     expect(row.locator("article > .text")).to_have_text("My words")
     assert texts(node, channel) == ["My words"]
+
+
+def test_a_change_told_of_while_an_older_one_is_being_read_is_shown_too(node: Any, desk: Page, channel: str) -> None:
+    kept = node.publish(channel, WORDS)
+    row = desk.locator("#lines > li")
+    row.get_by_role("button", name="Correct").click()
+    row.get_by_label("Corrected text").fill("My words")
+    held: list[tuple[Route, APIResponse]] = []
+
+    def hold_the_first(route: Route) -> None:
+        if held:
+            route.continue_()
+        else:
+            held.append((route, route.fetch()))
+
+    node.correct(channel, kept["id"], text="Their words")
+    expect(row.locator(".newer")).to_contain_text("Their words")
+    desk.route(f"**/v1/channels/{channel}/lines/{kept['id']}/audit", hold_the_first)
+    node.correct(channel, kept["id"], text="Their second words")
+    until(desk, lambda: held)
+    node.correct(channel, kept["id"], text="Their third words")
+    expect(row.locator("article > .text")).to_have_text("Their third words")
+    [(route, answer)] = held
+    route.fulfill(response=answer)
+    expect(row.locator(".newer")).to_contain_text("Their third words")
 
 
 def test_a_stale_correction_is_not_forced_through_and_loses_nothing(node: Any, desk: Page, channel: str) -> None:
