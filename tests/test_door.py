@@ -79,7 +79,9 @@ async def test_what_is_not_for_readers_goes_on_as_it_came(here: NodeHere) -> Non
     assert (await said(here, STREAM.replace(b"GET", b"POST"))).startswith(b"HTTP/1.1 405 ")
     assert (await said(here, STREAM.replace(b"Host: x", b"Host : x"))).startswith(b"HTTP/1.1 400 ")
     no_upgrade = handshake("channel=en").replace(b"Upgrade: websocket\r\n", b"")
-    assert (await said(here, no_upgrade)).startswith(b"HTTP/1.1 426 ")
+    refusal = await said(here, no_upgrade)
+    assert refusal.startswith(b"HTTP/1.1 426 ")
+    assert b"\r\nupgrade: websocket\r\nconnection: upgrade\r\nsec-websocket-version: 13\r\n" in refusal
     # Two requests in one piece: neither is lost.
     both = await said(here, healthy + healthy.replace(b"Host: x", b"Host: x\r\nConnection: close"), until=b"")
     assert both.count(b'{"status":"ok"}') == 2

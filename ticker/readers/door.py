@@ -194,8 +194,7 @@ class Door(asyncio.Protocol):
 
     def refuse(self, status: HTTPStatus) -> None:
         """Say no, and hang up."""
-        more = {"Sec-WebSocket-Version": "13"} if status == HTTPStatus.UPGRADE_REQUIRED else {}
-        self._answer(status, more)
+        self._answer(status, _TO_WEBSOCKET if status == HTTPStatus.UPGRADE_REQUIRED else {})
 
     def shutdown(self) -> None:
         """uvicorn's word for all that it knows of when it stops."""
@@ -295,6 +294,9 @@ def _head(status: HTTPStatus, headers: Mapping[str, str]) -> bytes:
     lines = [f"HTTP/1.1 {status} {status.phrase}", *(f"{name}: {value}" for name, value in headers.items())]
     return "\r\n".join([*lines, "connection: close", "\r\n"]).encode("latin-1")
 
+
+# With 426: what to upgrade to, RFC 9110, 15.5.22; which version, RFC 6455, 4.4.
+_TO_WEBSOCKET = {"upgrade": "websocket", "connection": "upgrade", "sec-websocket-version": "13"}
 
 # Not in chunks: the response ends when the connection does (RFC 9112, 6.3), so its bytes are the same for all.
 _STREAMING = _head(HTTPStatus.OK, {**STREAM_HEADERS, **ANSWERS}) + RETRY
