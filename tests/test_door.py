@@ -218,5 +218,6 @@ async def test_draining_gives_notice_before_the_first_goodbye(here: NodeHere, mo
             line = await here.publish("en", "Still heard by those who are here")
         assert (await raw.object())["cursor"] == line["id"]
         draining.cancel()  # all is seen
+        await asyncio.wait([draining])
         await here.hub.drain(0)
         assert await raw.closed() == 1012

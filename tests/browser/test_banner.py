@@ -730,14 +730,20 @@ def test_a_new_line_waits_above_what_is_being_read(node: Any, article: Any, chan
     expect(block(article).locator("li").first).to_be_in_viewport(ratio=1)
 
 
-def test_a_list_that_was_scrolled_stays_where_it_is(node: Any, embed: Any, channel: str) -> None:
+def scrolled_list(node: Any, embed: Any, channel: str) -> Page:
+    """A page whose list knows that its reader has scrolled it."""
     for number in range(10):
         node.publish(channel, f"Line number {number}")
-    page = embed(banner(channel, LIST))
-    stage = block(page).locator(".stage")
+    page: Page = embed(banner(channel, LIST))
     expect(block(page).locator("li")).to_have_count(10)
-    stage.evaluate("(stage) => { stage.scrollTop = 100 }")
+    block(page).locator(".stage").evaluate("(stage) => { stage.scrollTop = 100 }")
     page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")  # it has heard
+    return page
+
+
+def test_a_list_that_was_scrolled_stays_where_it_is(node: Any, embed: Any, channel: str) -> None:
+    page = scrolled_list(node, embed, channel)
+    stage = block(page).locator(".stage")
     node.publish(channel, "The new line")
     fresh = block(page).get_by_role("button", name="New: 1")
     expect(fresh).to_be_visible()
@@ -918,13 +924,8 @@ def test_a_held_banner_is_never_blank(node: Any, article: Any, channel: str) -> 
 
 
 def test_a_flash_is_seen_in_a_list_that_was_scrolled(node: Any, embed: Any, channel: str) -> None:
-    for number in range(10):
-        node.publish(channel, f"Line number {number}")
-    page = embed(banner(channel, LIST))
+    page = scrolled_list(node, embed, channel)
     stage = block(page).locator(".stage")
-    expect(block(page).locator("li")).to_have_count(10)
-    stage.evaluate("(stage) => { stage.scrollTop = 100 }")
-    page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")  # it has heard
     node.publish(channel, "Bridge collapses", urgency="flash")
     expect(block(page).locator("li").first).to_contain_text("Bridge collapses")
     expect(stage).to_have_js_property("scrollTop", 0)
