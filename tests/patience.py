@@ -26,9 +26,10 @@ AT_LEISURE = {
     "ticker.desk.api.ON_AIR_WITHIN": WITHIN,
     "ticker.fanout.hub.STALLED_MAX": 3_600.0,
     "ticker.readers.build.PATIENCE": WITHIN,
-    "ticker.readers.door.HEAD_WITHIN": WITHIN,
-    "ticker.serving.GRACE": WITHIN / 2,
-    "ticker.serving.READY_WITHIN": WITHIN,
+    "ticker.serving.door.HEAD_WITHIN": WITHIN,
+    "ticker.serving.door.REQUEST_WITHIN": WITHIN,
+    "ticker.serving.node.GRACE": WITHIN / 2,
+    "ticker.serving.node.READY_WITHIN": WITHIN,
 }
 """For every node and command that a test starts. Those that see to one of these limits give their own."""
 

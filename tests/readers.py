@@ -22,7 +22,7 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidSta
 
 from tests.patience import AT_LEISURE, NO_BEATS, WITHIN
 from ticker.app import Node
-from ticker.readers.door import Entrance
+from ticker.serving.door import Entrance
 from ticker.settings import Settings, read_channels
 
 TEXT, BINARY, CONTINUATION, CLOSE, PING, PONG = 0x1, 0x2, 0x0, 0x8, 0x9, 0xA
@@ -369,8 +369,9 @@ def node_in(folder: Path, config: str = THREE_CHANNELS) -> Node:
 class NodeHere:
     """A node under uvicorn in this event loop, so that its hub can be seen."""
 
-    def __init__(self, node: Node, port: int) -> None:
+    def __init__(self, node: Node, entrance: Entrance, port: int) -> None:
         self.node = node
+        self.entrance = entrance
         self.relay = node.relay
         self.hub = node.relay.hub
         self.port = port
@@ -403,22 +404,21 @@ def without_beats() -> Iterator[None]:
 
 
 @contextlib.asynccontextmanager
-async def serving_here(folder: Path, *, handing_over: bool, config: str = THREE_CHANNELS) -> AsyncIterator[NodeHere]:
+async def serving_here(folder: Path, *, config: str = THREE_CHANNELS) -> AsyncIterator[NodeHere]:
     with without_beats():
-        async with _serving_here(folder, handing_over, config) as here:
+        async with _serving_here(folder, config) as here:
             yield here
 
 
 @contextlib.asynccontextmanager
-async def _serving_here(folder: Path, handing_over: bool, config: str) -> AsyncIterator[NodeHere]:
-    """With the entrance of `ticker serve`, which hands connections over, or as any ASGI server does it."""
+async def _serving_here(folder: Path, config: str) -> AsyncIterator[NodeHere]:
     node = node_in(folder, config)
     listener = socket.create_server(("127.0.0.1", 0))
-    protocols: dict[str, Any] = (
-        {"http": Entrance(node.live), "ws": "none"} if handing_over else {"ws": "websockets-sansio"}
-    )
+    entrance = Entrance(node.live)
     server = uvicorn.Server(
-        uvicorn.Config(node.app, **protocols, lifespan="on", log_config=None, timeout_graceful_shutdown=int(WITHIN))
+        uvicorn.Config(
+            node.app, http=entrance, ws="none", lifespan="on", log_config=None, timeout_graceful_shutdown=int(WITHIN)
+        )
     )
     serving = asyncio.create_task(server.serve([listener]))
     async with asyncio.timeout(WITHIN):
@@ -428,7 +428,7 @@ async def _serving_here(folder: Path, handing_over: bool, config: str) -> AsyncI
             await asyncio.sleep(0.005)
         await node.relay.until_ready()
     try:
-        yield NodeHere(node, listener.getsockname()[1])
+        yield NodeHere(node, entrance, listener.getsockname()[1])
     finally:
         await node.relay.hub.drain(0)
         server.should_exit = True

@@ -39,7 +39,7 @@ from tests.readers import Follower, Sent, Stream, open_stream
 from tests.redis_servers import until
 from ticker.client import RETRY_STATUS
 from ticker.fanout.relay import BEAT
-from ticker.serving import GRACE
+from ticker.serving.node import GRACE
 
 KEY = "the-admin-key-of-a-composed-house-of-at-least-32"
 SERVICES = ["redis", "ticker-1", "ticker-2", "proxy"]

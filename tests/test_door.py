@@ -13,14 +13,15 @@ import pytest
 from readers import PING, WITHIN, NodeHere, RawSocket, handshake, open_stream, serving_here
 
 from ticker.fanout import hub
-from ticker.readers import door
+from ticker.readers.admission import Room
+from ticker.serving import door
 
 STREAM = b"GET /v1/live?channel=en HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n\r\n"
 
 
 @pytest.fixture
 async def here(tmp_path: Path) -> AsyncIterator[NodeHere]:
-    async with serving_here(tmp_path, handing_over=True) as here:
+    async with serving_here(tmp_path) as here:
         yield here
 
 
@@ -48,20 +49,6 @@ async def test_a_reader_over_sse_is_let_in_with_its_board_in_one_piece(here: Nod
     assert "transfer-encoding" not in named
     assert body.startswith(b"retry: 1000\n\nevent: board\n")
     assert (len(here.hub), here.hub.readers()["en"]) == (1, 1)
-
-
-async def test_the_door_and_plain_asgi_say_the_same_over_sse(here: NodeHere, tmp_path: Path) -> None:
-    (tmp_path / "plain").mkdir()
-    its_own = {"date", "connection", "transfer-encoding", "server"}  # of uvicorn
-    async with serving_here(tmp_path / "plain", handing_over=False) as plain:
-        seen = []
-        for node in (here, plain):
-            async with open_stream(node.url, "en", Origin="https://example.org") as stream:
-                board = await stream.event()
-                headers = {k: v for k, v in stream.response.headers.items() if k not in its_own}
-                seen.append((headers, {**board.data, "now": ""}))
-        assert seen[0][0] == seen[1][0]
-        assert seen[0][1] == seen[1][1]
 
 
 @pytest.mark.parametrize("at", [1, 5, 11, 12, 13, 40, -3, -1])
@@ -117,7 +104,7 @@ async def refusal(here: NodeHere) -> tuple[int, dict[str, object], httpx.Headers
 async def test_a_node_that_is_full_says_when_to_come_back(here: NodeHere) -> None:
     async with open_stream(here.url, "en") as stream:
         await stream.event()
-        here.node.live._readers_max = 1
+        here.node.live.room = Room(readers=1, connections=100)
         status, problem, headers = await refusal(here)
         assert (status, problem["type"], problem["status"]) == (503, "urn:ticker:problem:busy", 503)
         assert int(headers["retry-after"]) > 0
@@ -151,14 +138,12 @@ async def test_no_more_than_so_many_wait_for_the_newswire(here: NodeHere, monkey
     assert [answer.split()[1] for answer in await asyncio.gather(*waiting)] == [b"101", b"101"]
 
 
-async def test_of_too_many_who_dawdle_the_first_goes_and_others_get_in(
-    here: NodeHere, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(door, "DOORS_MAX", 3)
+async def test_of_too_many_who_dawdle_the_first_goes_and_others_get_in(here: NodeHere) -> None:
+    here.entrance.connections.most = 3
     connections = [await asyncio.open_connection("127.0.0.1", here.port) for _ in range(5)]
     async with asyncio.timeout(WITHIN):
         for reader, writer in connections[:2]:
-            assert (await reader.readline()).startswith(b"HTTP/1.1 408 ")
+            assert (await reader.readline()).startswith(b"HTTP/1.1 503 ")
             writer.close()
     assert (await said(here, handshake("channel=en"))).split()[1] == b"101"
     for _, writer in connections[2:]:

@@ -27,11 +27,9 @@ from readers import (
     narrow_socket,
     numbers,
     open_stream,
-    serving_here,
 )
 
 from tests.patience import NO_BEATS
-from ticker.fanout import hub as hub_module
 from ticker.fanout.hub import BUFFER_MAX
 
 Object = dict[str, Any]
@@ -430,27 +428,6 @@ async def test_readers_that_stay_stalled_are_dropped_connection_and_all(start_no
         assert quick.connections == 1
     assert " ERROR " not in node.log
     assert "Traceback" not in node.log
-
-
-async def test_a_plain_uvicorn_forgets_readers_that_stay_stalled(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async with (
-        serving_here(tmp_path, handing_over=False) as here,
-        Follower(here.url, "en") as quick,
-        RawSocket.open(here.port, receive_buffer=4_096),
-        stalled_stream(here.port),
-    ):
-        await here.readers(3)
-        for _ in range(100):
-            await here.publish("en", **LONG)
-        await eventually(lambda: len(here.hub._waiting) == 2)  # the quick one has all that was for it
-        monkeypatch.setattr(hub_module, "STALLED_MAX", 0.0)
-        here.hub.drop_stalled()
-        await here.readers(1)
-        line = await here.publish("en", "To the one that reads")
-        await quick.until_at("en", line["id"])
-        assert quick.connections == 1
 
 
 @contextlib.asynccontextmanager

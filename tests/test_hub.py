@@ -23,7 +23,14 @@ from ticker.fanout.hub import BEAT_SLICES, BUFFER_MAX, CLOSE_AT_ONCE, SLICE, TRY
 from ticker.fanout.sending import Calls, Handle
 
 HALF_PAST_FOUR = datetime(2026, 5, 4, 16, 30, tzinfo=UTC)
-GREETINGS = {slug: Frame(f"{slug} board".encode(), b"", b"") for slug in ("en", "ar")}
+
+
+def both(data: bytes) -> Frame:
+    """The same in each encoding."""
+    return Frame(data, data)
+
+
+GREETINGS = {slug: both(f"{slug} board".encode()) for slug in ("en", "ar")}
 
 
 @dataclass(eq=False)
@@ -32,7 +39,7 @@ class MemoryReader:
 
     hub: Hub
     channels: tuple[str, ...] = ("en",)
-    encoding: Encoding = "text"
+    encoding: Encoding = "stream"
     reads: bool = True
     alive: bool = True
     handle: Handle | None = None
@@ -127,7 +134,7 @@ def hub(request: pytest.FixtureRequest) -> Hub:
 
 
 def numbered(number: int) -> Frame:
-    return Frame(f"text {number};".encode(), f"socket {number};".encode(), f"stream {number};".encode())
+    return Frame(f"socket {number};".encode(), f"stream {number};".encode())
 
 
 async def turns(number: int = 20) -> None:
@@ -142,7 +149,7 @@ async def send(hub: Hub, number: int, channel: str = "en") -> None:
 
 
 async def test_every_reader_gets_every_frame_in_order_in_its_own_encoding(hub: Hub) -> None:
-    encodings: tuple[Encoding, ...] = ("text", "socket", "stream")
+    encodings: tuple[Encoding, ...] = ("socket", "stream")
     readers = [MemoryReader(hub, encoding=encoding) for encoding in encodings * 3]
     for number in range(20):
         await send(hub, number)
@@ -162,7 +169,11 @@ async def test_a_frame_stays_in_its_channel(hub: Hub) -> None:
     english, arabic, both = MemoryReader(hub), MemoryReader(hub, ("ar",)), MemoryReader(hub, ("en", "ar"))
     await send(hub, 1, "en")
     await send(hub, 2, "ar")
-    assert (english.waiting, arabic.waiting, both.waiting) == ([b"text 1;"], [b"text 2;"], [b"text 1;", b"text 2;"])
+    assert (english.waiting, arabic.waiting, both.waiting) == (
+        [b"stream 1;"],
+        [b"stream 2;"],
+        [b"stream 1;", b"stream 2;"],
+    )
     assert hub.readers() == {"en": 2, "ar": 2}
 
 
@@ -189,10 +200,10 @@ async def test_readers_may_leave_in_the_middle_of_a_pass(hub: Hub) -> None:
     readers[3].on_write = lambda: [hub.leave(reader) for reader in readers[2:6]]
     await send(hub, 1)
     stayed = readers[:2] + readers[6:]
-    assert [reader.waiting for reader in stayed] == [[b"text 1;"]] * 5
+    assert [reader.waiting for reader in stayed] == [[b"stream 1;"]] * 5
     await send(hub, 2)
     assert [reader.waiting[1:] for reader in readers[2:6]] == [[]] * 4
-    assert [reader.waiting[1:] for reader in stayed] == [[b"text 2;"]] * 5
+    assert [reader.waiting[1:] for reader in stayed] == [[b"stream 2;"]] * 5
 
 
 # A pass in several slices
@@ -209,9 +220,9 @@ async def test_who_joins_between_two_slices_misses_nothing_and_gets_nothing_twic
         hub.broadcast("en", numbered(number))
         await asyncio.sleep(0)
     await turns()
-    frames = [f"text {number};".encode() for number in range(6)]
-    assert late.waiting == frames[3:]
-    assert all(reader.waiting == frames for reader in readers)
+    frames = [f"stream {number};".encode() for number in range(6)]
+    assert b"".join(late.waiting) == b"".join(frames[3:])
+    assert all(b"".join(reader.waiting) == b"".join(frames) for reader in readers)
 
 
 @pytest.mark.parametrize("after", range(8))
@@ -220,7 +231,7 @@ async def test_who_is_taken_out_and_drains_between_two_slices_has_one_chain_too(
     hub.broadcast("en", numbered(0))
     await turns(after)
     hub.broadcast("en", numbered(1))
-    hub.broadcast("ar", Frame(b"x" * (BUFFER_MAX + 1), b"", b""))  # too much for all of them, in the other channel
+    hub.broadcast("ar", both(b"x" * (BUFFER_MAX + 1)))  # too much for all of them, in the other channel
     for _ in range(20):
         for reader in readers:
             if reader.buffered() > BUFFER_MAX:
@@ -232,12 +243,12 @@ async def test_who_is_taken_out_and_drains_between_two_slices_has_one_chain_too(
     for reader in readers:
         chain = b"".join(reader.waiting)
         # After its last board it has what followed, once: the board of that moment held what it hadn't been sent.
-        assert chain.rpartition(b"en board")[2].rpartition(b"ar board")[2] in (b"text 2;", b"text 1;text 2;")
+        assert chain.rpartition(b"en board")[2].rpartition(b"ar board")[2] in (b"stream 2;", b"stream 1;stream 2;")
 
 
 async def test_a_beat_does_not_overtake_a_line(hub: Hub) -> None:
     reader = MemoryReader(hub, ("en", "ar"))
-    beats = Frame(b"beat;", b"beat;", b"beat;")
+    beats = both(b"beat;")
     hub.broadcast("en", numbered(1))
     for index in range(BEAT_SLICES):
         hub.beat(index, lambda slug: beats)
@@ -245,14 +256,14 @@ async def test_a_beat_does_not_overtake_a_line(hub: Hub) -> None:
     await turns()
     for index in range(BEAT_SLICES):
         hub.beat(index, lambda slug: beats)
-    assert reader.waiting == [b"beat;", b"text 1;", b"beat;", b"beat;"]
+    assert reader.waiting == [b"beat;", b"stream 1;", b"beat;beat;"]
 
 
 # The everyday path: straight to the socket
 
 
 async def test_what_the_socket_takes_in_part_follows_in_order(hub: Hub, pipes: list[PipeReader]) -> None:
-    frames = [Frame(b"", f"{number:06};".encode() * 300, b"") for number in range(20)]
+    frames = [both(f"{number:06};".encode() * 300) for number in range(20)]
     told = [b""] * len(pipes)
     for each in frames:
         hub.broadcast("en", each)
@@ -272,7 +283,7 @@ async def test_a_broken_socket_does_not_keep_the_others_from_their_lines(hub: Hu
 
 
 async def test_a_socket_that_takes_nothing_is_out_at_last_and_gets_the_board(hub: Hub, pipes: list[PipeReader]) -> None:
-    large = Frame(b"", b"x" * 10_000, b"")
+    large = both(b"x" * 10_000)
     for _ in range(100):
         hub.broadcast("en", large)
         await turns(3)
@@ -298,7 +309,7 @@ async def test_one_chain_whoever_comes_goes_or_waits_in_the_middle_of_a_pass(
         match chance.choices(("frame", "turn", "read", "make room", "join", "leave"), (30, 50, 20, 10, 3, 3))[0]:
             case "frame":
                 frames.append(f"{len(frames):06};".encode() * 100)
-                hub.broadcast("en", Frame(b"", frames[-1], b""))
+                hub.broadcast("en", both(frames[-1]))
             case "turn":
                 await asyncio.sleep(0)
             case "read" if here:
@@ -334,7 +345,7 @@ async def test_one_chain_whoever_comes_goes_or_waits_in_the_middle_of_a_pass(
 
 async def test_a_full_reader_is_taken_out_and_the_others_miss_nothing(hub: Hub) -> None:
     slow, quick = MemoryReader(hub, reads=False), MemoryReader(hub)
-    large = Frame(b"x" * 1_000, b"", b"")
+    large = both(b"x" * 1_000)
     for _ in range(200):
         hub.broadcast("en", large)
         await turns(3)
@@ -345,7 +356,7 @@ async def test_a_full_reader_is_taken_out_and_the_others_miss_nothing(hub: Hub) 
 
 async def fill(hub: Hub, *readers: MemoryReader, channel: str = "en") -> None:
     """Take these readers out, with one frame that is too much."""
-    hub.broadcast(channel, Frame(b"x" * (BUFFER_MAX + 1), b"", b""))
+    hub.broadcast(channel, both(b"x" * (BUFFER_MAX + 1)))
     await turns()
     assert all(reader.buffered() > BUFFER_MAX for reader in readers)
 
@@ -356,17 +367,17 @@ async def test_a_drained_reader_gets_the_boards_and_then_what_follows(hub: Hub) 
     await send(hub, 2, "ar")
     assert len(slow.take()) == 1
     await send(hub, 3, "ar")
-    assert slow.take() == [b"en board", b"ar board", b"text 3;"]
+    assert slow.take() == [b"en boardar board", b"stream 3;"]
 
 
 async def test_a_reader_whose_boards_are_larger_than_its_buffer_gets_them_and_then_what_follows() -> None:
-    board = Frame(b"b" * (2 * BUFFER_MAX), b"", b"")
+    board = both(b"b" * (2 * BUFFER_MAX))
     hub = Hub(["en"], lambda slug: board, Calls())
     slow = MemoryReader(hub, reads=False)
     await fill(hub, slow)
     slow.take()
     await send(hub, 1)
-    assert slow.take() == [board.text, b"text 1;"]
+    assert slow.take() == [board.stream, b"stream 1;"]
 
 
 async def test_a_reader_whom_its_greeting_fills_is_out_once_as_much_waits_behind_it_as_may_wait(hub: Hub) -> None:
@@ -375,7 +386,7 @@ async def test_a_reader_whom_its_greeting_fills_is_out_once_as_much_waits_behind
     slow.reads = False
     greeting = b"g" * (3 * BUFFER_MAX)
     hub.join(slow, [greeting])
-    large = Frame(b"x" * 1_000, b"", b"")
+    large = both(b"x" * 1_000)
     for _ in range(200):
         hub.broadcast("en", large)
         await turns(3)
@@ -387,7 +398,7 @@ async def test_a_reader_whom_its_greeting_fills_is_out_once_as_much_waits_behind
 async def test_a_reader_that_drains_without_having_been_full_is_told_nothing(hub: Hub) -> None:
     reader = MemoryReader(hub, reads=False)
     await send(hub, 1)
-    assert reader.take() == [b"text 1;"]
+    assert reader.take() == [b"stream 1;"]
     assert reader.waiting == []
 
 
@@ -430,7 +441,7 @@ async def test_when_too_much_waits_for_all_the_one_goes_who_has_waited_longest(
 
 
 async def test_who_does_not_answer_a_ping_is_gone_by_the_next(hub: Hub) -> None:
-    beats = Frame(b"beat;", b"beat;", b"beat;")
+    beats = both(b"beat;")
     dead, well = MemoryReader(hub, encoding="socket", alive=False), MemoryReader(hub, encoding="socket")
     for index in range(BEAT_SLICES):
         hub.beat(index, lambda slug: beats)
@@ -440,7 +451,7 @@ async def test_who_does_not_answer_a_ping_is_gone_by_the_next(hub: Hub) -> None:
 
 async def test_connections_end_by_lot_where_they_are_to_have_an_age(hub: Hub) -> None:
     readers = [MemoryReader(hub) for _ in range(1_000)]
-    beats = Frame(b"beat;", b"beat;", b"beat;")
+    beats = both(b"beat;")
     for index in range(BEAT_SLICES):
         hub.beat(index, lambda slug: beats, leaving=0.5)
     left = [reader for reader in readers if reader.goodbyes]
@@ -515,11 +526,11 @@ def test_a_close_frame_says_its_code_and_as_much_of_the_reason_as_fits() -> None
 def test_one_object_is_the_same_in_every_encoding() -> None:
     told = frame(BeatObject(channel="ar", cursor="1763892000000-0", now=HALF_PAST_FOUR))
     expected = {"type": "beat", "channel": "ar", "cursor": "1763892000000-0", "now": "2026-05-04T16:30:00Z"}
-    assert json.loads(told.text) == expected
-    assert json.loads(parsed(told.socket)[0].data) == expected
-    assert told.stream == b"event: beat\nid: 1763892000000-0\ndata: " + told.text + b"\n\n"
+    text = parsed(told.socket)[0].data
+    assert json.loads(text) == expected
+    assert told.stream == b"event: beat\nid: 1763892000000-0\ndata: " + text + b"\n\n"
 
 
 def test_an_object_without_a_cursor_has_no_event_id() -> None:
     told = frame(BeatObject(channel="ar", cursor=None, now=HALF_PAST_FOUR))
-    assert told.stream == b"event: beat\ndata: " + told.text + b"\n\n"
+    assert told.stream == b"event: beat\ndata: " + parsed(told.socket)[0].data + b"\n\n"

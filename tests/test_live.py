@@ -8,7 +8,6 @@ import itertools
 import json
 import socket
 import struct
-import threading
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +16,6 @@ from typing import Any
 import httpx
 import pytest
 from readers import (
-    ADMIN_KEY,
     BINARY,
     CLOSE,
     CONTINUATION,
@@ -38,7 +36,8 @@ from readers import (
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from ticker.readers import door
+from ticker.http.head import HEAD_MAX
+from ticker.serving import door
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # Starlette asks for another HTTP client here; httpx serves as well
@@ -270,7 +269,7 @@ async def test_what_is_refused_says_why_over_both_transports(node: Any, query: s
 
 
 async def test_no_reader_is_taken_while_the_node_drains(tmp_path: Path) -> None:
-    async with serving_here(tmp_path, handing_over=True) as here:
+    async with serving_here(tmp_path) as here:
         here.hub.draining = True
         with pytest.raises(InvalidStatus) as refused:
             await first(here, "channel=en")
@@ -378,11 +377,11 @@ async def test_a_handshake_may_carry_a_news_sites_cookies(node: Any, header: str
 async def test_a_head_without_end_is_answered_in_bytes_and_in_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with serving_here(tmp_path, handing_over=True) as here:
+    async with serving_here(tmp_path) as here:
         with monkeypatch.context() as patience:
             patience.setattr(door, "HEAD_WITHIN", 0.3)
             assert (await answer_to(here, handshake("channel=en")[:-2])).startswith(b"http/1.1 408 ")
-        endless = handshake("channel=en")[:-2] + b"Cookie: " + b"c" * door.HEAD_MAX
+        endless = handshake("channel=en")[:-2] + b"Cookie: " + b"c" * HEAD_MAX
         assert (await answer_to(here, endless)).startswith(b"http/1.1 431 ")
         assert (await answer_to(here, handshake("channel=en"))).startswith(b"http/1.1 101 ")
 
@@ -489,9 +488,8 @@ async def test_noise_ends_this_connection_and_no_other(node: Any, noise: bytes) 
 # Gone is gone
 
 
-@pytest.mark.parametrize("handing_over", [True, False])
-async def test_a_reader_that_left_is_forgotten(tmp_path: Path, handing_over: bool) -> None:
-    async with serving_here(tmp_path, handing_over=handing_over) as here:
+async def test_a_reader_that_left_is_forgotten(tmp_path: Path) -> None:
+    async with serving_here(tmp_path) as here:
         async with socket_at(here, "channel=en&channel=ar"), open_stream(here.url, "en") as stream:
             await stream.event()
             await here.readers(2)
@@ -503,93 +501,11 @@ async def test_a_reader_that_left_is_forgotten(tmp_path: Path, handing_over: boo
         await here.publish("en", "To an empty room")
 
 
-# The same endpoint where the server can't hand its connection over
+# A server that can't hand its connections over
 
 
-async def test_a_plain_uvicorn_serves_the_same_frames(tmp_path: Path) -> None:
-    async with (
-        serving_here(tmp_path, handing_over=False) as here,
-        Follower(here.url, "en", "ar") as follower,
-        open_stream(here.url, "en") as stream,
-    ):
-        await stream.event()
-        lines = [await here.publish("en", f"Tram line {number} is back") for number in range(12)]
-        await here.publish("ar", "عودة الترام")
-        await follower.until(lambda: len(follower.frames) == 15)
-        assert follower.texts("en") == [line["text"] for line in lines]
-        assert [(await stream.event()).id for _ in lines] == [line["id"] for line in lines]
-        follower.cut()
-        await follower.until(lambda: len(follower.frames) == 17)
-        assert [f["type"] for f in follower.frames[-2:]] == ["beat", "beat"]
-        assert follower.gaps == 0
-
-
-async def test_a_plain_uvicorn_closes_a_reader_that_speaks(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    async with serving_here(tmp_path, handing_over=False) as here:
-        async with socket_at(here, "channel=en") as socket:
-            await socket.recv()
-            await socket.send("hello")
-            with pytest.raises(ConnectionClosed) as closed:
-                await socket.recv()
-            assert closed.value.rcvd
-            assert closed.value.rcvd.code == 1008
-        await here.readers(0)
-    assert not [record for record in caplog.records if record.levelname == "ERROR"]
-
-
-async def test_a_plain_uvicorn_sends_its_readers_elsewhere(tmp_path: Path) -> None:
-    async with (
-        serving_here(tmp_path, handing_over=False) as here,
-        socket_at(here, "channel=en") as socket,
-        open_stream(here.url, "en") as stream,
-    ):
-        await socket.recv()
-        await stream.event()
-        await here.hub.drain(0)
-        with pytest.raises(ConnectionClosed) as closed:
-            await asyncio.wait_for(socket.recv(), WITHIN)
-        assert closed.value.rcvd
-        assert closed.value.rcvd.code == 1012
-        with pytest.raises(EOFError):
-            await stream.event()
-
-
-def test_starlettes_test_client_is_served_too(tmp_path: Path) -> None:
-    node = node_in(tmp_path)
-    key = {"Authorization": f"Bearer {ADMIN_KEY}"}
-    with without_beats(), TestClient(node.app) as client:
-        client.portal.call(node.relay.until_ready)
-        with client.websocket_connect("/v1/live?channel=en&channel=es") as socket:
-            assert [socket.receive_json()["channel"] for _ in range(2)] == ["en", "es"]
-            line = client.post("/v1/channels/en/lines", json={"text": "Over plain ASGI"}, headers=key).json()
-            frame = socket.receive_json()
-            assert (frame["type"], frame["line"]) == ("line", line)
-            socket.send_text("hello")
-            assert socket.receive() == {"type": "websocket.close", "code": 1008, "reason": "Readers only listen here"}
-        with client.websocket_connect(f"/v1/live?channel=en&cursor=en:{line['id']}") as socket:
-            assert socket.receive_json()["type"] == "beat"
-
-
-def test_starlettes_test_client_reads_a_stream_to_its_end(tmp_path: Path) -> None:
-    """The test client hands a response over when it is complete: when the node drains."""
-    node = node_in(tmp_path)
-    key = {"Authorization": f"Bearer {ADMIN_KEY}"}
-    answers: list[httpx.Response] = []
-    with without_beats(), TestClient(node.app) as client:
-        client.portal.call(node.relay.until_ready)
-        listening = threading.Thread(target=lambda: answers.append(client.get("/v1/live?channel=en")))
-        listening.start()
-        client.portal.call(_until_there_is_a_reader, node.relay.hub)
-        line = client.post("/v1/channels/en/lines", json={"text": "Over plain ASGI"}, headers=key).json()
-        client.portal.call(node.relay.hub.drain, 0.0)
-        listening.join(WITHIN)
-    assert answers, "the stream did not end"
-    told = answers[0].text.split("\n\n")
-    assert [x.partition("\n")[0] for x in told] == ["retry: 1000", "event: board", "event: line", ""]
-    assert f"id: {line['id']}\n" in told[2]
-
-
-async def _until_there_is_a_reader(hub: Any) -> None:
-    async with asyncio.timeout(WITHIN):
-        while not len(hub):
-            await asyncio.sleep(0.005)
+def test_another_server_says_that_it_has_no_readers_way(tmp_path: Path) -> None:
+    with without_beats(), TestClient(node_in(tmp_path).app) as client:
+        answer = client.get("/v1/live?channel=en")
+        assert (answer.status_code, answer.headers["content-type"]) == (501, "application/problem+json")
+        assert "ticker serve" in answer.json()["detail"]

@@ -97,7 +97,7 @@ class Wire(SqliteNewswire):
 class Listener:
     """A reader in memory, which folds what it is sent as the contract says."""
 
-    encoding: Encoding = "text"
+    encoding: Encoding = "stream"
     handle = None
     room = 0
 
@@ -107,12 +107,13 @@ class Listener:
         self.folds = {slug: Fold() for slug in channels}
         self._relay = relay
         self._came = asyncio.Event()
-        relay.hub.join(self, [relay.greeting(slug, ()).text for slug in channels])
+        relay.hub.join(self, [relay.greeting(slug, ()).stream for slug in channels])
 
     def write(self, data: bytes) -> None:
-        frame = json.loads(data)
-        self.frames.append(frame)
-        self.folds[frame["channel"]].take(frame)
+        for event in data.decode().split("\n\n")[:-1]:
+            frame = json.loads(event.partition("data: ")[2])
+            self.frames.append(frame)
+            self.folds[frame["channel"]].take(frame)
         self._came.set()
 
     def buffered(self) -> int:
@@ -392,7 +393,7 @@ async def test_the_eleventh_line_comes_back_when_one_of_ten_is_canceled(wire: Wi
     assert listener.texts()[-1] == "line 0"
     assert listener.frames[2]["cursor"] == canceled.cursor
     # Who was cut between the two holds this cursor without the line that came back.
-    assert json.loads(relay.greeting("en", [canceled.cursor]).text)["type"] == "board"
+    assert relay.greeting("en", [canceled.cursor]).stream.startswith(b"event: board\n")
 
 
 async def test_the_eleventh_line_comes_back_when_one_of_ten_is_unpinned_or_held(wire: Wire, relay: Relay) -> None:
@@ -457,7 +458,7 @@ async def test_a_reader_whose_board_is_from_before_the_restart_gets_what_an_expi
         while datetime.now(brief.line.expires.tzinfo) <= brief.line.expires:
             await asyncio.sleep(0.01)
     async with running(wire) as relay:  # the node after its restart
-        listener.write(relay.greeting("en", [brief.cursor]).text)
+        listener.write(relay.greeting("en", [brief.cursor]).stream)
         await agree(listener, relay)
 
 

@@ -230,7 +230,7 @@ async def test_ctrl_c_reaches_every_process_of_the_terminal_and_ends_them_in_pea
 
 STOPPED_AS_A_WORKER_ENDS = """
 import os, signal, time
-from ticker.workers import keep_running
+from ticker.serving.workers import keep_running
 
 wait = os.wait
 

@@ -20,12 +20,13 @@ from typing import Any, NoReturn, ParamSpec, TypeVar
 import click
 from msgspec import structs
 
-from ticker import __version__, serving, text
+from ticker import __version__, text
 from ticker.client import Client, ServerRefused, Unreachable
 from ticker.errors import Misconfigured, TickerError
 from ticker.newswire import open_newswire
+from ticker.serving import node as serving
+from ticker.serving.workers import keep_running
 from ticker.settings import ADMIN_KEY_MIN, Settings, read_channels
-from ticker.workers import keep_running
 
 REFUSED, MISUSED, UNREACHABLE = 1, 2, 3
 URGENCIES = click.Choice(["flash", "bulletin", "urgent", "update"])
@@ -154,6 +155,14 @@ def main() -> None:
     help="Send each reader elsewhere after about so long (30m, 2h; drawn by lot), so that new nodes get their share.",
 )
 @_option(
+    "--keep-alive",
+    envvar="TICKER_KEEP_ALIVE",
+    metavar="DURATION",
+    default="20s",
+    show_default=True,
+    help="Close a connection that was idle between two requests for so long. A proxy's own limit must be shorter.",
+)
+@_option(
     "--io-uring/--no-io-uring",
     envvar="TICKER_IO_URING",
     default=True,
@@ -187,6 +196,7 @@ def serve(
     public_url: str | None,
     drain: float,
     connection_age: str | None,
+    keep_alive: str,
     io_uring: bool,
     workers: int,
     log_level: str,
@@ -215,6 +225,7 @@ def serve(
         public_url=(public_url or f"http://{shown_host}:{bound}").rstrip("/"),
         admin_key=admin_key,
         connection_age=None if connection_age is None else _duration(connection_age),
+        keep_alive=_duration(keep_alive),
         io_uring=io_uring,
     )
     if workers == 1:

@@ -35,6 +35,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     admin_key: str | None = None
     connection_age: int | None = None
     """Seconds after which a reader is sent elsewhere, on average; None: it may stay."""
+    keep_alive: float = 20.0
+    """Seconds that a connection may be idle between two requests. A proxy that keeps connections gives up earlier."""
     io_uring: bool = True
     """Whether lines may go out by io_uring, where the kernel has it."""
 

@@ -14,8 +14,8 @@ from msgspec import Struct
 from ticker.channel import Channel, Direction
 from ticker.line import Event, Line
 
-Encoding = Literal["text", "socket", "stream"]
-"""How a reader takes its frames: the bare JSON, a WebSocket text frame, a Server-Sent Event."""
+Encoding = Literal["socket", "stream"]
+"""How a reader takes its frames: a WebSocket text frame, a Server-Sent Event."""
 
 ENCODINGS: tuple[Encoding, ...] = get_args(Encoding)
 
@@ -23,7 +23,6 @@ ENCODINGS: tuple[Encoding, ...] = get_args(Encoding)
 class Frame(NamedTuple):
     """One object in every encoding."""
 
-    text: bytes
     socket: bytes
     stream: bytes
 
@@ -90,7 +89,7 @@ def frame(payload: BoardObject | LineObject | BeatObject) -> Frame:
     kind = payload.__struct_config__.tag
     # Without a cursor there is nothing to resume from, and an empty id would reset Last-Event-ID.
     event_id = f"id: {payload.cursor}\n" if payload.cursor else ""
-    return Frame(text, socket_frame(text), f"event: {kind}\n{event_id}data: ".encode() + text + b"\n\n")
+    return Frame(socket_frame(text), f"event: {kind}\n{event_id}data: ".encode() + text + b"\n\n")
 
 
 def socket_frame(payload: bytes, opcode: int = 0x1) -> bytes:

@@ -227,10 +227,7 @@ class Hub:
 
     def _write(self, reader: Reader, frames: Sequence[bytes]) -> None:
         """The long way: whatever the reader's encoding, and whether or not something waits for it."""
-        if reader.encoding == "text":
-            for frame in frames:
-                reader.write(frame)  # a message each
-        elif frames:
+        if frames:
             reader.write(b"".join(frames))
         waiting = reader.buffered()
         if not waiting or reader not in self._readers:

@@ -16,7 +16,10 @@ from ticker.fanout.frames import Encoding, close_frame
 from ticker.fanout.hub import BUFFER_MAX, REFUSED, Hub
 from ticker.fanout.sending import Handle
 
-INBOUND_MAX = 1_024  # bytes; a reader has nothing to say but close, ping and pong
+INBOUND_MAX = 1_024  # what a reader may say between two beats (`SocketReader._spend`): answers, and a ping now and then
+MESSAGE_COST = 32  # what each piece and each frame counts beside its bytes; each costs us 20 µs, however small
+INBOUND_EVERY = 20.0  # seconds; a beat
+CLOSE_WITHIN = 10.0  # seconds in which a reader may take what waits for it when its connection is closed
 UNACKNOWLEDGED_MAX = 40_000  # milliseconds; with a beat every 20 s a dead reader is gone within 60
 UNSENT_MAX = 262_144  # bytes the kernel takes for a reader that doesn't read; by itself it takes megabytes
 
@@ -24,7 +27,18 @@ UNSENT_MAX = 262_144  # bytes the kernel takes for a reader that doesn't read; b
 class SocketReader(asyncio.Protocol):
     """A WebSocket after its handshake: a transport, and what it listens to."""
 
-    __slots__ = ("_answered", "_handle", "_hub", "_parser", "_transport", "channels", "handle", "room")
+    __slots__ = (
+        "_answered",
+        "_handle",
+        "_hub",
+        "_parser",
+        "_since",
+        "_spent",
+        "_transport",
+        "channels",
+        "handle",
+        "room",
+    )
 
     encoding: Encoding = "socket"
 
@@ -32,6 +46,8 @@ class SocketReader(asyncio.Protocol):
         self._hub = hub
         self._parser: Protocol | None = None
         self._answered = True
+        self._spent = 0  # of INBOUND_MAX
+        self._since = 0.0
         self._transport = transport
         self.channels = channels
         self.room = BUFFER_MAX
@@ -58,7 +74,7 @@ class SocketReader(asyncio.Protocol):
 
     def close(self, code: int, reason: str) -> None:
         self._transport.write(close_frame(code, reason))
-        self._transport.close()
+        self._close()
 
     def abort(self) -> None:
         self._transport.abort()
@@ -66,6 +82,10 @@ class SocketReader(asyncio.Protocol):
     # asyncio.Protocol
 
     def data_received(self, data: bytes) -> None:
+        if not self._spend(len(data)):
+            self._hub.leave(self)
+            self.close(REFUSED, "Readers only listen here")
+            return
         self._answered = True
         if len(data) == 6 and data[:2] == b"\x8a\x80":  # the answer to our ping (RFC 6455, 5.5.3)
             return
@@ -74,14 +94,31 @@ class SocketReader(asyncio.Protocol):
         parser = self._parser
         parser.receive_data(data)
         for event in parser.events_received():
-            if cast("Frame", event).opcode in (Opcode.TEXT, Opcode.BINARY, Opcode.CONT) and parser.state is OPEN:
+            is_message = cast("Frame", event).opcode in (Opcode.TEXT, Opcode.BINARY, Opcode.CONT)
+            if parser.state is OPEN and (is_message or not self._spend(0)):
                 parser.fail(REFUSED, "Readers only listen here")
         for answer in parser.data_to_send():
             if answer:
                 self._transport.write(answer)
         if parser.state is not OPEN:
             self._hub.leave(self)
-            self._transport.close()
+            self._close()
+
+    def _spend(self, size: int) -> bool:
+        """Whether the reader may say this much more; of what is beyond its share, nothing is even looked at."""
+        self._spent += size + MESSAGE_COST
+        if self._spent > INBOUND_MAX:
+            now = asyncio.get_running_loop().time()
+            if now - self._since < INBOUND_EVERY:
+                return False
+            self._since, self._spent = now, size + MESSAGE_COST
+        return self._spent <= INBOUND_MAX
+
+    def _close(self) -> None:
+        """Once what waits is written; but not for ever."""
+        self._transport.close()
+        if self._transport.get_write_buffer_size():
+            asyncio.get_running_loop().call_later(CLOSE_WITHIN, self._transport.abort)
 
     def pause_writing(self) -> None:
         self.handle = None
@@ -110,9 +147,11 @@ class StreamReader(SocketReader):
         return True
 
     def close(self, code: int, reason: str) -> None:
-        self._transport.close()
+        self._close()
 
     def data_received(self, data: bytes) -> None:
         """A second request on this connection has nobody to answer it, and a flood nobody to read it."""
-        if len(data) > INBOUND_MAX:
+        self._spent += len(data)
+        if self._spent > INBOUND_MAX:
+            self._hub.leave(self)
             self._transport.abort()

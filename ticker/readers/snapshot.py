@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
+
 import msgspec
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from ticker.channel import Channel
 from ticker.errors import FieldError, Invalid, NewswireUnavailable, NotFound
-from ticker.fanout.frames import line_object
+from ticker.fanout.frames import LineObject, line_object
 from ticker.fanout.relay import Relay
+from ticker.http.fields import entity_tags, is_held
 from ticker.line import Event, Line
 from ticker.newswire import Newswire
 
 EVENTS_MAX = 1_000  # events a page of history
 EVENTS_USUAL = 100
+EVENTS_AT_ONCE = 50  # events that are read and written at once: a millisecond's work
+HISTORY_AT_ONCE = 2  # requests for history that are worked on at once, of however many
+HISTORY_REST = 3.0  # times as long as a slice took, until the next: history takes a quarter of a core at most
 
 # A CDN may answer for a second by itself, and while we are away; a kill is through in the same second.
 CACHED = "public, max-age=1, stale-while-revalidate=1, stale-if-error=300"
@@ -27,6 +34,7 @@ class Snapshots:
     def __init__(self, newswire: Newswire, relay: Relay) -> None:
         self._newswire = newswire
         self._relay = relay
+        self._history = asyncio.Semaphore(HISTORY_AT_ONCE)
 
     def routes(self) -> list[Route]:
         channel = "/v1/channels/{channel}"
@@ -56,8 +64,8 @@ class Snapshots:
         slug = self._channel(request).slug
         if not self._relay.ready:
             raise NewswireUnavailable("This node can't hear the newswire, so it can't say what stands now.")
-        held = request.headers.get("if-none-match", "")
-        await self._relay.abreast(slug, [tag.partition("+")[0] for tag in held.split('"')])
+        held = entity_tags(request.headers.get("if-none-match", ""))
+        await self._relay.abreast(slug, [tag.strip('"').partition("+")[0] for tag in held])
         board = self._relay.board(slug)
         return _unless_held(request, self._relay.etag(slug), board)
 
@@ -74,24 +82,51 @@ class Snapshots:
         return _unless_held(request, events[-1].line.etag, {"versions": versions})
 
     async def events(self, request: Request) -> Response:
+        """A page of history, sent a slice at a time: a thousand events are more than anybody may have us hold."""
         channel = self._channel(request)
         limit = request.query_params.get("limit", str(EVENTS_USUAL))
         if not (limit.isascii() and limit.isdigit() and len(limit) <= 4 and 1 <= int(limit) <= EVENTS_MAX):
             raise Invalid(FieldError("limit", f"It is a number from 1 to {EVENTS_MAX}."))
-        page = await self._newswire.events(channel.slug, request.query_params.get("after") or None, int(limit))
-        events = [
-            msgspec.structs.replace(
-                line_object(event, channel), line=_as_public(event, channel, event.line.id in page.withdrawn)
-            )
-            for event in page.events
-        ]
-        return _json({"events": events, "more": page.more}, "no-cache")
+        slices = self._slices(channel, request.query_params.get("after") or None, int(limit))
+        first = await anext(slices)  # what is wrong with the request, or with the newswire, shows here
+        return StreamingResponse(
+            _chain(first, slices), headers={"Cache-Control": "no-cache"}, media_type="application/json"
+        )
+
+    async def _slices(self, channel: Channel, after: str | None, limit: int) -> AsyncIterator[bytes]:
+        """The JSON of a page. Between two slices others have their turn: editors, and readers' lines, go first."""
+        loop = asyncio.get_running_loop()
+        left, separator = limit, b'{"events":['
+        more = True
+        while more and left > 0:
+            async with self._history:
+                began = loop.time()
+                page = await self._newswire.events(channel.slug, after, min(left, EVENTS_AT_ONCE))
+                events = [_public_event(event, channel, event.line.id in page.withdrawn) for event in page.events]
+                piece = separator + msgspec.json.encode(events)[1:-1]
+                if more := page.more:
+                    await asyncio.sleep(HISTORY_REST * (loop.time() - began))
+            yield piece  # not while others wait: this client may not read
+            left -= len(events)
+            if more:
+                after, separator = events[-1].cursor, b","
+        yield b'],"more":%s}' % (b"true" if more else b"false")
 
     def _channel(self, request: Request) -> Channel:
         slug = request.path_params["channel"]
         if channel := self._relay.channels.get(slug):
             return channel
         raise NotFound(f"There is no channel {slug[:64]!r}. The channels are at /v1/channels.")
+
+
+def _public_event(event: Event, channel: Channel, withdrawn: bool) -> LineObject:
+    return msgspec.structs.replace(line_object(event, channel), line=_as_public(event, channel, withdrawn))
+
+
+async def _chain(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield first
+    async for each in rest:
+        yield each
 
 
 def _as_public(event: Event, channel: Channel, withdrawn: bool) -> Line:
@@ -101,9 +136,8 @@ def _as_public(event: Event, channel: Channel, withdrawn: bool) -> Line:
 
 
 def _unless_held(request: Request, etag: str, content: object) -> Response:
-    """The content, or 304 where the client has it already (If-None-Match, RFC 9110, 13.1.2)."""
-    held = {tag.strip().removeprefix("W/") for tag in request.headers.get("if-none-match", "").split(",")}
-    if etag in held or "*" in held:
+    """The content, or 304 if the client has it already (If-None-Match, RFC 9110, 13.1.2)."""
+    if is_held(request.headers.get("if-none-match", ""), etag):
         return Response(status_code=304, headers={"ETag": etag, "Cache-Control": CACHED})
     return _json(content, CACHED, {"ETag": etag})
 

@@ -18,6 +18,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from ticker.channel import base_language
+from ticker.http.fields import best_encoding, is_held
 from ticker.readers.build import NotBuilt, build
 
 SHORT = "public, max-age=300, stale-while-revalidate=86400, stale-if-error=604800"
@@ -52,7 +53,7 @@ class File:
         encoding = best_encoding(request.headers.get("accept-encoding", ""))
         etag = f'"{self._hash}-{encoding}"'
         headers = {**FOR_ANY_PAGE, "Cache-Control": cache, "ETag": etag, "Vary": "Accept-Encoding"}
-        if is_held(request, etag):
+        if is_held(request.headers.get("if-none-match", ""), etag):
             return Response(status_code=304, headers=headers)
         if encoding != "identity":
             headers["Content-Encoding"] = encoding
@@ -131,35 +132,6 @@ class Words:
         if (file := self._files.get(base_language(language))) is None:
             raise HTTPException(404, f"The banner has no words in {language[:35]!r}. It has {', '.join(self._all)}.")
         return file.answer(request, DAY)
-
-
-def best_encoding(accepted: str) -> str:
-    """What to send of br, gzip and identity, the smallest of those liked best (RFC 9110, 12.5.3)."""
-    weights = {}
-    for each in accepted.lower().split(","):
-        name, _, parameters = each.partition(";")
-        weights[name.strip()] = _weight(parameters)
-    rest = weights.get("*", 0.0)
-    offered = {"br": weights.get("br", rest), "gzip": weights.get("gzip", rest)}
-    # Not named, it is for whoever takes nothing else; refused, it is still better than no banner.
-    offered["identity"] = max(weights.get("identity", 0.0), 0.0005)
-    return max(offered, key=lambda name: offered[name])
-
-
-def is_held(request: Request, etag: str) -> bool:
-    """Whether the client has this already (If-None-Match, RFC 9110, 13.1.2; a proxy may have made it weak)."""
-    held = {tag.strip().removeprefix("W/") for tag in request.headers.get("if-none-match", "").split(",")}
-    return etag in held or "*" in held
-
-
-def _weight(parameters: str) -> float:
-    name, _, value = parameters.partition("=")
-    if name.strip() != "q":
-        return 1.0
-    try:
-        return float(value)
-    except ValueError:
-        return 0.0
 
 
 def _script(content: bytes) -> File:

@@ -21,7 +21,8 @@ from ticker.demo import play
 from ticker.desk.keys import Keyring
 from ticker.errors import Misconfigured
 from ticker.newswire import open_newswire
-from ticker.readers.door import Entrance
+from ticker.readers.admission import FILES_MIN, Room
+from ticker.serving.door import Entrance
 from ticker.settings import Settings
 
 BACKLOG = 4_096  # connections the kernel holds while we are busy: every open page comes back at once
@@ -92,8 +93,8 @@ async def serve(
 
     `introduced`: what a person wants to know has been printed already.
     """
-    node = Node(settings)
     _raise_file_limit()
+    node = Node(settings)
     async with node.running():
         try:
             await asyncio.wait_for(node.relay.until_ready(), READY_WITHIN)
@@ -101,7 +102,7 @@ async def serve(
             raise Misconfigured(f"The newswire gave no board within {READY_WITHIN:g} s; the log says why.") from error
         config = uvicorn.Config(
             node.app,
-            http=cast("Any", Entrance(node.live)),
+            http=cast("Any", Entrance(node.live, keep_alive=settings.keep_alive)),
             ws="none",
             lifespan="off",
             log_config=None,
@@ -156,11 +157,17 @@ async def _introduce(settings: Settings, keyring: Keyring, demo: bool) -> None:
 
 
 def _raise_file_limit() -> None:
-    """A reader is a file: take as many as the system lets this process have."""
+    """A connection is a file: take as many as the system lets this process have. Raises Misconfigured."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft < hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    log.info("Up to %d open files, so that many readers", hard)
+    if hard < FILES_MIN:
+        raise Misconfigured(
+            f"This process may open {hard} files, and each connection is one: {FILES_MIN} are the least. "
+            "Raise the limit (ulimit -n, LimitNOFILE)."
+        )
+    room = Room.of(hard)
+    log.info("Up to %d open files: room for %d readers and %d other connections", hard, *room)
 
 
 def _quieten_garbage_collector() -> None:
@@ -172,4 +179,4 @@ def _quieten_garbage_collector() -> None:
 
 def configure_log(level: str) -> None:
     logging.basicConfig(stream=sys.stderr, level=level, format="%(asctime)s %(levelname)-7s %(name)s  %(message)s")
-    logging.getLogger("uvicorn").setLevel(logging.WARNING)  # it says hello and goodbye for each connection
+    logging.getLogger("uvicorn").setLevel(logging.ERROR)  # what strangers send amiss is nothing to act on

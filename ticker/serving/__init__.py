@@ -1,0 +1,1 @@
+"""Processes and connections: one node, its workers, and which protocol each connection gets. Knows uvicorn."""

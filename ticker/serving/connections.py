@@ -1,0 +1,100 @@
+"""Every connection that is no reader's, or not yet: how many there may be, and how long. Knows no request.
+
+Rule 1: each has a deadline, whatever it does. Once a second those that are late are ended.
+Rule 2: there is a limit to their number. At the limit the one goes whose client has kept us waiting longest:
+        first of those that have no request under way, then of those that owe a body or don't read their answer.
+        Requests that we are working on stay, and if there is nothing but those, the newcomer goes.
+
+So neither silence nor slowness keeps an editor out, nor takes the open files that the newswire needs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import os
+from typing import Literal, Protocol
+
+SWEEP = 1.0  # seconds between two looks at who is late
+
+Turn = Literal["idle", "owing", "ours"]
+"""Whose turn it is: no request is under way; one is, and the client owes some of it or doesn't read; or it is ours."""
+
+log = logging.getLogger("ticker")
+
+
+class Connection(Protocol):
+    """One of those that are minded."""
+
+    deadline: float
+    """Until when the client has time for what it does now, by the loop's clock."""
+
+    def expire(self) -> None:
+        """The deadline has passed."""
+
+    def give_way(self) -> None:
+        """End now: the room is needed."""
+
+
+class Connections:
+    """At most `most` connections. `readers` counts those that are somebody else's to mind, for the log."""
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        # Who has waited longest stands first. Three in place of one, so that nobody has to be looked for.
+        self._by_turn: dict[Turn, dict[Connection, None]] = {"idle": {}, "owing": {}, "ours": {}}
+        self._sweeping = False
+        self._short_of_files = False
+
+    def __len__(self) -> int:
+        return sum(map(len, self._by_turn.values()))
+
+    def enter(self, connection: Connection) -> None:
+        """A connection is there, and its first request is to come."""
+        if len(self) >= self.most:
+            self._make_room(connection)
+        self._by_turn["idle"][connection] = None
+        if not self._sweeping:
+            self._sweeping = True
+            asyncio.get_running_loop().call_later(SWEEP, self._sweep)
+
+    def turn(self, connection: Connection, before: Turn, now: Turn) -> None:
+        """It is another's turn. Harmless if the connection has left."""
+        if connection in self._by_turn[before]:
+            del self._by_turn[before][connection]
+            self._by_turn[now][connection] = None
+
+    def leave(self, connection: Connection, turn: Turn) -> None:
+        """The connection is a reader's now, or closed. Harmless if that is known."""
+        self._by_turn[turn].pop(connection, None)
+
+    def _make_room(self, newcomer: Connection) -> None:
+        oldest = next(iter(self._by_turn["idle"] or self._by_turn["owing"]), newcomer)
+        oldest.give_way()
+
+    def _sweep(self) -> None:
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        for connections in self._by_turn.values():
+            for connection in [each for each in connections if each.deadline <= now]:
+                connection.expire()
+        self._look_at_files()
+        loop.call_later(SWEEP, self._sweep)
+
+    def _look_at_files(self) -> None:
+        """Say once if no file is left: the event loop turns newcomers away then without a word."""
+        try:
+            os.close(os.open(os.devnull, os.O_RDONLY))
+        except OSError as error:
+            if error.errno in (errno.EMFILE, errno.ENFILE) and not self._short_of_files:
+                self._short_of_files = True
+                log.error(
+                    "This process can open no more files, so newcomers are turned away. Raise the limit "
+                    "(ulimit -n, LimitNOFILE), or look for what else holds files. %d connections are no reader's.",
+                    len(self),
+                )
+        else:
+            if self._short_of_files:
+                log.info("There are open files again: newcomers are let in")
+            self._short_of_files = False

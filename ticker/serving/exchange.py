@@ -1,0 +1,141 @@
+"""Requests that uvicorn answers: its protocol on h11, given one request at a time. Knows no connection's limits.
+
+h11 is the parser, because what it makes of a request is by the letter (docs/adr/0011-one-way-in.md). Its owner, the
+door, decides when a request begins; here each has a parser of its own, so that nothing of one can reach the next.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any, Protocol
+
+import h11
+from uvicorn.config import Config
+from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.server import ServerState
+
+from ticker.http.head import BODY_MAX
+
+CHUNKS_MAX = 256  # chunks a body; 64 kB in pieces of 256 bytes, and each costs 15 µs
+LEFT_OVER_MAX = 2_048  # bytes of a chunk's size line, or of trailers, which nobody reads
+PIECE = 2_048  # bytes that h11 is given at once, where it may find trailers in them
+
+MakeExchange = Callable[["Owner"], "Exchange"]
+
+
+class Owner(Protocol):
+    """What an exchange asks of the connection it is on."""
+
+    def answered(self) -> None:
+        """An answer is written, whole."""
+
+    def refuse(self, status: HTTPStatus, detail: str) -> None:
+        """What comes can't be understood."""
+
+
+class Parser(h11.Connection):
+    """h11's, for one request. Bounds what a body in chunks may cost, and says when a connection ends too early."""
+
+    def __init__(self) -> None:
+        super().__init__(h11.SERVER, LEFT_OVER_MAX)
+        self._chunks = 0
+        self._size = 0
+        self.error: h11.RemoteProtocolError | None = None
+
+    @property
+    def is_read(self) -> bool:
+        """Whether the request is there to its last byte."""
+        return self.their_state not in (h11.IDLE, h11.SEND_BODY, h11.ERROR)
+
+    def next_event(self) -> Any:
+        try:
+            event = super().next_event()
+            if type(event) is h11.Data:
+                self._count(event)
+        except h11.RemoteProtocolError as error:
+            self.error = error
+            raise
+        return event
+
+    def _count(self, data: h11.Data) -> None:
+        self._chunks += data.chunk_start
+        self._size += len(data.data)
+        if self._chunks > CHUNKS_MAX:
+            raise h11.RemoteProtocolError("its body comes in too many chunks.")
+        if self._size > BODY_MAX:
+            raise h11.RemoteProtocolError(
+                f"its body has more than {BODY_MAX} bytes.", HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+            )
+
+    def send(self, event: Any) -> Any:
+        """Whoever is answered before all of the request is there hears that the connection ends with the answer."""
+        if type(event) is h11.Response and not self.is_read:
+            others = [(name, value) for name, value in event.headers.raw_items() if name.lower() != b"connection"]
+            event = h11.Response(
+                status_code=event.status_code, headers=[*others, (b"connection", b"close")], reason=event.reason
+            )
+        return super().send(event)
+
+
+class Exchange(H11Protocol):
+    """uvicorn's protocol, for one request after another on its owner's connection."""
+
+    conn: Parser
+
+    def __init__(self, owner: Owner, config: Config, state: ServerState, app_state: dict[str, Any]) -> None:
+        super().__init__(config, state, app_state)
+        self._owner = owner
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self.connections.discard(self)  # its owner stands there
+
+    def begin(self, head: bytes) -> None:
+        """A request, from its head; its body follows by `feed`."""
+        self.conn = Parser()
+        self._feed(head)
+
+    def feed(self, data: bytes) -> bytes:
+        """What follows of the request. What is left over is the next one's."""
+        for start in range(0, len(data), PIECE):
+            self._feed(data[start : start + PIECE])
+            if self.conn.is_read:
+                return self.conn.trailing_data[0] + data[start + PIECE :]
+            if self.conn.their_state is h11.ERROR:
+                break
+        return b""
+
+    def _feed(self, data: bytes) -> None:
+        self.conn.receive_data(data)
+        self.handle_events()
+
+    @property
+    def is_answered(self) -> bool:
+        return self.cycle is None or self.cycle.response_complete
+
+    @property
+    def ends(self) -> bool:
+        """Whether the connection is to end with the answer that was given last."""
+        return self.conn.our_state is not h11.DONE
+
+    def give_up(self) -> bool:
+        """Whoever works on the answer finds its client gone. False if some of the answer has left already."""
+        if self.is_answered:
+            return True
+        self.cycle.disconnected = True
+        self.cycle.message_event.set()
+        return not self.cycle.response_started
+
+    def send_400_response(self, msg: str) -> None:
+        """What uvicorn calls where h11 doesn't understand. Why, h11 has said."""
+        error = self.conn.error or h11.RemoteProtocolError(msg)
+        self._owner.refuse(HTTPStatus(error.error_status_hint), f"The request can't be read: {error}")
+
+    def on_response_complete(self) -> None:
+        self.server_state.total_requests += 1
+        self._owner.answered()
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """Whoever asks for another protocol is answered in this one (RFC 9110, 7.8); the log needs no word of it."""
