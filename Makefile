@@ -21,6 +21,8 @@ test: .venv/dev
 	@scripts/need chromium chromium
 	@scripts/need redis-server redis-server
 	@scripts/need caddy caddy
+	@scripts/need nginx nginx-light
+	@scripts/need haproxy haproxy
 	@scripts/need docker-compose docker-compose
 	@scripts/need openssl openssl
 	@scripts/need cc build-essential
