@@ -74,7 +74,6 @@ CADDY = """
 {{
     admin off
     auto_https off
-    persist_config off
 }}
 http://127.0.0.1:{port} {{
     reverse_proxy {nodes}
