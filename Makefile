@@ -7,7 +7,7 @@ PORT   ?= 8000
 DEMO   ?= .demo
 BIN    := .venv/bin
 
-.PHONY: run test check fix bench lighthouse frameworks chaos clean help
+.PHONY: run test check fix bench lighthouse frameworks chaos fuzz clean help
 
 help:
 	@sed -n '1,3p' Makefile | sed 's/^# //'
@@ -51,6 +51,11 @@ frameworks: .venv/dev .venv/frameworks/node_modules
 chaos: .venv/dev
 	@scripts/need redis-server redis-server
 	@$(BIN)/python -m tests.chaos $(or $(ARGS),--faults 110 --readers 200)
+
+# Requests and frames at random, for as many minutes as you like; make test has one of them.
+fuzz: .venv/dev
+	@scripts/need nginx nginx-light
+	@FUZZ_MINUTES=$(or $(MINUTES),60) $(BIN)/pytest tests/test_wire.py -k "strict_reading or nothing_else" --timeout 0 -q $(ARGS)
 
 # What fan-out costs, beside its peers, and the widget's figures, in some twelve minutes: docs/bench.md.
 # ARGS=--quick for a look in two minutes; ARGS=--soak for the two long runs, which the report then holds too.

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,8 @@ language = "es"
 class RunningNode:
     """`ticker serve` in a process of its own, which can be stopped, killed and started again.
 
+    `wrapper` is a command that starts it: one that limits what it may have, for one.
+
     `constants` are put in place of the product's own at each start: another patience than it has, for one.
 
     A newswire that is elsewhere may be away for a moment, where the machine is busy. The node says so, and this
@@ -59,9 +61,11 @@ class RunningNode:
         config: str = CHANNELS,
         admin_key: str | None = ADMIN_KEY,
         constants: Mapping[str, float] = NO_BEATS,
+        wrapper: Sequence[str] = (),
     ) -> None:
         self.folder = folder
         self.options = options
+        self.wrapper = wrapper
         self.key = admin_key or ""
         self.port = free_port()
         self.process: subprocess.Popen[str] | None = None
@@ -101,7 +105,7 @@ class RunningNode:
 
     def _started(self) -> bool:
         """Whether it says where it is; else it has ended."""
-        command = [sys.executable, "-m", "ticker", "serve", "--port", str(self.port), *self.options]
+        command = [*self.wrapper, sys.executable, "-m", "ticker", "serve", "--port", str(self.port), *self.options]
         self._log = (self.folder / "log.txt").open("a")
         self.process = subprocess.Popen(
             command, cwd=self.folder, env=self._env, stdout=subprocess.PIPE, stderr=self._log, text=True

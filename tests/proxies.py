@@ -75,7 +75,8 @@ CADDY = """
     admin off
     auto_https off
 }}
-http://127.0.0.1:{port} {{
+http://:{port} {{
+    bind 127.0.0.1
     reverse_proxy {nodes}
 }}
 """
@@ -101,8 +102,8 @@ def proxy(name: str, folder: Path, nodes: Sequence[int], config: str | None = No
     file = folder / f"{name}.conf"
     file.write_text(template.format(port=port, nodes=written, folder=folder))
     log = (folder / "log.txt").open("ab")
-    environment = {"HOME": str(folder), "XDG_DATA_HOME": str(folder), "XDG_CONFIG_HOME": str(folder), "PATH": "/usr/bin"}
-    process = subprocess.Popen([program, *command[1:], str(file)], stdout=log, stderr=log, cwd=folder, env=environment)
+    homes = dict.fromkeys(("HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME"), str(folder))
+    process = subprocess.Popen([program, *command[1:], str(file)], stdout=log, stderr=log, cwd=folder, env=homes)
     try:
         _until_it_listens(process, port, folder)
         yield port

@@ -165,8 +165,8 @@ class Door(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._leave()
         self._phase = Phase.ENDING
-        if self._exchange:
-            self._exchange.connection_lost(exc)
+        if exchange := self._let_go():
+            exchange.connection_lost(exc)
 
     # What uvicorn takes for a transport
 
@@ -200,7 +200,7 @@ class Door(asyncio.Protocol):
         if self._phase is Phase.WAITING:
             while self._data.startswith(b"\r\n"):  # RFC 9112, 2.2
                 self._data = self._data[2:]
-            if not self._data:
+            if self._data in (b"", b"\r"):
                 return
             self._phase = Phase.HEAD
             begun = self._loop.time()
@@ -322,7 +322,7 @@ class Door(asyncio.Protocol):
         """As a WebSocket, with what accepts it, or as a stream."""
         self._leave()
         live = self._entrance.live
-        if self._exchange:
+        if self._let_go():
             self.resume_reading()
         if accept:
             reader = SocketReader(live.hub, wanted.channels, self._transport)
@@ -410,6 +410,11 @@ class Door(asyncio.Protocol):
     def _set_turn(self, turn: Turn) -> None:
         self._entrance.connections.turn(self, self._turn, turn)
         self._turn = turn
+
+    def _let_go(self) -> Exchange | None:
+        """The exchange, which is not needed again. It knows this door: kept, they'd be a cycle, with a request in it."""
+        exchange, self._exchange = self._exchange, None
+        return exchange
 
     def _leave(self) -> None:
         self._entrance.connections.leave(self, self._turn)
