@@ -13,12 +13,14 @@ from typing import Any
 
 import httpx
 import pytest
+from uvicorn.middleware.proxy_headers import _TrustedHosts
 
 from tests.conftest import RunningNode
 from tests.patience import NO_BEATS, WITHIN
 from tests.proxies import NAMES, proxy
 from tests.readers import PING, PONG, TEXT, client_frame, handshake
 from tests.wire import connected, exchanged, responses
+from ticker.serving.node import _trusted_proxies
 
 LOOP_MAX = 0.020  # seconds of the event loop that one request may take
 MEMORY_MAX = 256 * 1_024  # bytes that one request may leave behind
@@ -344,3 +346,66 @@ def test_one_that_pings_now_and_then_is_answered_for_hours(served: RunningNode) 
             connection.sendall(client_frame(PING, b"%d" % number))
             answer = connection.recv(65_536)
             assert answer == b"\x8a\x01%d" % number
+
+
+# Answers that are ours, whoever asks
+
+
+def test_no_answer_depends_on_the_host_that_was_named(served: RunningNode) -> None:
+    """An address with a slash too many leads to the page, on whichever host we are; nowhere else."""
+    for asked, leads_to in (
+        (b"/demo/", "/demo"),
+        (b"/channels/en/?a=b&c=%22", "/channels/en?a=b&c=%22"),
+        (b"/desk//", "/desk"),
+    ):
+        (answer,) = responses(exchanged(served.port, [get(asked).replace(b"Host: x", b"Host: evil.example")]))
+        assert (answer.status, answer.fields["location"]) == (308, leads_to)
+    for asked in (
+        b"//evil.example/",
+        b"/%2Fevil.example/",
+        b"/\\evil.example/",
+        b"/v1/channels/en/lines/",
+        b"/nowhere/",
+    ):
+        (answer,) = responses(exchanged(served.port, [get(asked).replace(b"Host: x", b"Host: evil.example")]))
+        assert answer.status == 404
+        assert "location" not in answer.fields
+        assert b"evil" not in answer.body
+    sent = post(LINES + b"/", b"text=Lost", FORM).replace(b"Host: x", b"Host: evil.example")
+    assert [answer.status for answer in responses(exchanged(served.port, [sent]))] == [404]
+
+
+def test_every_refusal_is_a_problem(served: RunningNode) -> None:
+    asked = {
+        404: get(b"/nowhere"),
+        405: post(b"/healthz", b""),
+        403: get(LINES, b"Origin: http://x", b"Access-Control-Request-Method: DELETE").replace(b"GET", b"OPTIONS", 1),
+        401: post(LINES, b""),
+        406: get(b"/v1/live?channel=en", b"Accept: image/png"),
+    }
+    for status, data in asked.items():
+        (answer,) = responses(exchanged(served.port, [data]))
+        assert (answer.status, answer.fields["content-type"]) == (status, "application/problem+json")
+
+
+def test_templates_and_sources_are_not_served(served: RunningNode) -> None:
+    for path in (
+        "demo/index.html",
+        "embed/frame.html",
+        "channel/lines.html",
+        "ticker.js",
+        "words.json",
+        "../ticker.toml",
+    ):
+        assert httpx.get(f"{served.url}/assets/{path}").status_code == 404
+    whole = httpx.get(f"{served.url}/assets/desk/desk.js")
+    part = httpx.get(f"{served.url}/assets/desk/desk.js", headers={"Range": "bytes=999999999-"})
+    assert (whole.status_code, part.status_code) == (200, 200)
+    assert part.content == whole.content
+
+
+def test_a_proxy_is_believed_however_its_address_is_written() -> None:
+    hosts = _TrustedHosts(_trusted_proxies("127.0.0.1, 10.0.0.0/8,proxy.example,::1"))
+    assert all(each in hosts for each in ("127.0.0.1", "::ffff:127.0.0.1", "10.9.8.7", "::ffff:10.9.8.7", "::1"))
+    assert not any(each in hosts for each in ("::ffff:11.0.0.1", "11.0.0.1", "::2"))
+    assert _trusted_proxies("*") == "*"

@@ -14,8 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Mount, Route
-from starlette.staticfiles import StaticFiles
+from starlette.routing import Route
 
 from ticker import __version__
 from ticker.desk.api import DeskApi
@@ -26,6 +25,7 @@ from ticker.fanout.relay import Relay
 from ticker.fanout.sending import open_sender
 from ticker.newswire import open_newswire
 from ticker.problems import answer
+from ticker.readers.assets import Assets
 from ticker.readers.embed import Embeds
 from ticker.readers.live import Live
 from ticker.readers.pages import Pages, open_templates
@@ -74,7 +74,7 @@ class Node:
                 *Pages(templates, self.relay, words, settings.public_url).routes(),
                 Route("/healthz", self.alive),
                 Route("/readyz", self.ready),
-                Mount("/assets", StaticFiles(directory=web)),
+                *Assets(web).routes(),
             ],
             middleware=[
                 Middleware(SecurityHeaders),
@@ -89,6 +89,7 @@ class Node:
             exception_handlers={TickerError: answer, HTTPException: answer, Exception: answer},
             lifespan=lambda app: self.running(),
         )
+        self.app.router.redirect_slashes = False  # to whatever Host says: `answer` does it, without one
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from http import HTTPStatus
+from urllib.parse import quote
 
 import msgspec
 from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import Match, Route
 
 from ticker.errors import Invalid, TickerError, Unauthorized
@@ -50,6 +51,8 @@ async def answer(connection: HTTPConnection, error: Exception) -> Response:
     match error:
         case TickerError():
             return problem_of(error)
+        case HTTPException(status_code=404) if address := _without_slash(connection):
+            return RedirectResponse(address, 308)
         case HTTPException():
             status = HTTPStatus(error.status_code)
             detail = error.detail if error.detail != status.phrase else _DETAILS.get(status, f"{status.phrase}.")
@@ -61,6 +64,21 @@ async def answer(connection: HTTPConnection, error: Exception) -> Response:
         case _:  # the server logs the traceback
             detail = "This is our fault. Nothing more is known here; the node's log has the rest."
             return problem(500, TickerError.slug, TickerError.title, detail)
+
+
+def _without_slash(connection: HTTPConnection) -> str | None:
+    """Where a page is that was asked for with a slash at its end. The path alone: no Host says where that leads."""
+    path = connection.scope["path"].rstrip("/")
+    if connection.scope["method"] not in ("GET", "HEAD") or path == connection.scope["path"] or path.startswith("/v1/"):
+        return None
+    there = {**connection.scope, "path": path}
+    if not any(route.matches(there)[0] is Match.FULL for route in connection.app.routes):
+        return None
+    query = connection.scope["query_string"].decode("latin-1")
+    return quote(path) + (f"?{quote(query, safe=_QUERY)}" if query else "")
+
+
+_QUERY = "!$&'()*+,/:;=?@%-._~"  # RFC 3986, 3.4
 
 
 def _methods_at(connection: HTTPConnection) -> set[str]:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware.cors import CORSMiddleware
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from ticker.problems import problem
 
 # Our pages load nothing from elsewhere and hold no inline script or style.
 PAGE_POLICY = (
@@ -25,6 +28,14 @@ ANSWERS = {
 
 class Preflights(CORSMiddleware):
     """Answers preflights alone. All other answers are the same for every origin (`ANSWERS`), and a cache keeps one."""
+
+    def preflight_response(self, request_headers: Headers) -> Response:
+        answer = super().preflight_response(request_headers)
+        if answer.status_code == 200:
+            return answer
+        detail = "Pages of other sites may read what is public here. Changes are for our own pages and for programs."
+        headers = {name: value for name, value in answer.headers.items() if not name.startswith("content-")}
+        return problem(403, "forbidden", "Not for other sites", detail, headers=headers)
 
     async def simple_response(self, scope: Scope, receive: Receive, send: Send, request_headers: Headers) -> None:
         await self.app(scope, receive, send)

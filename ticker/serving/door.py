@@ -412,7 +412,7 @@ class Door(asyncio.Protocol):
         self._turn = turn
 
     def _let_go(self) -> Exchange | None:
-        """The exchange, which is not needed again. It knows this door: kept, they'd be a cycle, with a request in it."""
+        """The exchange, which is not needed again. It knows this door: kept, they would be a cycle."""
         exchange, self._exchange = self._exchange, None
         return exchange
 

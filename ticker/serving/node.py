@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import ipaddress
 import logging
+import os
 import resource
 import signal
 import socket
@@ -108,6 +110,7 @@ async def serve(
             log_config=None,
             access_log=False,
             server_header=False,
+            forwarded_allow_ips=_trusted_proxies(os.environ.get("FORWARDED_ALLOW_IPS", "127.0.0.1,::1")),
             backlog=ACCEPT_AT_ONCE,
             timeout_graceful_shutdown=GRACE,
         )
@@ -154,6 +157,19 @@ async def _introduce(settings: Settings, keyring: Keyring, demo: bool) -> None:
             f"    --data-urlencode 'text=Hello, readers' {settings.public_url}/v1/channels/{first}/lines",
         ]
     print("\n".join(lines), "\n", flush=True)
+
+
+def _trusted_proxies(given: str) -> list[str] | str:
+    """Whose X-Forwarded-… is believed. An IPv4 address comes as an IPv6 one too, on a socket that takes both."""
+    if given.strip() == "*":
+        return "*"
+    trusted = []
+    for each in filter(None, map(str.strip, given.split(","))):
+        trusted.append(each)
+        with contextlib.suppress(ValueError):
+            network = ipaddress.IPv4Network(each, strict=False)
+            trusted.append(f"::ffff:{network.network_address}/{96 + network.prefixlen}")
+    return trusted
 
 
 def _raise_file_limit() -> None:
