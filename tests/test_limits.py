@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import resource
 import socket
 import subprocess
 import sys
@@ -301,6 +302,23 @@ def test_a_process_that_may_open_few_files_is_not_started(tmp_path: Path) -> Non
     ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=WITHIN, check=False)
     assert ended.returncode == 2
     assert "ulimit -n" in ended.stderr
+
+
+def test_a_process_without_files_says_so_once_and_when_it_is_over(node: RunningNode) -> None:
+    def until_said(words: str, times: int) -> None:
+        deadline = time.monotonic() + WITHIN
+        while node.log.count(words) < times:
+            assert time.monotonic() < deadline, node.log
+            time.sleep(0.05)
+
+    assert httpx.get(f"{node.url}/healthz").status_code == 200  # from the first connection on somebody looks
+    before = resource.prlimit(node.pid, resource.RLIMIT_NOFILE)
+    for number in (1, 2):
+        resource.prlimit(node.pid, resource.RLIMIT_NOFILE, (8, before[1]))
+        until_said("can open no more files", number)
+        resource.prlimit(node.pid, resource.RLIMIT_NOFILE, before)
+        until_said("open files again", number)
+    assert node.log.count("can open no more files") == 2
 
 
 # What a reader may say

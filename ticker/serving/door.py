@@ -159,7 +159,9 @@ class Door(asyncio.Protocol):
     def resume_writing(self) -> None:
         if self._exchange:
             self._exchange.resume_writing()
-            if self._phase is Phase.EXCHANGE and self._exchange.conn.is_read:
+            if self._phase is Phase.WAITING:
+                self._set_turn("idle")
+            elif self._phase is Phase.EXCHANGE and self._exchange.conn.is_read:
                 self._set_turn("ours")
 
     def connection_lost(self, exc: Exception | None) -> None:
