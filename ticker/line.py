@@ -28,8 +28,8 @@ Status = Literal["usable", "withheld", "canceled"]
 
 IF_MATCH_MAX = 4_096  # characters; a tag has some 20
 # Apache, Caddy and lighttpd write "…-gzip", Jetty "…--gzip", some ";gzip"; Apache 2.2 writes it after the quote.
-_ENCODING = r"(?:(?:--?|;)(?:gzip|x-gzip|br|zstd|deflate|compress)){0,2}"
-_BY_A_PROXY = re.compile(rf'(?:W/)?"(?P<version>[0-9]{{1,15}}-[0-9]{{1,15}}){_ENCODING}"{_ENCODING}', re.IGNORECASE)
+_ENCODING = r"(?i:(?:--?|;)(?:gzip|x-gzip|br|zstd|deflate|compress)){0,2}"
+_BY_A_PROXY = re.compile(rf'(?:W/)?"(?P<version>[0-9]{{1,15}}-[0-9]{{1,15}}){_ENCODING}"{_ENCODING}')
 
 EXPIRES_IN_MAX = 10 * 365 * 86_400  # seconds; whoever wants longer wants `null`, never
 
