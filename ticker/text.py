@@ -27,7 +27,7 @@ ECHO_MAX = 64  # characters of what was sent that an error repeats
 _SPACES = r"\t\v\f\x1c-\x20\x85\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u2800\u3000"
 _MEANINGLESS = (  # invisible, and no language is spelled with it: pastes bring them along
     r"\u00ad\u115f\u1160\u17b4\u17b5\u200b\u2060-\u2065\u206a-\u206f\u3164\ufeff\uffa0\ufff0-\ufff8\ufffc"
-    r"\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e001f\U000e0080-\U000e00ff\U000e01f0-\U000e0fff"
+    r"\U0001bca0-\U0001bca3\U0001d159\U0001d173-\U0001d17a\U000e0000-\U000e001f\U000e0080-\U000e00ff\U000e01f0-\U000e0fff"
 )
 _SELECTORS = r"\u180b-\u180d\u180f\ufe00-\ufe0f\U000e0100-\U000e01ef"  # variation selectors
 _DIACRITICS = r"\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f\u302a-\u302f\u3099\u309a"
@@ -76,6 +76,9 @@ _IDLE_SELECTORS = regex.compile(rf"(?<!{_VARIABLE})[{_SELECTORS}]", regex.V1)
 _IDLE_OTHERS = regex.compile(  # CGJ keeps two marks apart; MVS stands after a Mongolian letter
     rf"\u034f(?![\p{{M}}--[\u034f{_SELECTORS}]])|(?<![\p{{Script=Mongolian}}&&\p{{L}}])\u180e", regex.V1
 )
+
+_HIEROGLYPH = regex.compile("[\U00013000-\U0001342f]")
+_HIEROGLYPH_CONTROLS = regex.compile("[\U00013430-\U0001343f]+")  # place one sign beside another
 
 _EMBEDDINGS = "\u202a\u202b"  # LRE, RLE: closed by PDF
 _ISOLATES = "\u2066\u2067\u2068"  # LRI, RLI, FSI: closed by PDI
@@ -184,6 +187,8 @@ def _without_the_idle(text: str) -> str:
     text = _TAGS.sub(r"\1", _without_stray(text))
     for idle in (_IDLE_SELECTORS, _IDLE_OTHERS, _IDLE_JOINERS):
         text = idle.sub("", text)
+    if not _HIEROGLYPH.search(text):
+        text = _HIEROGLYPH_CONTROLS.sub("", text)
     if _RIGHT_TO_LEFT.search(text):
         return _REPEATED_BIDI_MARK.sub(r"\1", text)
     return _BIDI_MARKS.sub("", text)  # LRM, RLM and ALM sort out words of two directions: here is one
