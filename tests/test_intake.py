@@ -256,6 +256,10 @@ def test_a_part_may_say_that_it_is_plain_text(headers: tuple[str, ...]) -> None:
     assert (line.text, line.pinned) == (WORDS, True)
 
 
+def test_words_that_look_like_a_boundary_are_words() -> None:
+    assert taken(part("text", "--b" * 90) + b"--b--", "multipart/form-data; boundary=b").text == "--b" * 90
+
+
 @pytest.mark.parametrize("charset", ["utf-8", "us-ascii", "ascii", "utf8"])
 def test_the_words_of_parts_are_read_as_utf_8(charset: str) -> None:
     body = part("text", WORDS) + b"--b--"

@@ -193,7 +193,7 @@ async def _parts(request: Request, parameters: dict[str, str]) -> list[tuple[str
         raise Malformed("The form's Content-Type must name a boundary (RFC 2046, section 5.1.1).")
     if not (b"\r\n" + body.rstrip(b"\r\n \t")).endswith(f"\r\n--{boundary}--".encode()):
         raise Malformed("The form is cut short, or something follows its end.")
-    if body.count(f"--{boundary}".encode()) > FIELDS_MAX + 1:
+    if (b"\r\n" + body).count(f"\r\n--{boundary}".encode()) > FIELDS_MAX + 1:
         raise Malformed(f"The form has more than {FIELDS_MAX} fields.")
     headers = Headers({"content-type": f'multipart/form-data; boundary="{boundary}"'})
     try:
