@@ -23,7 +23,7 @@ from tests.patience import WITHIN
 
 WORDS = "Ärger & Co = 100 % – عاجل 👩‍👩‍👧‍👦 <b>"
 FORM = "application/x-www-form-urlencoded"
-FRESH = [f"fresh-{n}" for n in range(150)]
+FRESH = [f"fresh-{n}" for n in range(180)]
 unused = iter(FRESH)
 
 
@@ -266,6 +266,33 @@ def test_a_canceled_line_stays_canceled(node: RunningNode, line: dict[str, Any],
     assert node.board(line["channel"]) == [tombstone]
 
 
+@pytest.mark.parametrize(
+    ("query", "status"),
+    [
+        ("note=caf%E9", 400),
+        ("notes=why", 422),
+        ("note=why&x=1", 422),
+        ("note=a&note=b", 422),
+        ("note", 422),
+        ("note=Salt&pepper", 422),
+        ("note=%0Aa%0Ab", 422),
+    ],
+)
+def test_a_reason_that_isnt_understood_whole_cancels_nothing(
+    node: RunningNode, line: dict[str, Any], query: str, status: int
+) -> None:
+    assert node.http.delete(f"{path_of(line)}?{query}").status_code == status
+    assert node.http.request("DELETE", f"{path_of(line)}?note=a", json={"note": "b"}).status_code == 422
+    assert node.board(line["channel"]) == [line]
+
+
+@pytest.mark.parametrize("method", ["POST", "PATCH"])
+def test_a_change_takes_no_query(node: RunningNode, line: dict[str, Any], method: str) -> None:
+    path = path_of(line) if method == "PATCH" else lines_of(line["channel"])
+    assert_problem(node.http.request(method, f"{path}?pinned=true", json={"text": "Snow"}), 422, "pinned")
+    assert node.board(line["channel"]) == [line]
+
+
 def test_a_patch_does_not_cancel(node: RunningNode, line: dict[str, Any]) -> None:
     detail = assert_problem(node.http.patch(path_of(line), json={"status": "canceled"}), 422, "status")
     assert "DELETE" in detail
@@ -306,7 +333,7 @@ def test_an_answer_comes_when_the_nodes_readers_have_the_line(node: RunningNode,
 
 
 @pytest.mark.parametrize("method", ["PATCH", "DELETE"])
-@pytest.mark.parametrize("header", ["{}", "W/{}", '"9-9", {}', "*"])
+@pytest.mark.parametrize("header", ["{}", "W/{}", '"9-9", {}', "*", "{}-gzip", '"9-9-gzip",W/{}'])
 def test_a_change_of_the_version_that_was_read_passes(
     node: RunningNode, line: dict[str, Any], method: str, header: str
 ) -> None:
@@ -315,6 +342,16 @@ def test_a_change_of_the_version_that_was_read_passes(
     answer = node.http.request(method, path_of(line), headers={"If-Match": header.format(etag)}, **given)
     assert answer.status_code == 200
     assert answer.headers["ETag"] != etag
+
+
+@pytest.mark.parametrize("method", ["PATCH", "DELETE"])
+def test_a_tag_with_a_proxys_encoding_in_it_and_in_a_second_header_is_the_version_it_names(
+    node: RunningNode, line: dict[str, Any], method: str
+) -> None:
+    etag = httpx.get(node.url + path_of(line)).headers["ETag"]
+    given = {"json": {"text": "Snow"}} if method == "PATCH" else {}
+    headers = [("If-Match", '"9-9"'), ("If-Match", f'{etag[:-1]}-gzip"')]
+    assert node.http.request(method, path_of(line), headers=headers, **given).status_code == 200
 
 
 @pytest.mark.parametrize("method", ["PATCH", "DELETE"])
@@ -420,6 +457,12 @@ def test_keys_of_two_editors_do_not_meet(node: RunningNode, channel: str, value:
 @pytest.mark.parametrize("value", ["", "a b", "x" * 256, "ü"])
 def test_a_malformed_idempotency_key_is_refused(node: RunningNode, channel: str, value: str) -> None:
     headers = {"Idempotency-Key": value.encode()}
+    assert_problem(node.http.post(lines_of(channel), json={"text": "Rain"}, headers=headers), 400)
+    assert node.board(channel) == []
+
+
+def test_two_idempotency_keys_are_refused(node: RunningNode, channel: str) -> None:
+    headers = [("Idempotency-Key", "one"), ("Idempotency-Key", "two")]
     assert_problem(node.http.post(lines_of(channel), json={"text": "Rain"}, headers=headers), 400)
     assert node.board(channel) == []
 

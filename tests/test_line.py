@@ -69,6 +69,15 @@ def test_a_new_line_is_usable_and_counts_its_versions_from_one() -> None:
     assert (line.url, line.source, line.story, line.note) == (None, None, None, None)
 
 
+@pytest.mark.parametrize("field", ["text", "source", "note"])
+@pytest.mark.parametrize("kind", [Draft, Patch])
+def test_a_paste_is_put_right_by_one_rule_in_a_draft_and_in_a_correction(kind: Any, field: str) -> None:
+    pasted = {"text": "Rain", field: "\ufeffSnow\vand\u00ad\u2028 \u200bwind\ufffc\n"}
+    assert getattr(checked(kind(**pasted)), field) == "Snow and wind"
+    with pytest.raises(Invalid, match=r"Character 5, after “Snow”, is a line break \(U\+000A\)"):
+        checked(kind(**{"text": "Rain", field: "Snow\nand wind"}))
+
+
 def test_a_line_stands_in_the_words_of_the_rules() -> None:
     draft = checked(
         Draft(text=" Cafe\u0301  closed ", source=" Harbour  office", note="\tWhy", url=" https://a.example ")
@@ -340,11 +349,34 @@ def test_a_change_of_the_version_that_was_read_passes(header: str | None) -> Non
     expect(line, header and header.format(line.etag))
 
 
-@pytest.mark.parametrize("header", ["", '"1"', "1-0", '"0-0", "1-1"', 'W/"1"', "{}x", "nonsense"])
+@pytest.mark.parametrize("weak", ["", "W/"])
+@pytest.mark.parametrize(
+    "suffix", ["-gzip", "-br", "-zstd", "-deflate", "--gzip", ";gzip", ";br", "-GZIP", "-br-gzip", "-x-gzip"]
+)
+def test_a_tag_behind_which_a_proxy_wrote_its_encoding_names_the_same_version(weak: str, suffix: str) -> None:
+    line = a_line()
+    version = line.etag[1:-1]
+    expect(line, f'{weak}"{version}{suffix}"')
+    expect(line, f'"0-0-gzip", {weak}{line.etag}{suffix}')
+    for other in (f'{weak}"{version}0{suffix}"', f'"0-0{suffix}"', f'"{suffix}"', f"{version}{suffix}"):
+        with pytest.raises(Stale):
+            expect(line, other)
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["", '"1"', "1-0", '"0-0", "1-1"', 'W/"1"', "{}x", "nonsense", '{}"', "w/{}", "{}-", '"{}"', "{}-gzip-br-gzip"],
+)
 def test_a_change_of_any_other_version_is_stale(header: str) -> None:
     line = a_line()
     with pytest.raises(Stale, match="version 1 now"):
         expect(line, header.format(line.etag))
+
+
+@pytest.mark.parametrize("header", ["," * 60_000, '"' * 60_000, '"1-1",' * 9_000, "W/" * 30_000])
+def test_a_list_of_tags_without_end_is_refused_unread(header: str) -> None:
+    with pytest.raises(Malformed, match="4096"):
+        expect(a_line(), header)
 
 
 def test_the_tag_of_the_version_before_is_stale() -> None:

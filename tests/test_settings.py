@@ -76,6 +76,11 @@ def test_everything_can_be_set(config: Path) -> None:
     )
 
 
+def test_a_byte_order_mark_is_taken(config: Path) -> None:
+    config.write_bytes(b'\xef\xbb\xbf[channels.en]\ntitle = "News"')
+    assert read_channels(config)["en"].title == "News"
+
+
 def test_channels_keep_the_order_of_the_file(config: Path) -> None:
     assert list(read(config, "[channels.z]\n[channels.a]\n[channels.m]")) == ["z", "a", "m"]
 
@@ -87,7 +92,7 @@ def test_durations(value: str, seconds: int) -> None:
     assert duration(value) == seconds
 
 
-@pytest.mark.parametrize("value", ["", "0s", "00d", "-1h", "2", "h", "1.5h", "2 h", "2h30m", "2H", "1w", "never"])
+@pytest.mark.parametrize("value", ["", "٣s", "0s", "00d", "-1h", "2", "h", "1.5h", "2 h", "2h30m", "2H", "1w", "never"])
 def test_what_is_no_duration_is_refused(value: str) -> None:
     with pytest.raises(ValueError, match="is no duration"):
         duration(value)
@@ -169,6 +174,26 @@ def test_a_file_that_is_not_utf_8_is_refused(config: Path) -> None:
     config.write_bytes('[channels.en]\ntitle = "Última"'.encode("latin-1"))
     with pytest.raises(Misconfigured, match="is not TOML"):
         read_channels(config)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "a = " + "[" * 9_000,
+        "[channels.en]\nmax_lines = " + "9" * 9_000,
+        '[channels.en]\ntitle = "' + "x" * 60_000 + '"',
+        '[channels.en]\ndirection = "' + "x" * 60_000 + '"',
+        '[channels.en]\nexpires_in = "' + "\u202e" * 60_000 + '"',
+        "[channels.en]\n" + "".join(f"k{n} = 1\n" for n in range(9_000)),
+        '[channels.en]\n"' + "x" * 60_000 + '" = 1',
+        "[channels.en]\nmax_lines = [" + "1, " * 9_000 + "]",
+    ],
+    ids=range(8),
+)
+def test_what_is_too_much_is_refused_in_a_short_sentence(config: Path, content: str) -> None:
+    sentence = refusal(config, content).removeprefix(str(config))
+    assert len(sentence) < 1_000
+    assert sentence.isprintable()
 
 
 @pytest.mark.parametrize("place", ["missing.toml", "."])

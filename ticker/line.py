@@ -10,6 +10,7 @@ Rule 3: times come from the newswire's clock, by way of the event's cursor.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal, NamedTuple, Self, TypeVar, assert_never
@@ -20,9 +21,15 @@ from msgspec.structs import asdict, replace
 from ticker import text as rules
 from ticker.channel import Channel, Direction, direction_of
 from ticker.errors import Conflict, FieldError, Invalid, Malformed, Stale
+from ticker.link import link
 
 Urgency = Literal["flash", "bulletin", "urgent", "update"]
 Status = Literal["usable", "withheld", "canceled"]
+
+IF_MATCH_MAX = 4_096  # characters; a tag has some 20
+# Apache, Caddy and lighttpd write "…-gzip", Jetty "…--gzip", some ";gzip"; Apache 2.2 writes it after the quote.
+_ENCODING = r"(?i:(?:--?|;)(?:gzip|x-gzip|br|zstd|deflate|compress)){0,2}"
+_BY_A_PROXY = re.compile(rf'(?:W/)?"(?P<version>[0-9]{{1,15}}-[0-9]{{1,15}}){_ENCODING}"{_ENCODING}')
 
 EXPIRES_IN_MAX = 10 * 365 * 86_400  # seconds; whoever wants longer wants `null`, never
 
@@ -48,7 +55,7 @@ class Cursor(NamedTuple):
         """Raises Malformed where `value` isn't `MS-N`."""
         ms, dash, n = value.partition("-")
         if not (dash and _is_number(ms) and _is_number(n)):
-            raise Malformed(f"{value[:64]!r} is not a cursor. A cursor looks like 1763892000000-0.")
+            raise Malformed(f"{rules.shown(value)!r} is not a cursor. A cursor looks like 1763892000000-0.")
         return cls(int(ms), int(n))
 
 
@@ -148,7 +155,7 @@ _RULES: Final[dict[str, Callable[[str], str]]] = {
     "text": lambda value: rules.one_line(value, rules.TEXT_MAX),
     "source": lambda value: rules.one_line(value, rules.SOURCE_MAX),
     "note": lambda value: rules.one_line(value, rules.NOTE_MAX),
-    "url": rules.link,
+    "url": link,
     "story": rules.slug,
     "language": rules.language_tag,
 }
@@ -250,12 +257,15 @@ def amend(line: Line, patch: Patch, cursor: Cursor) -> Line:
 def expect(line: Line, if_match: str | None) -> None:
     """Raises Stale where `if_match` (If-Match, RFC 9110, 13.1.1) names other versions than this one.
 
-    A weak tag counts as a strong one: proxies that compress weaken tags, and ours name the version itself.
+    Proxies that compress answers weaken tags, or write the encoding behind them. A tag of ours names the version
+    itself, so that with either it is the same version.
     """
     if if_match is None or if_match.strip() == "*":
         return
-    tags = {tag.strip().removeprefix("W/") for tag in if_match.split(",")}
-    if line.etag not in tags:
+    if len(if_match) > IF_MATCH_MAX:
+        raise Malformed(f"If-Match has more than {IF_MATCH_MAX} characters. Send the version that you have seen.")
+    tags = (_BY_A_PROXY.fullmatch(tag.strip()) for tag in if_match.split(","))
+    if line.etag[1:-1] not in {tag["version"] for tag in tags if tag}:
         raise Stale(f"The line is at version {line.version} now. Read it again, then decide.")
 
 

@@ -21,7 +21,7 @@ DEFAULT_CHANNEL = "breaking"
 
 T = TypeVar("T")
 _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
-_DURATION = re.compile(r"(\d{1,9})([smhd])")
+_DURATION = re.compile(r"([0-9]{1,9})([smhd])")
 
 
 class Settings(Struct, frozen=True, kw_only=True):
@@ -45,9 +45,9 @@ def duration(value: str) -> int:
     """Seconds, from `90s`, `30m`, `2h` or `7d`. Raises ValueError."""
     match = _DURATION.fullmatch(value.strip())
     if not match or int(match[1]) == 0:
-        raise ValueError(f"{value!r} is no duration. Write it as 90s, 30m, 2h or 7d.")
+        raise ValueError(f"{_shown(value)} is no duration. Write it as 90s, 30m, 2h or 7d.")
     if (seconds := int(match[1]) * _UNITS[match[2]]) > DURATION_MAX:
-        raise ValueError(f"{value!r} is too long; {DURATION_MAX // 86_400}d is the most.")
+        raise ValueError(f"{_shown(value)} is too long; {DURATION_MAX // 86_400}d is the most.")
     return seconds
 
 
@@ -56,14 +56,16 @@ def read_channels(path: Path | None) -> dict[str, Channel]:
     if path is None:
         return {DEFAULT_CHANNEL: _channel(DEFAULT_CHANNEL, {})}
     try:
-        declared = tomllib.loads(path.read_text("utf-8"))
+        declared = tomllib.loads(path.read_text("utf-8-sig"))  # Windows editors put a byte order mark first
     except OSError as error:
         raise Misconfigured(f"{path} can't be read: {error.strerror}.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise Misconfigured(f"{path} is not TOML: {error}.") from error
+    except ValueError as error:  # TOML's, UTF-8's, and that of a number with thousands of digits
+        raise Misconfigured(f"{path} is not TOML: {text.shown(str(error))}.") from error
+    except RecursionError as error:
+        raise Misconfigured(f"{path} is nested too deep. A channel is a flat table.") from error
     tables = declared.pop("channels", {})
     if declared:
-        raise Misconfigured(f"{path}: {', '.join(sorted(declared))} means nothing here. It holds [channels.…] tables.")
+        raise Misconfigured(f"{path}: {_names(declared)} means nothing here. It holds [channels.…] tables.")
     if not isinstance(tables, dict) or not tables or not all(isinstance(table, dict) for table in tables.values()):
         raise Misconfigured(f"{path} declares no channel. Write [channels.en] and, under it, title and language.")
     channels = {}
@@ -81,11 +83,11 @@ def _channel(slug: str, table: dict[str, Any]) -> Channel:
     language = text.language_tag(_string(table, "language", "en"))
     direction = _string(table, "direction", direction_of(language))
     if direction not in ("ltr", "rtl"):
-        raise ValueError(f"direction is {direction!r}; it is ltr or rtl.")
+        raise ValueError(f"direction is {_shown(direction)}; it is ltr or rtl.")
     direction_typed: Direction = "rtl" if direction == "rtl" else "ltr"
     max_lines = table.pop("max_lines", 10)
     if type(max_lines) is not int or not 1 <= max_lines <= MAX_LINES_MAX:
-        raise ValueError(f"max_lines is {max_lines!r}; it is a number from 1 to {MAX_LINES_MAX}.")
+        raise ValueError(f"max_lines is {_shown(max_lines)}; it is a number from 1 to {MAX_LINES_MAX}.")
     expires_in = _string(table, "expires_in", "2h")
     channel = Channel(
         slug=slug,
@@ -100,10 +102,18 @@ def _channel(slug: str, table: dict[str, Any]) -> Channel:
     )
     if table:
         raise ValueError(
-            f"{', '.join(sorted(table))} means nothing here. A channel has title, language, direction, label, "
+            f"{_names(table)} means nothing here. A channel has title, language, direction, label, "
             "max_lines, expires_in, tombstones and history."
         )
     return channel
+
+
+def _names(table: dict[str, Any]) -> str:
+    return ", ".join(text.shown(name) for name in sorted(table)[:10])
+
+
+def _shown(value: object) -> str:
+    return text.shown(repr(value))
 
 
 def _words(value: str) -> str:
@@ -121,5 +131,5 @@ def _named(name: str, rule: Callable[[str], T], value: str) -> T:
 def _string(table: dict[str, Any], name: str, default: str) -> str:
     value = table.pop(name, default)
     if not isinstance(value, str):
-        raise ValueError(f'{name} is {value!r}; write it in quotes, as in {name} = "{default}".')
+        raise ValueError(f'{name} is {_shown(value)}; write it in quotes, as in {name} = "{default}".')
     return value

@@ -7,6 +7,8 @@ import unicodedata
 
 import regex
 
+from ticker.text import one_line
+
 PWN = "window.__pwned=1"
 MARKUP = [
     f"<script>{PWN}</script>",
@@ -129,7 +131,7 @@ WORDS = [
 CLOSED_BY = dict.fromkeys("\u202a\u202b", "\u202c") | dict.fromkeys("\u2066\u2067\u2068", "\u2069")
 KINDS = (MARKUP, ENTITIES, PROGRAMS, BIDI, SCRIPTS, EMOJI, WORDS)
 
-REFUSED = ["abc\u202edef", "abc\u2066def", "abc\x00def", "a\nb", "\u200f\u200e", "a" + "\u0301" * 33, "a" * 281]
+REFUSED = ["abc\u202edef", "abc\ufff9def", "abc\x00def", "a\nb", "\u200f\u200e", "a" + "\u0301" * 33, "a" * 281]
 REFUSED_URLS = [
     f"javascript:{PWN}",
     f"data:text/html,<script>{PWN}</script>",
@@ -161,13 +163,13 @@ def texts(number: int = 1_000) -> list[str]:
 
 
 def fit(text: str, most: int = 280) -> str:
-    """So much of it as the node takes: cut, and closed what the cut left open."""
+    """So much of it as the node takes, as it then stands: cut, and closed what the cut left open."""
     text = regex.sub(r"(\p{M}{30})\p{M}+", r"\1", unicodedata.normalize("NFC", regex.sub(" +", " ", text)))
     characters = regex.findall(r"\X", text)
     room = most
     while len(regex.findall(r"\X", fitted := closed("".join(characters[:room])))) > most:
         room -= 1
-    return fitted
+    return one_line(fitted, most)
 
 
 def closed(text: str) -> str:

@@ -14,7 +14,7 @@ from starlette.routing import Route
 
 from ticker import text
 from ticker.channel import Channel
-from ticker.desk.intake import body_of, sent
+from ticker.desk.intake import body_of, query_of, sent
 from ticker.desk.keys import Keyring, allow, allow_admin
 from ticker.errors import FieldError, Invalid, Malformed, NewswireUnavailable, NotFound
 from ticker.fanout.relay import Relay
@@ -67,6 +67,7 @@ class DeskApi:
 
     async def publish(self, request: Request) -> Response:
         key, channel = await self._writable(request)
+        query_of(request)
         draft = checked(await sent(request, Draft))
         once = _once(request, key, draft)
         receipt = await self._newswire.publish(channel, draft, by=key.name, once=once)
@@ -75,6 +76,7 @@ class DeskApi:
 
     async def correct(self, request: Request) -> Response:
         key, channel = await self._writable(request)
+        query_of(request)
         patch = checked(await sent(request, Patch))
         if patch.status == "canceled":
             raise Invalid(FieldError("status", "To cancel a line for good, DELETE it."))
@@ -82,7 +84,11 @@ class DeskApi:
 
     async def cancel(self, request: Request) -> Response:
         key, channel = await self._writable(request)
-        given = await sent(request, Note) if await body_of(request) else Note(request.query_params.get("note"))
+        given = Note(**query_of(request, "note"))
+        if await body_of(request):
+            if given.note is not None:
+                raise Invalid(FieldError("note", "Give the note in the body or in the query, not in both."))
+            given = await sent(request, Note)
         patch = checked(Patch(status="canceled", note=UNSET if given.note is None else given.note))
         return await self._amend(request, key, channel, patch)
 
@@ -130,7 +136,9 @@ class DeskApi:
         key = await self._keyring.who(request)
         slug = request.path_params["channel"]
         if (channel := self._relay.channels.get(slug)) is None:
-            raise NotFound(f"There is no channel {slug!r}. The channels are {', '.join(self._relay.channels)}.")
+            raise NotFound(
+                f"There is no channel {text.shown(slug)!r}. The channels are {', '.join(self._relay.channels)}."
+            )
         allow(key, slug)
         return key, channel
 
@@ -146,7 +154,7 @@ class DeskApi:
             request.path_params["line_id"],
             patch,
             by=key.name,
-            if_match=request.headers.get("if-match"),
+            if_match=", ".join(request.headers.getlist("if-match")) if "if-match" in request.headers else None,
             once=_once(request, key, patch),
         )
         return await self._kept(channel, receipt, 200, {})
@@ -175,10 +183,11 @@ def _json(content: object, status: int = 200, headers: Mapping[str, str] | None 
 def _once(request: Request, key: Key, meant: Struct) -> Once | None:
     """The request's Idempotency-Key (IETF httpapi draft), the sender's own; the fingerprint is of what it means,
     so that a form with another multipart boundary is the same request."""
-    value = request.headers.get("idempotency-key")
-    if value is None:
+    values = request.headers.getlist("idempotency-key")
+    if not values:
         return None
-    if not IDEMPOTENCY_KEY.fullmatch(value):
-        raise Malformed("Idempotency-Key has 1 to 255 printable ASCII characters; a UUID is usual.")
+    if len(values) > 1 or not IDEMPOTENCY_KEY.fullmatch(values[0]):
+        raise Malformed("Idempotency-Key comes once, with 1 to 255 printable ASCII characters; a UUID is usual.")
+    value = values[0]
     meaning = f"{request.method} {request.url.path}\n".encode() + msgspec.json.encode(meant)
     return Once(f"{key.id}:{value}", hashlib.sha256(meaning).hexdigest())
