@@ -23,6 +23,7 @@ from msgspec import structs
 from ticker import __version__, serving, text
 from ticker.client import Client, ServerRefused, Unreachable
 from ticker.errors import Misconfigured, TickerError
+from ticker.key import TOKEN_MAX
 from ticker.newswire import open_newswire
 from ticker.settings import ADMIN_KEY_MIN, Settings, read_channels
 from ticker.workers import keep_running
@@ -176,6 +177,12 @@ def main() -> None:
     show_default=True,
 )
 @_option(
+    "--log-addresses",
+    envvar="TICKER_LOG_ADDRESSES",
+    is_flag=True,
+    help="Name the client's address with each security event in the log (sign-ins, keys, refusals).",
+)
+@_option(
     "--demo", envvar="TICKER_DEMO", is_flag=True, help="Publish some lines of our own, and print a link to the desk."
 )
 @_answered
@@ -190,6 +197,7 @@ def serve(
     io_uring: bool,
     workers: int,
     log_level: str,
+    log_addresses: bool,
     demo: bool,
 ) -> None:
     """Run a node until SIGTERM or Ctrl-C.
@@ -216,6 +224,7 @@ def serve(
         admin_key=admin_key,
         connection_age=None if connection_age is None else _duration(connection_age),
         io_uring=io_uring,
+        log_addresses=log_addresses,
     )
     if workers == 1:
         serving.run(serving.serve(settings, listener, drain=drain, demo=demo))
@@ -484,6 +493,11 @@ def _admin_key() -> str | None:
         raise Misconfigured(
             f"TICKER_ADMIN_KEY has {len(value)} characters; it needs at least {ADMIN_KEY_MIN}. "
             "`openssl rand -base64 32` makes a good one."
+        )
+    if value is not None and not (value.isascii() and value.isprintable() and len(value) <= TOKEN_MAX):
+        raise Misconfigured(
+            f"TICKER_ADMIN_KEY may hold letters, digits and signs of ASCII, {TOKEN_MAX} at most: nothing else can be "
+            "sent as a key. `openssl rand -base64 32` makes a good one."
         )
     return value
 

@@ -37,6 +37,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     """Seconds after which a reader is sent elsewhere, on average; None: it may stay."""
     io_uring: bool = True
     """Whether lines may go out by io_uring, where the kernel has it."""
+    log_addresses: bool = False
+    """Whether the log of security events names the address that each came from."""
 
 
 def duration(value: str) -> int:
