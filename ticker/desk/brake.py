@@ -36,7 +36,8 @@ class Brake:
                 window.turn_away()
                 return
         if own is None:
-            own = self._window(int(BY_ADDRESS), "address", address)
+            network = Address(address.network, address.network)
+            own = self._window(int(BY_ADDRESS), "address", network)
             self._by_address[address.network] = own
             if len(self._by_address) > ADDRESSES_MAX:
                 self._by_address.popitem(last=False)

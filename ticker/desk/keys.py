@@ -196,7 +196,9 @@ class Keyring:
     async def redeem(self, word: str, address: Address = NOWHERE) -> Key:
         """The key that a one-time word signs in with. Raises Unauthorized, TooManyAttempts."""
         key_id, secret, code = _split(word)
-        event = "sign-in-refused"
+        event, name = "link-refused", f"once:{hashed(word)}"
+        if name in self._spent:
+            raise self._wrong(SPENT, address, event, why="spent")
 
         def fits(key: Key) -> bool:
             return hmac.compare_digest(self._code(key, secret).encode(), code.encode())
@@ -204,14 +206,13 @@ class Keyring:
         if key_id == ENVIRONMENT:
             key = self._admin
             if self._admin_key is None or not fits(key):
-                raise self._wrong(SPENT, address, event, why="unknown-link")
+                raise self._wrong(SPENT, address, event, why="unknown")
         else:
             key = await self._found(key_id, fits, address, event, SPENT)
-        name = f"once:{hashed(word)}"
-        if name in self._spent or await self._newswire.take_secret(name) != key.id.encode():
-            self._remember_spent(name)
-            raise self._wrong(SPENT, address, event, why="spent-link", key=key.id, role=key.role)
+        granted = await self._newswire.take_secret(name)
         self._remember_spent(name)
+        if granted != key.id.encode():
+            raise self._wrong(SPENT, address, event, why="spent", key=key.id, role=key.role)
         return key
 
     def _code(self, key: Key, secret: str) -> str:

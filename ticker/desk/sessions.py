@@ -26,6 +26,7 @@ from ticker.key import ENVIRONMENT, Key
 from ticker.newswire import Newswire
 
 SESSION_FOR = 12 * 3_600  # seconds; a shift, with the handover
+CRUMBS_MAX = 16  # places in a Cookie header that look like our own cookie; one is usual
 ORIGIN_MAX = 300  # characters; a host's name has 253
 SESSION = "Ticker-Session"
 """The header in which a page says whose session it believes to be in."""
@@ -85,7 +86,7 @@ class Sessions:
         self._public = _origin(f"{url.scheme}://{url.netloc.rpartition('@')[2]}")
         # With the prefix, a browser takes the cookie over TLS alone, and from this very host (RFC 6265bis, 4.1.3).
         self._cookie = "__Host-ticker" if self._is_secure else "ticker_session"
-        self._crumb = re.compile(rf"(?:^|;)[ \t]*{re.escape(self._cookie)}=([^;]*)".encode())
+        self._crumb = re.compile(rf"{re.escape(self._cookie)}=([^;]*)".encode())
 
     # Who it is
 
@@ -192,11 +193,14 @@ class Sessions:
         """Our own cookie's value; of the others nothing is read. Raises Malformed where it comes twice."""
         values: list[bytes] = []
         for name, header in request.scope["headers"]:
-            if name == b"cookie" and self._cookie.encode() in header:
-                for crumb in self._crumb.finditer(header):
-                    values.append(crumb[1])
-                    if len(values) > 1:  # one of them may have been planted by another host of the same site
-                        raise Malformed(f"The cookie {self._cookie} came twice. Remove this site's cookies, sign in.")
+            for number, crumb in enumerate(self._crumb.finditer(header) if name == b"cookie" else ()):
+                if number >= CRUMBS_MAX:
+                    raise Malformed("The Cookie header holds our cookie's name far too often.")
+                if header[header.rfind(b";", 0, crumb.start()) + 1 : crumb.start()].strip(b" \t"):
+                    continue  # the end of another cookie's name, or a part of its value
+                values.append(crumb[1])
+                if len(values) > 1:  # one of them may have been planted by another host of the same site
+                    raise Malformed(f"The cookie {self._cookie} came twice. Remove this site's cookies, and sign in.")
         return values[0].decode("latin-1").strip() or None if values else None
 
     def _expect_same(self, request: Request, session: Session, key: Key) -> None:
