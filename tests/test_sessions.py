@@ -240,9 +240,12 @@ def test_cookies_that_arent_ours_cost_nothing() -> None:
     name = COOKIE.encode()
     for filler in (b";", b"; ", b" ", b"a=b; ", b";" + name[:-1], b"x" + name + b"= ", name):
         header = filler * (60_000 // len(filler)) + b"; " + name + b"=word"
-        started = time.perf_counter()
-        assert sessions._word(a_request(header)) == "word"
-        assert time.perf_counter() - started < 0.02
+        times = []
+        for _ in range(5):
+            started = time.thread_time()
+            assert sessions._word(a_request(header)) == "word"
+            times.append(time.thread_time() - started)
+        assert min(times) < 0.005
     with pytest.raises(Malformed):
         sessions._word(a_request((b";x" + name + b"=") * 4_000))
 
@@ -531,7 +534,11 @@ def test_what_a_stranger_writes_is_no_line_of_the_log(
 # The brake
 
 
-BRAKE = NO_BEATS | {"ticker.desk.brake.BY_ADDRESS": 5, "ticker.desk.brake.IN_ALL": 12}
+BRAKE = NO_BEATS | {
+    "ticker.desk.brake.BY_ADDRESS": 5,
+    "ticker.desk.brake.IN_ALL": 12,
+    "ticker.desk.security_log.MINUTE": 3_600.0,  # it stays on for as long as the test takes
+}
 
 
 def guess(node: RunningNode, address: str = "192.0.2.1", **given: str) -> httpx.Response:
@@ -553,7 +560,7 @@ def test_guessing_is_braked_by_address_and_in_all_and_a_right_key_still_opens(st
         braked = guess(node, **again)
         assert braked.status_code == 429
         assert braked.headers["content-type"] == "application/problem+json"
-        assert 1 <= int(braked.headers["Retry-After"]) <= 60
+        assert 1 <= int(braked.headers["Retry-After"]) <= 3_600
     for key in (made["key"], ADMIN_KEY):
         cookie = sign_in(node, key, **{"X-Forwarded-For": "192.0.2.1"})
         assert by_cookie(node, cookie).status_code == 200
@@ -578,6 +585,8 @@ def test_when_the_brake_goes_off_one_line_says_how_many_were_turned_away(start_n
     with ThreadPoolExecutor(16) as threads:
         answers = list(threads.map(lambda _: guess(node).status_code, range(200)))
     assert set(answers) == {401, 429}
+    while answers[-1] != 429:
+        answers.append(guess(node).status_code)
     until(lambda: security_lines(node)[-1].startswith("brake-off"))
     lines = security_lines(node)
     assert sum(line.startswith("key-refused") for line in lines) == answers.count(401)
@@ -591,14 +600,15 @@ def test_refusals_that_flood_are_told_as_a_number(start_node: Any) -> None:
     few = {"ticker.desk.security_log.MINUTE": 3.0, "ticker.desk.security_log.LINES_MAX": 5}
     node = start_node(constants=NO_BEATS | few)
     cross = {"Sec-Fetch-Site": "cross-site"}
-    for _ in range(30):
+    sent = 0
+    while sent < 30 or not security_lines(node)[-1].startswith("flood-begins"):
         assert http.post(f"{node.url}/desk/session", json={}, headers=cross).status_code == 403
+        sent += 1
     until(lambda: security_lines(node)[-1].startswith("flood-ends"))
     lines = security_lines(node)
     logged = sum(line.startswith("cross-site-refused") for line in lines)
     unlogged = sum(int(line.rpartition("=")[2]) for line in lines if line.startswith("flood-ends"))
-    assert logged + unlogged == 30
-    assert logged < 30
+    assert logged + unlogged == sent
 
 
 class CountingNewswire(SqliteNewswire):
@@ -674,6 +684,9 @@ async def test_a_flood_of_wrong_ones_costs_the_newswire_next_to_nothing(wire: Co
     assert wire.asked.count("take") == 0
     if kind != "revoked":  # right keys are let in, one that was just made elsewhere too
         assert (await keyring.opened_by(token)).id == key.id
+        assert (await keyring.redeem(await keyring.one_time(token))).id == key.id
+    assert (await keyring.opened_by(ADMIN_KEY)).id == ENVIRONMENT
+    assert (await keyring.redeem(await keyring.one_time(ADMIN_KEY))).id == ENVIRONMENT
 
 
 async def test_a_key_made_elsewhere_while_the_brake_is_on_is_let_in_within_a_second(
@@ -751,6 +764,23 @@ def test_a_request_that_breaks_off_leaves_no_trace(
             connection.sendall((head + body).encode())
             if reset:
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
-    for _ in range(20):  # by now it has read those, and found them broken off
+    assert_no_trace(node, before)
+
+
+def test_a_client_that_leaves_before_its_answer_leaves_no_trace(node: RunningNode) -> None:
+    before = node.log
+    body = '{"text": "Rain"}'
+    for target in (f"POST {LINES}", "GET /v1/keys", "GET /desk", "GET /ticker.js", f"GET {LINES}"):
+        head = f"{target} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {ADMIN_KEY}\r\n"
+        if target.startswith("POST"):
+            head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+        with contextlib.closing(socket.create_connection(("127.0.0.1", node.port), WITHIN)) as connection:
+            connection.sendall(f"{head}\r\n{body if 'POST' in target else ''}".encode())
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+    assert_no_trace(node, before)
+
+
+def assert_no_trace(node: RunningNode, before: str) -> None:
+    for _ in range(20):  # by now it has read what came before
         assert http.get(f"{node.url}/healthz").status_code == 200
-    assert node.log == before
+    assert [line for line in node.log[len(before) :].splitlines() if "ticker.security" not in line] == []

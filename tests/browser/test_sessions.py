@@ -14,7 +14,6 @@ from tests.browser.conftest import Site, until
 from tests.conftest import ADMIN_KEY, RunningNode
 from tests.redis_servers import RedisServer
 
-
 SUBMIT = "<script>document.forms[0].submit()</script>"
 
 
@@ -118,3 +117,21 @@ def test_after_signing_out_the_old_cookie_opens_nothing_on_any_node(
             expect(page.get_by_label("Your key")).to_be_visible()
     finally:
         server.close()
+
+
+def test_a_browser_keeps_the_cookie_of_an_https_desk_and_gives_it_up_again(
+    start_node: Any, context: BrowserContext, page: Page
+) -> None:
+    """Chromium takes localhost for as good as TLS: cookies that are Secure, and those with the prefix."""
+    node = start_node("--public-url", "https://desk.example")
+    page.goto(f"http://localhost:{node.port}/desk?channel=en")
+    page.get_by_label("Your key").fill(ADMIN_KEY)
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.locator("#connection")).to_have_text("Live")
+    [cookie] = context.cookies()
+    assert (cookie["name"], cookie["path"], cookie["secure"], cookie["httpOnly"], cookie["sameSite"]) == (
+        "__Host-ticker", "/", True, True, "Strict",
+    )  # fmt: skip
+    page.get_by_role("button", name="Sign out").click()
+    expect(page.locator("#signin-why")).to_have_text("You are signed out.")
+    assert context.cookies() == []
