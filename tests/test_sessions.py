@@ -28,7 +28,7 @@ from ticker.desk.brake import Brake
 from ticker.desk.keys import Keyring
 from ticker.desk.security_log import NOWHERE, SecurityLog, address
 from ticker.desk.sessions import Sessions
-from ticker.errors import Malformed, TickerError, TooManyAttempts, Unauthorized
+from ticker.errors import Malformed, Misconfigured, TickerError, TooManyAttempts, Unauthorized
 from ticker.key import ENVIRONMENT, Key, make
 from ticker.newswire.sqlite import SqliteNewswire
 
@@ -317,7 +317,10 @@ def test_only_our_own_page_and_programs_sign_in_and_out(
         ("http://127.0.0.1:8000", "desk.example", "https://desk.example", 201),  # TLS in front, no --public-url
         ("http://127.0.0.1:8000", "desk.example:443", "https://desk.example", 201),
         ("http://[::1]:8080", "x", "http://[::1]:8080", 201),
+        ("http://[fe80::1%eth0]:8080", "x", "http://[fe80::1]:8080", 201),
         ("http://under_score:8080", "x", "http://under_score:8080", 201),
+        ("HTTPS://News.local/ticker", "x", "https://news.local", 201),
+        ("https://nachrichten-für-alle.example", "x", "https://xn--nachrichten-fr-alle-ibc.example", 201),
     ],
 )
 def test_an_origin_is_ours_by_the_public_url_or_by_host(public_url: str, host: str, origin: str, status: int) -> None:
@@ -337,6 +340,13 @@ def test_a_proxy_that_drops_the_port_makes_no_change_a_403(start_node: Any) -> N
     refused = http.post(node.url + LINES, json={"text": "Rain"}, headers={"Cookie": cookie, **headers})
     assert refused.status_code == 403
     assert "--public-url" in refused.json()["detail"]
+
+
+@pytest.mark.parametrize("url", ["desk.example", "ftp://desk.example", "https://", "http://[", "https://a b", ""])
+def test_a_public_url_that_is_none_is_refused_at_the_start(url: str) -> None:
+    with pytest.raises(Misconfigured) as refused:
+        Sessions(None, None, url, SecurityLog())  # type: ignore[arg-type]
+    assert "--public-url" in refused.value.detail
 
 
 # A proxy's own login, and the key in a header
@@ -458,10 +468,11 @@ def test_every_security_event_is_one_line_without_a_secret(start_node: Any) -> N
     by_cookie(node, cookie, "POST", LINES, json={"text": "Rain"}, headers={"Ticker-Session": "x"})
     by_cookie(node, cookie, "DELETE")
     cookie = sign_in(node, ADMIN_KEY)
-    sign_in(node, made["key"], Cookie=cookie)
+    again = sign_in(node, made["key"], Cookie=cookie)
     node.http.delete(f"/v1/keys/{made['id']}")
     http.post(f"{node.url}/desk/session", json={"key": made["key"]})
     http.get(f"{node.url}/v1/keys", headers={"Authorization": f"Bearer {made['key']}"})
+    by_cookie(node, again)
     key, editor = f"key={made['id']}", "role=editor"
     assert security_lines(node) == [
         f"key-made {key} {editor} by=environment",
@@ -479,6 +490,7 @@ def test_every_security_event_is_one_line_without_a_secret(start_node: Any) -> N
         f"key-revoked {key} {editor} by=environment",
         f"sign-in-refused why=revoked {key} {editor}",
         f"key-refused why=revoked {key} {editor}",
+        f"session-refused why=revoked {key}",
     ]
     for hidden in (secret, secret[:12], "hunter2", ADMIN_KEY, cookie.partition("=")[2], "127.0.0.1"):
         assert hidden not in "\n".join(security_lines(node))

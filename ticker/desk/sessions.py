@@ -21,7 +21,7 @@ from starlette.responses import Response
 
 from ticker.desk.keys import Keyring
 from ticker.desk.security_log import SecurityLog, address_of
-from ticker.errors import Forbidden, Malformed, OtherSession, Unauthorized
+from ticker.errors import Forbidden, Malformed, Misconfigured, OtherSession, Unauthorized
 from ticker.key import ENVIRONMENT, Key
 from ticker.newswire import Newswire
 
@@ -75,15 +75,17 @@ _decode = msgspec.json.Decoder(Session).decode
 
 
 class Sessions:
-    """The desk's sessions. `public_url` is where browsers find this node: it decides how the cookie is kept."""
+    """The desk's sessions. `public_url` is where browsers find this node: it decides how the cookie is kept.
+
+    Raises Misconfigured where it is no address of http or https.
+    """
 
     def __init__(self, newswire: Newswire, keyring: Keyring, public_url: str, log: SecurityLog) -> None:
         self._newswire = newswire
         self._keyring = keyring
         self._log = log
-        url = urlsplit(public_url)
-        self._is_secure = url.scheme == "https"
-        self._public = _origin(f"{url.scheme}://{url.netloc.rpartition('@')[2]}")
+        self._public = _public_origin(public_url)
+        self._is_secure = self._public.scheme == "https"
         # With the prefix, a browser takes the cookie over TLS alone, and from this very host (RFC 6265bis, 4.1.3).
         self._cookie = "__Host-ticker" if self._is_secure else "ticker_session"
         self._crumb = re.compile(rf"{re.escape(self._cookie)}=([^;]*)".encode())
@@ -110,7 +112,11 @@ class Sessions:
         session = await self._kept(word)
         if session is None:
             raise Unauthorized(ENDED)
-        key = await self._keyring.named(session.key)
+        try:
+            key = await self._keyring.named(session.key)
+        except Unauthorized:
+            self._log.refused("session-refused", address_of(request), why="revoked", key=session.key)
+            raise
         self._expect_same(request, session, key)
         return Visitor(key, session)
 
@@ -255,6 +261,23 @@ def _bearer(logins: list[str]) -> str:
     if len(tokens) != 1 or not tokens[0]:
         raise Unauthorized(f"{SEND_A_KEY} One key, once.")
     return tokens[0]
+
+
+def _public_origin(url: str) -> Origin:
+    """The origin of the pages at a URL. Raises Misconfigured."""
+    try:
+        parts = urlsplit(url)
+        host = (parts.hostname or "").partition("%")[0]  # an IPv6 zone is no part of an origin
+        host = f"[{host}]" if ":" in host else host.encode("idna").decode()  # as browsers write it
+        origin = _origin(f"{parts.scheme}://{host}{f':{parts.port}' if parts.port else ''}")
+    except ValueError:  # UnicodeError is one
+        origin = None
+    if origin is None:
+        raise Misconfigured(
+            f"--public-url (TICKER_PUBLIC_URL) is {url!r}; it must be the address that editors see in their browser, "
+            "such as https://ticker.example.org."
+        )
+    return origin
 
 
 def _origin(text: str) -> Origin | None:
