@@ -112,7 +112,7 @@ class RunningNode:
         )
         assert self.process.stdout
         self.said = self.process.stdout.readline()
-        if re.search(rf"http://[^:]+:{self.port}\b", self.said):
+        if re.search(rf"http://[^:]+:{self.port}\b|https://", self.said):  # or by its public name
             return True
         self._end(signal.SIGTERM)
         return False

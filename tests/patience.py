@@ -24,6 +24,8 @@ NO_BEATS = {"ticker.fanout.relay.BEAT": 3_600.0}  # none comes between two frame
 AT_LEISURE = {
     "ticker.client.TIMEOUT": WITHIN,
     "ticker.desk.api.ON_AIR_WITHIN": WITHIN,
+    "ticker.desk.brake.BY_ADDRESS": 100_000,
+    "ticker.desk.brake.IN_ALL": 100_000,
     "ticker.fanout.hub.STALLED_MAX": 3_600.0,
     "ticker.readers.build.PATIENCE": WITHIN,
     "ticker.serving.door.HEAD_WITHIN": WITHIN,

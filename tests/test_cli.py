@@ -501,6 +501,15 @@ def test_a_key_is_printed_alone_and_works_until_it_is_revoked(shared: Any, chann
     assert "revoked" in quick("key", "list", node=shared)
 
 
+@pytest.mark.parametrize("role", ["chief", "admin"])
+def test_a_key_that_would_reach_more_than_its_channels_is_not_made(shared: Any, role: str) -> None:
+    before = quick("key", "list", node=shared)
+    refused = quickly("key", "create", "Night desk", "--role", role, "--channel", "ar", node=shared)
+    assert (refused.returncode, refused.stdout) == (REFUSED, "")
+    assert "reaches every channel" in refused.stderr
+    assert quick("key", "list", node=shared) == before
+
+
 def test_the_channels_are_listed(shared: Any) -> None:
     listed = done("channel", "list", node=shared).splitlines()
     assert listed[0].split() == ["ar", "ar", "rtl", "العربية"]

@@ -108,6 +108,17 @@ def test_no_secret_is_in_the_file(node: RunningNode) -> None:
         ({"name": "Ada", "channels": ["nowhere"]}, "channels"),
         ({"name": "Ada", "channels": "en"}, "channels"),
         ({"name": "Ada", "chanels": ["en"]}, "chanels"),
+        ({"name": "Ada", "channels": ["en", "en"]}, "channels"),
+        ({"name": "Ada", "channels": [""]}, "channels"),
+        ({"name": "Ada", "channels": ["EN"]}, "channels"),
+        ({"name": "Ada", "channels": None}, "channels"),
+        ({"name": "Ada", "role": "chief", "channels": ["en"]}, "channels"),
+        ({"name": "Ada", "role": "chief", "channels": ["nowhere"]}, "channels"),
+        ({"name": "Ada", "role": "admin", "channels": ["en", "ar", "es"]}, "channels"),
+        ({"name": "Ada", "role": "Chief"}, "role"),
+        ({"name": " "}, "name"),
+        ({"name": "TICKER_ADMIN_KEY"}, "name"),
+        ({"name": " ticker_admin_key "}, "name"),
     ],
 )
 def test_a_key_that_cant_be_is_refused_by_its_field(node: RunningNode, asked: dict[str, Any], field: str) -> None:
@@ -116,6 +127,19 @@ def test_a_key_that_cant_be_is_refused_by_its_field(node: RunningNode, asked: di
     assert answer.status_code == 422
     assert [error["field"] for error in answer.json()["errors"]] == [field]
     assert ids(node) == before
+
+
+def test_what_is_wrong_with_a_key_is_said_all_at_once(node: RunningNode) -> None:
+    answer = node.http.post("/v1/keys", json={"name": "", "role": "chief", "channels": ["en"]})
+    assert {error["field"] for error in answer.json()["errors"]} == {"name", "channels"}
+    assert "reaches every channel" in answer.json()["detail"]
+
+
+def test_the_key_of_the_environment_cant_be_revoked_and_the_answer_says_how_to_end_it(node: RunningNode) -> None:
+    answer = node.http.delete("/v1/keys/environment")
+    assert answer.status_code == 404
+    assert "TICKER_ADMIN_KEY" in answer.json()["detail"]
+    assert node.http.get("/v1/keys").status_code == 200
 
 
 # Roles
@@ -127,7 +151,7 @@ def test_a_key_that_cant_be_is_refused_by_its_field(node: RunningNode, asked: di
         ("editor", ["en"], {"en"}),
         ("editor", ["en", "ar"], {"en", "ar"}),
         ("editor", [], {"en", "ar", "es"}),
-        ("chief", ["en"], {"en", "ar", "es"}),
+        ("chief", [], {"en", "ar", "es"}),
         ("admin", [], {"en", "ar", "es"}),
     ],
 )
@@ -240,6 +264,15 @@ def test_an_admin_key_that_could_be_guessed_is_refused(tmp_path: Path, length: i
     assert f"TICKER_ADMIN_KEY has {length} characters; it needs at least 32" in said.stderr
     assert "Traceback" not in said.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("admin_key", ["é" * 40, "k" * 257, "k" * 40 + "\x07", "k" * 40 + "\udcff"])
+def test_an_admin_key_that_nobody_could_send_is_refused(tmp_path: Path, admin_key: str) -> None:
+    said = serve(tmp_path, admin_key)
+    assert said.returncode == 2
+    assert "TICKER_ADMIN_KEY may hold" in said.stderr
+    assert admin_key not in said.stderr
+    assert "Traceback" not in said.stderr
 
 
 def test_an_admin_key_of_32_characters_holds_as_long_as_the_node_runs_with_it(start_node: Any) -> None:

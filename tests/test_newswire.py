@@ -585,6 +585,25 @@ async def test_a_secret_holds_across_a_restart_and_no_longer_than_it_should(cloc
     assert await wire.take_secret("long") == b"2"
 
 
+async def test_a_secret_that_is_looked_at_stays_until_it_is_taken(newswire: Newswire) -> None:
+    assert await newswire.secret("word") is None
+    await newswire.keep_secret("word", b"\x00secret", 60)
+    assert await newswire.secret("word") == await newswire.secret("word") == b"\x00secret"
+    await newswire.keep_secret("word", b"another", 60)
+    assert await newswire.secret("word") == b"another"
+    assert await newswire.take_secret("word") == b"another"
+    assert await newswire.secret("word") is None
+
+
+async def test_a_secret_can_be_looked_at_no_longer_than_it_should(clocked: Store) -> None:
+    wire = await clocked.open(clock=Clock())
+    await wire.keep_secret("short", b"1", 60)
+    await wire.keep_secret("long", b"2", 3_600)
+    wire = await clocked.open(clock=Clock(START + 60 + MOMENT))
+    assert await wire.secret("short") is None
+    assert await wire.secret("long") == b"2"
+
+
 # Keys
 
 

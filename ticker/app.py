@@ -12,7 +12,7 @@ import msgspec
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -20,6 +20,8 @@ from ticker import __version__
 from ticker.desk.api import DeskApi
 from ticker.desk.keys import Keyring
 from ticker.desk.pages import DeskPages
+from ticker.desk.security_log import SecurityLog
+from ticker.desk.sessions import Sessions
 from ticker.errors import Misconfigured, NewswireUnavailable, TickerError
 from ticker.fanout.relay import Relay
 from ticker.fanout.sending import open_sender
@@ -56,7 +58,9 @@ class Node:
         self.newswire = open_newswire(settings.newswire, settings.node)
         sender = open_sender(io_uring=settings.io_uring)
         self.relay = Relay(self.newswire, settings.channels, sender, connection_age=settings.connection_age)
-        self.keyring = Keyring(self.newswire, settings.admin_key)
+        security_log = SecurityLog(addresses=settings.log_addresses)
+        self.keyring = Keyring(self.newswire, settings.admin_key, security_log)
+        sessions = Sessions(self.newswire, self.keyring, settings.public_url, security_log)
         self.live = Live(self.relay)
         self.widget = Widget(web, __version__)
         self._channels = settings.channels
@@ -65,8 +69,8 @@ class Node:
         self.app = Starlette(
             routes=[
                 *self.live.routes(),  # first: every page in the world knocks there after a restart
-                *DeskApi(self.newswire, self.relay, self.keyring).routes(),
-                *DeskPages(web, self.relay, self.keyring).routes(),
+                *DeskApi(self.newswire, self.relay, self.keyring, sessions).routes(),
+                *DeskPages(web, self.relay, self.keyring, sessions).routes(),
                 *Snapshots(self.newswire, self.relay).routes(),
                 *self.widget.routes(),
                 *words.routes(),
@@ -86,7 +90,12 @@ class Node:
                     allow_headers=["If-None-Match", "Last-Event-ID", "Cache-Control"],
                 ),
             ],
-            exception_handlers={TickerError: answer, HTTPException: answer, Exception: answer},
+            exception_handlers={
+                TickerError: answer,
+                HTTPException: answer,
+                ClientDisconnect: answer,
+                Exception: answer,
+            },
             lifespan=lambda app: self.running(),
         )
         self.app.router.redirect_slashes = False  # to whatever Host says: `answer` does it, without one

@@ -23,6 +23,7 @@ from msgspec import structs
 from ticker import __version__, text
 from ticker.client import Client, ServerRefused, Unreachable
 from ticker.errors import Misconfigured, TickerError
+from ticker.key import TOKEN_MAX
 from ticker.newswire import open_newswire
 from ticker.serving import node as serving
 from ticker.serving.workers import keep_running
@@ -185,6 +186,12 @@ def main() -> None:
     show_default=True,
 )
 @_option(
+    "--log-addresses",
+    envvar="TICKER_LOG_ADDRESSES",
+    is_flag=True,
+    help="Name the client's address with each security event in the log (sign-ins, keys, refusals).",
+)
+@_option(
     "--demo", envvar="TICKER_DEMO", is_flag=True, help="Publish some lines of our own, and print a link to the desk."
 )
 @_answered
@@ -200,6 +207,7 @@ def serve(
     io_uring: bool,
     workers: int,
     log_level: str,
+    log_addresses: bool,
     demo: bool,
 ) -> None:
     """Run a node until SIGTERM or Ctrl-C.
@@ -227,6 +235,7 @@ def serve(
         connection_age=None if connection_age is None else _duration(connection_age),
         keep_alive=_duration(keep_alive),
         io_uring=io_uring,
+        log_addresses=log_addresses,
     )
     if workers == 1:
         serving.run(serving.serve(settings, listener, drain=drain, demo=demo))
@@ -495,6 +504,11 @@ def _admin_key() -> str | None:
         raise Misconfigured(
             f"TICKER_ADMIN_KEY has {len(value)} characters; it needs at least {ADMIN_KEY_MIN}. "
             "`openssl rand -base64 32` makes a good one."
+        )
+    if value is not None and not (value.isascii() and value.isprintable() and len(value) <= TOKEN_MAX):
+        raise Misconfigured(
+            f"TICKER_ADMIN_KEY may hold letters, digits and signs of ASCII, {TOKEN_MAX} at most: nothing else can be "
+            "sent as a key. `openssl rand -base64 32` makes a good one."
         )
     return value
 

@@ -9,10 +9,12 @@ TickerError                     500
 ├── Forbidden                   403  a key that holds, but not for this
 ├── NotFound                    404  no such channel, line or page
 ├── Conflict                    409  the line's life cycle doesn't allow it
+├── OtherSession                409  the page believes that somebody else is signed in
 ├── Gone                        410  older than the history kept
 ├── Stale                       412  If-Match names a version that has passed
 ├── TooLarge                    413
 ├── UnsupportedType             415
+├── TooManyAttempts             429  too many wrong keys; a right one is still taken
 ├── Busy                        503  too many come at once; come back in a moment
 ├── NewswireUnavailable         503  nothing was kept; try again
 │   └── NewswireFull            507  the disk is full; nothing was kept
@@ -21,6 +23,7 @@ TickerError                     500
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 from msgspec import Struct
@@ -39,8 +42,10 @@ class TickerError(Exception):
     status: ClassVar[int] = 500
     title: ClassVar[str] = "Something broke on our side"
     slug: ClassVar[str] = "internal"
-    retry_after: ClassVar[int | None] = None
+    retry_after: int | None = None
     """Seconds for `Retry-After`, where trying again makes sense."""
+    members: Mapping[str, object] = {}
+    """What the answer's body holds beside `detail` (RFC 9457, 3.2)."""
 
     def __init__(self, detail: str) -> None:
         super().__init__(detail)
@@ -99,6 +104,18 @@ class Conflict(TickerError):
     slug = "conflict"
 
 
+class OtherSession(TickerError):
+    """A page's change, meant to be made by one person, came with another's session. Nothing was changed."""
+
+    status = 409
+    title = "Somebody else is signed in"
+    slug = "other-session"
+
+    def __init__(self, detail: str, signed_in: Mapping[str, str]) -> None:
+        super().__init__(detail)
+        self.members = {"signed_in": signed_in}
+
+
 class Gone(TickerError):
     status = 410
     title = "Older than the history kept"
@@ -121,6 +138,18 @@ class UnsupportedType(TickerError):
     status = 415
     title = "Unsupported media type"
     slug = "unsupported-media-type"
+
+
+class TooManyAttempts(TickerError):
+    """A wrong key, while the brake on guessing is on."""
+
+    status = 429
+    title = "Too many wrong keys"
+    slug = "too-many-attempts"
+
+    def __init__(self, detail: str, retry_after: int) -> None:
+        super().__init__(detail)
+        self.retry_after = retry_after
 
 
 class Busy(TickerError):

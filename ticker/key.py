@@ -17,6 +17,9 @@ from msgspec import Struct
 
 Role = Literal["editor", "chief", "admin"]
 PREFIX = "ticker"
+ENVIRONMENT = "environment"  # the id of the key that is TICKER_ADMIN_KEY; ids of kept keys have eight characters
+ENVIRONMENT_NAME = "TICKER_ADMIN_KEY"
+TOKEN_MAX = 256  # characters; our own have 59. TICKER_ADMIN_KEY may not be longer either
 _ID_ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"  # no letter that is taken for another when read aloud
 
 
@@ -55,7 +58,9 @@ def make(name: str, role: Role, channels: tuple[str, ...], now: datetime) -> tup
 
 
 def parts(token: str) -> tuple[str, str] | None:
-    """The id and the secret of a token; None where it isn't one of ours."""
+    """The id and the secret of a token; None if it can't be one of ours."""
+    if len(token) > TOKEN_MAX:
+        return None
     prefix, _, rest = token.partition("_")
     key_id, _, secret = rest.partition("_")
     return (key_id, secret) if prefix == PREFIX and key_id and secret else None

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import msgspec
 from starlette.exceptions import HTTPException
-from starlette.requests import HTTPConnection
+from starlette.requests import ClientDisconnect, HTTPConnection
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Match, Route
 
@@ -25,9 +25,11 @@ def problem(
     *,
     errors: object = None,
     headers: Mapping[str, str] | None = None,
+    members: Mapping[str, object] | None = None,
 ) -> Response:
-    """An `application/problem+json` answer; `errors` names the fields at fault."""
+    """An `application/problem+json` answer; `errors` names the fields at fault, `members` are more (RFC 9457, 3.2)."""
     body: dict[str, object] = {"type": TYPE + slug, "title": title, "status": status, "detail": detail}
+    body |= members or {}
     if errors:
         body["errors"] = errors
     return Response(
@@ -43,7 +45,9 @@ def problem_of(error: TickerError) -> Response:
     if isinstance(error, Unauthorized):
         headers["WWW-Authenticate"] = "Bearer"
     errors = error.errors if isinstance(error, Invalid) else None
-    return problem(error.status, error.slug, error.title, error.detail, errors=errors, headers=headers)
+    return problem(
+        error.status, error.slug, error.title, error.detail, errors=errors, headers=headers, members=error.members
+    )
 
 
 async def answer(connection: HTTPConnection, error: Exception) -> Response:
@@ -61,6 +65,8 @@ async def answer(connection: HTTPConnection, error: Exception) -> Response:
             if status == HTTPStatus.METHOD_NOT_ALLOWED:
                 headers["Allow"] = ", ".join(sorted(_methods_at(connection)))
             return problem(status, slug, status.phrase, detail, headers=headers)
+        case ClientDisconnect():  # in the midst of its request: nobody reads the answer, and nothing is to be mended
+            return problem(400, "malformed", "Malformed request", "The request came only in part.")
         case _:  # the server logs the traceback
             detail = "This is our fault. Nothing more is known here; the node's log has the rest."
             return problem(500, TickerError.slug, TickerError.title, detail)

@@ -39,6 +39,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     """Seconds that a connection may be idle between two requests. A proxy that keeps connections gives up earlier."""
     io_uring: bool = True
     """Whether lines may go out by io_uring, where the kernel has it."""
+    log_addresses: bool = False
+    """Whether the log of security events names the address that each came from."""
 
 
 def duration(value: str) -> int:

@@ -16,13 +16,16 @@ from ticker import text
 from ticker.channel import Channel
 from ticker.desk.intake import body_of, query_of, sent
 from ticker.desk.keys import Keyring, allow, allow_admin
+from ticker.desk.security_log import address_of
+from ticker.desk.sessions import Sessions
 from ticker.errors import FieldError, Invalid, Malformed, NewswireUnavailable, NotFound
 from ticker.fanout.relay import Relay
-from ticker.key import Key, Listed, Role, listed
+from ticker.key import ENVIRONMENT_NAME, Key, Listed, Role, listed
 from ticker.line import Draft, Line, Patch, checked
 from ticker.newswire import Newswire, Once, Receipt
 
 ON_AIR_WITHIN = 2.0  # seconds an answer waits for this node's readers to have the line; it is kept either way
+SLUG_SHOWN = 80  # characters of a channel that isn't there
 IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
 
@@ -47,10 +50,11 @@ class Version(Line, frozen=True, kw_only=True):
 class DeskApi:
     """The editors' routes."""
 
-    def __init__(self, newswire: Newswire, relay: Relay, keyring: Keyring) -> None:
+    def __init__(self, newswire: Newswire, relay: Relay, keyring: Keyring, sessions: Sessions) -> None:
         self._newswire = newswire
         self._relay = relay
         self._keyring = keyring
+        self._sessions = sessions
 
     def routes(self) -> list[Route]:
         line = "/v1/channels/{channel}/lines/{line_id}"
@@ -106,39 +110,59 @@ class DeskApi:
         return _json({"channel": channel.slug, "readers": readers, "nodes": nodes})
 
     async def make_key(self, request: Request) -> Response:
-        allow_admin(await self._keyring.who(request))
+        admin = await self._admin(request)
         asked = await sent(request, KeyRequest)
-        errors = [
-            FieldError("channels", f"There is no channel {slug!r}. The channels are {', '.join(self._relay.channels)}.")
-            for slug in asked.channels
-            if slug not in self._relay.channels
-        ]
+        name, errors = self._checked(asked)
+        if errors:
+            raise Invalid(*errors)
+        key, token = await self._keyring.make(name, asked.role, asked.channels, by=admin, address=address_of(request))
+        return _json({**msgspec.structs.asdict(listed(key)), "key": token}, 201)
+
+    def _checked(self, asked: KeyRequest) -> tuple[str, list[FieldError]]:
+        """The key's name, and what is wrong with the request. Nothing is taken that the key wouldn't heed."""
+        errors = []
+        if asked.role != "editor" and asked.channels:
+            detail = f"The role {asked.role} reaches every channel. Name none, or make it an editor's key."
+            errors.append(FieldError("channels", detail))
+        elif unknown := set(asked.channels) - self._relay.channels.keys():
+            detail = f"There is no channel {min(unknown)[:SLUG_SHOWN]!r}. {self._channels_are}"
+            errors.append(FieldError("channels", detail))
+        elif len(set(asked.channels)) < len(asked.channels):
+            errors.append(FieldError("channels", "A channel is named more than once."))
+        name = ""
         try:
             name = text.one_line(asked.name, text.SOURCE_MAX)
         except ValueError as broken:
             errors.append(FieldError("name", str(broken)))
-        if errors:
-            raise Invalid(*errors)
-        key, token = await self._keyring.make(name, asked.role, asked.channels)
-        return _json({**msgspec.structs.asdict(listed(key)), "key": token}, 201)
+        if name.casefold() == ENVIRONMENT_NAME.casefold():
+            errors.append(FieldError("name", f"{name} is the name of the key in the node's environment. Take another."))
+        return name, errors
+
+    @property
+    def _channels_are(self) -> str:
+        return f"The channels are {', '.join(self._relay.channels)}."
 
     async def list_keys(self, request: Request) -> Response:
-        allow_admin(await self._keyring.who(request))
+        await self._admin(request)
         keys: list[Listed] = [listed(key) for key in await self._keyring.all()]
         return _json({"keys": keys})
 
     async def revoke_key(self, request: Request) -> Response:
-        allow_admin(await self._keyring.who(request))
-        return _json(listed(await self._keyring.revoke(request.path_params["key_id"])))
+        admin = await self._admin(request)
+        revoked = await self._keyring.revoke(request.path_params["key_id"], by=admin, address=address_of(request))
+        return _json(listed(revoked))
+
+    async def _admin(self, request: Request) -> Key:
+        key = await self._sessions.who(request)
+        allow_admin(key)
+        return key
 
     async def _entitled(self, request: Request) -> tuple[Key, Channel]:
         """Who asks, and for which channel. Raises Unauthorized, NotFound, Forbidden, in this order."""
-        key = await self._keyring.who(request)
+        key = await self._sessions.who(request)
         slug = request.path_params["channel"]
         if (channel := self._relay.channels.get(slug)) is None:
-            raise NotFound(
-                f"There is no channel {text.shown(slug)!r}. The channels are {', '.join(self._relay.channels)}."
-            )
+            raise NotFound(f"There is no channel {text.shown(slug)!r}. {self._channels_are}")
         allow(key, slug)
         return key, channel
 
@@ -189,5 +213,5 @@ def _once(request: Request, key: Key, meant: Struct) -> Once | None:
     if len(values) > 1 or not IDEMPOTENCY_KEY.fullmatch(values[0]):
         raise Malformed("Idempotency-Key comes once, with 1 to 255 printable ASCII characters; a UUID is usual.")
     value = values[0]
-    meaning = f"{request.method} {request.url.path}\n".encode() + msgspec.json.encode(meant)
+    meaning = f"{request.method} {request.scope['path']}\n".encode() + msgspec.json.encode(meant)
     return Once(f"{key.id}:{value}", hashlib.sha256(meaning).hexdigest())

@@ -39,14 +39,14 @@ _UTF_8 = ("utf-8", "utf8", "us-ascii", "ascii")
 _FIELD_HINT = "An & in the text splits a form; with curl, use --data-urlencode 'text=…'."
 
 
-async def body_of(request: Request) -> bytes:
-    """The request's body, read once. Raises TooLarge as soon as it is more than `BODY_MAX` bytes."""
+async def body_of(request: Request, most: int = BODY_MAX) -> bytes:
+    """The request's body, read once. Raises TooLarge as soon as it is more than `most` bytes."""
     if not hasattr(request, "_body"):
         chunks, size = [], 0
         async for chunk in request.stream():
             size += len(chunk)
-            if size > BODY_MAX:
-                raise TooLarge(f"The body has more than {BODY_MAX} bytes. A line needs a hundredth of that.")
+            if size > most:
+                raise TooLarge(f"The body has more than {most} bytes. What is sent here needs far less.")
             chunks.append(chunk)
         request._body = b"".join(chunks)  # where Starlette keeps it for its form parser
     return request._body

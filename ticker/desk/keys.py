@@ -1,4 +1,4 @@
-"""Who may do what: keys, sessions, one-time links. Knows the newswire's protocol; knows no route."""
+"""Who may do what: keys, and the links that sign in once. Knows the newswire's protocol; knows no route, no cookie."""
 
 from __future__ import annotations
 
@@ -7,18 +7,25 @@ import hashlib
 import hmac
 import logging
 import secrets
+from collections import OrderedDict
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from urllib.parse import urlsplit
 
-from starlette.requests import Request
-
-from ticker.errors import Forbidden, NewswireUnavailable, NotFound, Unauthorized
-from ticker.key import Key, Role, hashed, make, parts
+from ticker.desk.brake import Brake
+from ticker.desk.security_log import NOWHERE, Address, SecurityLog
+from ticker.errors import Forbidden, NewswireUnavailable, NotFound, TickerError, TooManyAttempts, Unauthorized
+from ticker.key import ENVIRONMENT, ENVIRONMENT_NAME, TOKEN_MAX, Key, Role, hashed, make, parts
 from ticker.newswire import Newswire
 
-COOKIE = "ticker_key"
 TOUCH_EVERY = timedelta(minutes=1)  # "last used" needs no finer grain, and each touch is a write
 ONE_TIME_FOR = 3_600  # seconds a sign-in link holds: long enough to open a laptop, not to be found in a log
+COPY_FOR = 1.0  # seconds; while many guess, the newswire is asked for all keys once in so long, and for nothing else
+GUESSES_AT_ONCE = 4  # keys that are looked up at once without being known: the brake counts them before there are more
+SPENT_MAX = 1_024  # links used on this node that it remembers, so that using them again costs the newswire nothing
+
+UNKNOWN = "This key opens nothing here. Look for a missing character, or ask an admin for a new one."
+REVOKED = "This key was revoked. Ask an admin for a new one."
+SPENT = "This sign-in link was used before or is too old. Sign in with your key."
 
 log = logging.getLogger("ticker.desk")
 
@@ -26,78 +33,202 @@ log = logging.getLogger("ticker.desk")
 class Keyring:
     """Every key that opens this node's desk. `admin_key` holds as long as the node runs with it."""
 
-    def __init__(self, newswire: Newswire, admin_key: str | None) -> None:
+    def __init__(self, newswire: Newswire, admin_key: str | None, security_log: SecurityLog | None = None) -> None:
         self._newswire = newswire
-        self._admin_key = admin_key
+        self._admin_key = None if admin_key is None else admin_key.encode("utf-8", "surrogateescape")
         self._admin = Key(
-            id="environment",
-            name="TICKER_ADMIN_KEY",
+            id=ENVIRONMENT,
+            name=ENVIRONMENT_NAME,
             role="admin",
             channels=(),
             hash="",
             created=datetime.now(UTC),
         )
+        self._log = security_log or SecurityLog()
+        self._brake = Brake(self._log)
+        self._guesses = asyncio.Semaphore(GUESSES_AT_ONCE)
+        self._known: dict[str, Key] = {}
+        self._copying: asyncio.Task[None] | None = None
+        self._copy_until = 0.0
+        self._spent: OrderedDict[str, None] = OrderedDict()
         self._touches: set[asyncio.Task[None]] = set()
 
-    async def who(self, request: Request) -> Key:
-        """Whose request it is. Raises Unauthorized."""
-        return await self.opened_by(_token(request))
+    # Opening
 
-    async def opened_by(self, token: str) -> Key:
-        """The key that a token opens, looked up each time, so that revoking acts at once."""
-        if self._admin_key is not None and hmac.compare_digest(self._admin_key.encode(), token.encode()):
+    async def opened_by(self, token: str, address: Address = NOWHERE, event: str = "key-refused") -> Key:
+        """The key that a token opens, looked up each time, so that revoking acts at once.
+
+        `event` is what the security log calls it if there is none. Raises Unauthorized, TooManyAttempts.
+        """
+        if self._is_admin_key(token):
             return self._admin
-        found = parts(token)
-        key = await self._newswire.key(found[0]) if found else None
-        if found is None or key is None or not key.opens_with(found[1]):
-            raise Unauthorized(
-                "This key opens nothing here. Look for a missing character, or ask an admin for a new one."
-            )
+        key_id, secret = parts(token) or ("", "")
+        return await self._found(key_id, lambda key: key.opens_with(secret), address, event, UNKNOWN)
+
+    async def named(self, key_id: str) -> Key:
+        """The key of an id that a session or a link was made for. Raises Unauthorized where it no longer holds."""
+        key = self._admin if key_id == ENVIRONMENT else await self._newswire.key(key_id)
+        if key is None or (key is self._admin and self._admin_key is None):
+            raise Unauthorized("The key of this session is gone. Sign in again.")
         if key.revoked is not None:
-            raise Unauthorized("This key was revoked. Ask an admin for a new one.")
+            raise Unauthorized(REVOKED)
         self._touch(key)
         return key
+
+    def seal(self, salt: str) -> str:
+        """A hash of TICKER_ADMIN_KEY that another TICKER_ADMIN_KEY doesn't give; who knows no salt can't try keys."""
+        return hmac.new(salt.encode(), self._admin_key or b"", hashlib.sha256).hexdigest()
+
+    def _is_admin_key(self, token: str) -> bool:
+        return (
+            self._admin_key is not None
+            and len(token) <= TOKEN_MAX
+            and hmac.compare_digest(self._admin_key, token.encode("utf-8", "surrogateescape"))
+        )
+
+    async def _found(self, key_id: str, fits: Callable[[Key], bool], address: Address, event: str, unfit: str) -> Key:
+        """The key of the id, if it `fits`; the newswire has the last word on a right one.
+
+        A wrong one costs it a look-up each until the brake is on, and from then on nothing.
+        """
+
+        def is_right(key: Key | None) -> bool:
+            return key is not None and fits(key) and key.revoked is None
+
+        key = await self._looked_up(key_id) if is_right(self._known.get(key_id)) else None
+        if key is None or not is_right(key):
+            async with self._guesses:
+                if not self._brake.seconds_left(address):
+                    key = await self._looked_up(key_id) if key_id else None
+                else:
+                    await self._copy_keys()
+                    key = self._known.get(key_id)
+                    if is_right(key):
+                        key = await self._looked_up(key_id)
+                if key is None:
+                    raise self._wrong(unfit, address, event, why="unknown")
+                if not fits(key):
+                    raise self._wrong(unfit, address, event, why="wrong", key=key_id, role=key.role)
+                if key.revoked is not None:
+                    raise self._wrong(REVOKED, address, event, why="revoked", key=key_id, role=key.role)
+        self._touch(key)
+        return key
+
+    async def _looked_up(self, key_id: str) -> Key | None:
+        if key := await self._newswire.key(key_id):
+            self._known[key_id] = key
+        return key
+
+    def _wrong(self, detail: str, address: Address, event: str, **facts: str) -> TickerError:
+        """Count a wrong attempt, and log it while the brake is off; what to raise."""
+        seconds = self._brake.seconds_left(address)
+        if not seconds:
+            self._log.refused(event, address, **facts)
+        self._brake.failed(address)
+        if seconds:
+            return TooManyAttempts(
+                f"Too many wrong keys came, and this one is wrong too. Look at it again, and wait {seconds} s.", seconds
+            )
+        return Unauthorized(detail)
+
+    async def _copy_keys(self) -> None:
+        """Have a copy of all keys that is a second old at most."""
+        loop = asyncio.get_running_loop()
+        if self._copying is None or (self._copying.done() and loop.time() >= self._copy_until):
+            self._copying = asyncio.create_task(self._copy())
+            self._copying.add_done_callback(lambda done: done.cancelled() or done.exception())  # maybe nobody waits
+        await asyncio.shield(self._copying)  # who waits for it may leave; the others still wait
+
+    async def _copy(self) -> None:
+        try:
+            self._known = {key.id: key for key in await self._newswire.keys()}
+        finally:
+            self._copy_until = asyncio.get_running_loop().time() + COPY_FOR
+
+    # Keeping
 
     async def first(self) -> str | None:
         """Where no key can open the desk, make the first one; its token, else None. Of several nodes, one makes it."""
         if self._admin_key is not None or await self._newswire.keys():  # read first: a full one takes no write
             return None
         key, token = make("first", "admin", (), datetime.now(UTC))
-        return token if await self._newswire.keep_first_key(key) else None
+        if not await self._newswire.keep_first_key(key):
+            return None
+        self._log.note("key-made", key=key.id, role=key.role, by="first-start")
+        return token
 
-    async def make(self, name: str, role: Role, channels: tuple[str, ...]) -> tuple[Key, str]:
+    async def make(
+        self, name: str, role: Role, channels: tuple[str, ...], *, by: Key, address: Address = NOWHERE
+    ) -> tuple[Key, str]:
         key, token = make(name, role, channels, datetime.now(UTC))
         await self._newswire.keep_key(key)
+        self._known[key.id] = key
+        self._log.note("key-made", address, key=key.id, role=key.role, by=by.id)
         return key, token
 
     async def all(self) -> list[Key]:
         return await self._newswire.keys()
 
-    async def revoke(self, key_id: str) -> Key:
+    async def revoke(self, key_id: str, *, by: Key, address: Address = NOWHERE) -> Key:
+        if key_id == ENVIRONMENT:
+            raise NotFound(f"{ENVIRONMENT_NAME} is kept nowhere. Start every node without it, or with another.")
         key = await self._newswire.revoke_key(key_id, datetime.now(UTC))
         if key is None:
             raise NotFound(f"There is no key {key_id}. `ticker key list` shows them.")
+        self._known[key.id] = key
+        self._log.note("key-revoked", address, key=key.id, role=key.role, by=by.id)
         return key
 
-    async def one_time(self, token: str) -> str:
-        """A word that signs in with this token, once, within the hour, on any node.
+    # Links that sign in once
 
-        The newswire keeps the token under the word's hash and masked by the word, so that it tells nobody.
+    async def one_time(self, token: str) -> str:
+        """A word that signs in with the key that this token opens, once, within the hour, on any node.
+
+        It holds a code that only who knows the key's hash can make (HMAC), so that a guessed word asks nothing of the
+        newswire. There the word stands as its hash, with the key's id: neither signs anybody in.
         """
-        word = secrets.token_urlsafe(32)
-        await self._newswire.keep_secret(hashed(word), _masked(token.encode(), word), ONE_TIME_FOR)
+        key = await self.opened_by(token)
+        secret = secrets.token_urlsafe(32)
+        word = f"{key.id}.{secret}.{self._code(key, secret)}"
+        await self._newswire.keep_secret(f"once:{hashed(word)}", key.id.encode(), ONE_TIME_FOR)
         return word
 
-    async def redeem(self, word: str) -> str:
-        """The token behind a one-time word. Raises Unauthorized."""
-        secret = await self._newswire.take_secret(hashed(word))
-        if secret is None:
-            raise Unauthorized("This sign-in link was used before or is too old. Sign in with your key.")
-        return _masked(secret, word).decode()
+    async def redeem(self, word: str, address: Address = NOWHERE) -> Key:
+        """The key that a one-time word signs in with. Raises Unauthorized, TooManyAttempts."""
+        key_id, secret, code = _split(word)
+        event, name = "link-refused", f"once:{hashed(word)}"
+        if name in self._spent:
+            raise self._wrong(SPENT, address, event, why="spent")
+
+        def fits(key: Key) -> bool:
+            return hmac.compare_digest(self._code(key, secret).encode(), code.encode())
+
+        if key_id == ENVIRONMENT:
+            key = self._admin
+            if self._admin_key is None or not fits(key):
+                raise self._wrong(SPENT, address, event, why="unknown")
+        else:
+            key = await self._found(key_id, fits, address, event, SPENT)
+        granted = await self._newswire.take_secret(name)
+        self._remember_spent(name)
+        if granted != key.id.encode():
+            raise self._wrong(SPENT, address, event, why="spent", key=key.id, role=key.role)
+        return key
+
+    def _code(self, key: Key, secret: str) -> str:
+        known = (self._admin_key or b"") if key is self._admin else key.hash.encode()
+        return hmac.new(known, f"once:{secret}".encode(), hashlib.sha256).hexdigest()
+
+    def _remember_spent(self, name: str) -> None:
+        self._spent[name] = None
+        if len(self._spent) > SPENT_MAX:
+            self._spent.popitem(last=False)
+
+    # When a key was last used
 
     def _touch(self, key: Key) -> None:
         now = datetime.now(UTC)
-        if key.last_used is None or now - key.last_used > TOUCH_EVERY:
+        if key is not self._admin and (key.last_used is None or now - key.last_used > TOUCH_EVERY):
             task = asyncio.create_task(self._note_use(key.id, now))
             self._touches.add(task)
             task.add_done_callback(self._touches.discard)
@@ -107,12 +238,6 @@ class Keyring:
             await self._newswire.touch_key(key_id, now)
         except NewswireUnavailable as error:
             log.warning("When key %s was last used is not kept: %s", key_id, error.detail)
-
-
-def _masked(secret: bytes, word: str) -> bytes:
-    """A one-time pad: the word has 256 random bits and masks one secret, once."""
-    pad = hashlib.shake_256(word.encode()).digest(len(secret))
-    return bytes(a ^ b for a, b in zip(secret, pad, strict=True))
 
 
 def allow(key: Key, channel: str) -> None:
@@ -127,26 +252,7 @@ def allow_admin(key: Key) -> None:
         raise Forbidden(f"Keys are made, listed and revoked by admins; the role of {key.name!r} is {key.role}.")
 
 
-def _token(request: Request) -> str:
-    """The request's token: its Authorization header, or the desk's cookie from the desk's own pages."""
-    if header := request.headers.get("authorization"):
-        scheme, _, token = header.partition(" ")
-        if scheme.lower() != "bearer" or not token.strip():
-            raise Unauthorized("Send the key as `Authorization: Bearer KEY`.")
-        return token.strip()
-    if token := request.cookies.get(COOKIE, ""):
-        if request.method not in ("GET", "HEAD") and not _from_our_own_page(request):
-            raise Forbidden("This change came from another site's page. Use the desk, or send the key in a header.")
-        return token
-    raise Unauthorized("Send the key as `Authorization: Bearer KEY`. An admin makes one with `ticker key create NAME`.")
-
-
-def _from_our_own_page(request: Request) -> bool:
-    """Whether the browser vouches that the request came from this origin (Fetch Metadata, else Origin).
-
-    SameSite=Strict keeps other sites out, but not the other hosts of our own site.
-    """
-    if site := request.headers.get("sec-fetch-site"):
-        return site == "same-origin"
-    origin = request.headers.get("origin")
-    return origin is not None and urlsplit(origin).netloc == request.headers.get("host")
+def _split(word: str) -> tuple[str, str, str]:
+    """A one-time word's three parts; empty ones where it can't be one of ours."""
+    parts = word.split(".") if len(word) <= TOKEN_MAX else []
+    return (parts[0], parts[1], parts[2]) if len(parts) == 3 else ("", "", "")

@@ -1,4 +1,4 @@
-"""The desk page and its session. Knows the page's files and the keyring; the page itself speaks to the API."""
+"""The desk page, and signing in to it. Knows the page's files and the sessions; the page itself speaks to the API."""
 
 from __future__ import annotations
 
@@ -10,12 +10,15 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
-from ticker.desk.intake import sent
-from ticker.desk.keys import COOKIE, Keyring
+from ticker.desk.intake import body_of, sent
+from ticker.desk.keys import Keyring
+from ticker.desk.security_log import address_of
+from ticker.desk.sessions import Sessions
+from ticker.errors import Refused, Unauthorized, UnsupportedType
 from ticker.fanout.relay import Relay
 from ticker.security import PAGE_POLICY
 
-SESSION_FOR = 12 * 3_600  # seconds; a shift, with the handover
+SIGN_IN_MAX = 4_096  # bytes of a sign-in's body; a key has 256 at most
 
 
 class SignIn(Struct, frozen=True, forbid_unknown_fields=True):
@@ -28,10 +31,11 @@ class SignIn(Struct, frozen=True, forbid_unknown_fields=True):
 class DeskPages:
     """`/desk`, and who is signed in there. `web` is the folder of our pages."""
 
-    def __init__(self, web: Path, relay: Relay, keyring: Keyring) -> None:
+    def __init__(self, web: Path, relay: Relay, keyring: Keyring, sessions: Sessions) -> None:
         self._page = web / "desk" / "index.html"
         self._relay = relay
         self._keyring = keyring
+        self._sessions = sessions
 
     def routes(self) -> list[Route]:
         return [
@@ -53,23 +57,25 @@ class DeskPages:
         )
 
     async def sign_in(self, request: Request) -> Response:
+        self._sessions.expect_own_page(request)
+        if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+            raise UnsupportedType('Sign in with JSON: {"key": "…"}, as application/json.')
+        await body_of(request, SIGN_IN_MAX)
         given = await sent(request, SignIn)
-        token = await self._keyring.redeem(given.once) if given.once else (given.key or "").strip()
-        await self._keyring.opened_by(token)
+        if given.key and given.once:
+            raise Refused("Sign in with a key or with a link's word, not with both.")
+        if given.once:
+            key, how = await self._keyring.redeem(given.once, address_of(request)), "link"
+        elif token := (given.key or "").strip():
+            key, how = await self._keyring.opened_by(token, address_of(request), "sign-in-refused"), "key"
+        else:
+            raise Unauthorized("Give your key. An admin makes one with `ticker key create NAME`.")
         response = Response(status_code=204, headers={"Cache-Control": "no-store"})
-        response.set_cookie(
-            COOKIE,
-            token,
-            max_age=SESSION_FOR,
-            path="/",
-            secure=request.url.scheme == "https",
-            httponly=True,
-            samesite="strict",
-        )
+        await self._sessions.begin(request, response, key, how)
         return response
 
     async def session(self, request: Request) -> Response:
-        key = await self._keyring.who(request)
+        key, session = await self._sessions.visitor(request)
         channels = [
             {
                 "slug": channel.slug,
@@ -83,10 +89,17 @@ class DeskPages:
             for channel in self._relay.channels.values()
             if key.reaches(channel.slug)
         ]
-        body = {"name": key.name, "role": key.role, "channels": channels}
+        body = {
+            "id": session.id if session else None,
+            "key": key.id,
+            "name": key.name,
+            "role": key.role,
+            "channels": channels,
+        }
         return Response(msgspec.json.encode(body), headers={"Cache-Control": "no-store"}, media_type="application/json")
 
     async def sign_out(self, request: Request) -> Response:
-        response = Response(status_code=204)
-        response.delete_cookie(COOKIE, path="/", httponly=True, samesite="strict")
+        self._sessions.expect_own_page(request)
+        response = Response(status_code=204, headers={"Cache-Control": "no-store"})
+        await self._sessions.end(request, response)
         return response

@@ -112,6 +112,9 @@ class Newswire(Protocol):
     async def keep_secret(self, name: str, secret: bytes, seconds: int) -> None:
         """Keep something for whoever takes it first, on any node, within `seconds`."""
 
+    async def secret(self, name: str) -> bytes | None:
+        """What is kept under the name, which stays there."""
+
     async def take_secret(self, name: str) -> bytes | None: ...
 
     async def keep_key(self, key: Key) -> None: ...

@@ -458,6 +458,10 @@ class RedisNewswire:
     async def keep_secret(self, name: str, secret: bytes, seconds: int) -> None:
         await self._do("SET", f"{self._keys_key}:secret:{name}", secret, "EX", seconds)
 
+    async def secret(self, name: str) -> bytes | None:
+        secret: bytes | None = await self._do("GET", f"{self._keys_key}:secret:{name}")
+        return secret
+
     async def take_secret(self, name: str) -> bytes | None:
         secret: bytes | None = await self._do("GETDEL", f"{self._keys_key}:secret:{name}")
         return secret

@@ -382,10 +382,20 @@ class SqliteNewswire:
     # Keys, and what is kept for a while
 
     async def keep_secret(self, name: str, secret: bytes, seconds: int) -> None:
-        until = int(self._clock()) + seconds
-        await self._write(
-            lambda db: db.execute("INSERT OR REPLACE INTO secret VALUES (?, ?, ?)", (name, until, secret)) and None
-        )
+        def keep(db: sqlite3.Connection) -> None:
+            now = int(self._clock())
+            db.execute("DELETE FROM secret WHERE until < ?", (now,))
+            db.execute("INSERT OR REPLACE INTO secret VALUES (?, ?, ?)", (name, now + seconds, secret))
+
+        await self._write(keep)
+
+    async def secret(self, name: str) -> bytes | None:
+        def look(db: sqlite3.Connection) -> bytes | None:
+            found = "SELECT body FROM secret WHERE name = ? AND until >= ?"
+            row = db.execute(found, (name, int(self._clock()))).fetchone()
+            return row[0] if row else None
+
+        return await self._read(look)
 
     async def take_secret(self, name: str) -> bytes | None:
         def take(db: sqlite3.Connection) -> bytes | None:
