@@ -176,7 +176,7 @@ async def test_a_published_line_is_on_the_board_in_the_history_and_under_its_id(
     assert await newswire.line("en", line.id) == line
     assert await newswire.snapshot(EN) == (event.cursor, [line])
     assert await newswire.versions("en", line.id) == [event]
-    assert await newswire.events("en", None, 10) == ([event], frozenset(), False)
+    assert await newswire.events("en", None, 10) == ([event], {}, False)
 
 
 async def test_a_line_has_the_time_of_its_cursor(newswire: Newswire) -> None:
@@ -216,7 +216,7 @@ async def test_each_channel_has_a_chain_of_its_own(newswire: Newswire) -> None:
 async def test_what_was_never_published_is_not_found(newswire: Newswire) -> None:
     await publish(newswire)
     assert await newswire.snapshot(ES) == (None, [])
-    assert await newswire.events("es", None, 10) == ([], frozenset(), False)
+    assert await newswire.events("es", None, 10) == ([], {}, False)
     for read in (newswire.line("en", "1-0"), newswire.versions("en", "1-0"), amend(newswire, "1-0", text="Snow")):
         with pytest.raises(NotFound, match="1-0"):
             await read
@@ -362,6 +362,49 @@ async def test_the_same_request_many_times_at_once_publishes_one_line(newswire: 
     assert len(await history(newswire)) == 1
 
 
+async def test_a_key_that_was_used_on_one_channel_is_refused_on_another(newswire: Newswire) -> None:
+    """The fingerprint covers the path, so the same words on another channel are another request."""
+    line = (await publish(newswire, to=ES)).line
+    first = await publish(newswire, once=Once("ada:1", "to en"))
+    with pytest.raises(KeyReused):
+        await publish(newswire, to=ES, once=Once("ada:1", "to es"))
+    with pytest.raises(KeyReused):  # also where nothing would change, and where there is nothing to change
+        await newswire.amend(ES, line.id, Patch(text="Rain"), by="Ada", once=Once("ada:1", "to es"))
+    with pytest.raises(KeyReused):
+        await newswire.amend(ES, "1-0", Patch(text="Snow"), by="Ada", once=Once("ada:1", "to es"))
+    again = await newswire.publish(EN, checked(Draft(text="Rain")), by="Ada", once=Once("ada:1", "to en"))
+    assert again == Receipt(first.line, None, replayed=True)
+    nothing = await newswire.amend(ES, line.id, Patch(text="Rain"), by="Ada", once=Once("ada:2", "to es"))
+    assert nothing == Receipt(line, None)
+    with pytest.raises(KeyReused):
+        await publish(newswire, once=Once("ada:2", "to en"))
+    assert len(await history(newswire, "es")) == 1
+
+
+async def test_one_key_on_both_channels_at_once_is_one_request_on_one_of_them(newswire: Newswire) -> None:
+    for number in range(20):
+        tries = [
+            publish(newswire, f"Rain {number}", to=channel, once=Once(f"ada:{number}", channel.slug))
+            for channel in (EN, ES, EN, ES)
+        ]
+        results = await asyncio.gather(*tries, return_exceptions=True)
+        refused = [isinstance(result, KeyReused) for result in results]
+        assert refused in ([True, False] * 2, [False, True] * 2), results
+    assert len(await history(newswire)) + len(await history(newswire, "es")) == 20
+
+
+async def test_a_key_that_was_refused_on_one_channel_is_free_on_another_and_back(newswire: Newswire) -> None:
+    for channel in (EN, ES, EN, ES):
+        with pytest.raises(Invalid):
+            await publish(
+                newswire, to=channel, expires=datetime(2001, 1, 1, tzinfo=UTC), once=Once("a:1", channel.slug)
+            )
+    kept = await publish(newswire, to=EN, once=Once("a:1", "en"))
+    assert (await newswire.snapshot(EN)).lines == [kept.line]
+    with pytest.raises(KeyReused):
+        await publish(newswire, to=ES, once=Once("a:1", "es"))
+
+
 async def test_a_refused_request_leaves_its_key_free(newswire: Newswire) -> None:
     once = Once("ada:1", "fingerprint")
     with pytest.raises(Invalid):
@@ -383,10 +426,10 @@ async def test_a_key_is_remembered_for_a_day_also_across_a_restart(clocked: Stor
 
 async def test_history_comes_in_pages_from_any_cursor(newswire: Newswire) -> None:
     events = [await publish(newswire, f"Line {n}") for n in range(5)]
-    assert await newswire.events("en", None, 2) == (events[:2], frozenset(), True)
-    assert await newswire.events("en", events[1].cursor, 3) == (events[2:], frozenset(), False)
-    assert await newswire.events("en", events[2].cursor, 1) == (events[3:4], frozenset(), True)
-    assert await newswire.events("en", events[4].cursor, 2) == ([], frozenset(), False)
+    assert await newswire.events("en", None, 2) == (events[:2], {}, True)
+    assert await newswire.events("en", events[1].cursor, 3) == (events[2:], {}, False)
+    assert await newswire.events("en", events[2].cursor, 1) == (events[3:4], {}, True)
+    assert await newswire.events("en", events[4].cursor, 2) == ([], {}, False)
 
 
 async def test_a_cursor_that_is_not_kept_is_gone(newswire: Newswire) -> None:
@@ -399,14 +442,24 @@ async def test_a_cursor_that_is_not_kept_is_gone(newswire: Newswire) -> None:
         await newswire.events("en", "yesterday", 10)
 
 
+@pytest.mark.parametrize("spelling", ["0{}-{}", "{}-0{}", "+{}-{}", "{}-{} ", " {}-{}", "{}-+{}", "{}.0-{}", "٠{}-{}"])
+async def test_an_event_has_one_spelling(newswire: Newswire, spelling: str) -> None:
+    line = (await publish(newswire)).line
+    other = spelling.format(*line.id.split("-"))
+    asked = newswire.line("en", other), newswire.versions("en", other), newswire.events("en", other, 10)
+    for answer in (*asked, amend(newswire, other, text="Snow")):
+        with pytest.raises(Malformed):
+            await answer
+
+
 async def test_a_page_names_the_lines_that_are_withdrawn_by_now(newswire: Newswire) -> None:
     held, killed, released, stands = [(await publish(newswire)).line.id for _ in range(4)]
     for line_id, status in ((held, "withheld"), (killed, "canceled"), (released, "withheld"), (released, "usable")):
         await amended(newswire, line_id, status=status)
     page = await newswire.events("en", None, 100)
-    assert page.withdrawn == {held, killed}
-    assert (await newswire.events("en", None, 2)).withdrawn == {held, killed}
-    assert (await newswire.events("en", page.events[2].cursor, 1)).withdrawn == frozenset()
+    assert page.withdrawn == {held: "withheld", killed: "canceled"}
+    assert (await newswire.events("en", None, 2)).withdrawn == {held: "withheld", killed: "canceled"}
+    assert (await newswire.events("en", page.events[2].cursor, 1)).withdrawn == {}
     assert stands not in page.withdrawn
 
 
@@ -491,7 +544,7 @@ async def test_history_is_trimmed_and_the_board_stays_however_old(clocked: Store
         await wire.line("en", over.line.id)
     with pytest.raises(Gone):
         await wire.events("en", over.cursor, 10)
-    assert await wire.events("en", snapshot.cursor, 10) == ([], frozenset(), False)
+    assert await wire.events("en", snapshot.cursor, 10) == ([], {}, False)
 
     corrected = await amended(wire, stands.line.id, text="Still stands")
     assert corrected.prev == pinned.cursor
@@ -563,6 +616,7 @@ async def test_heads_name_each_channels_last_event(newswire: Newswire) -> None:
 
 
 async def test_presence_is_what_was_reported_last(newswire: Newswire) -> None:
+    assert await newswire.presence("en") == Presence(0, 0)
     await newswire.report({"en": 7, "es": 0})
     await newswire.report({"en": 5, "es": 1})
     assert await newswire.presence("en") == Presence(5, 1)
@@ -618,6 +672,14 @@ async def test_a_key_is_revoked_once_and_touching_does_not_bring_it_back(newswir
     assert await newswire.revoke_key(key.id, now + timedelta(seconds=20)) == revoked
     await newswire.touch_key(key.id, now + timedelta(seconds=30))
     assert cast("Key", await newswire.key(key.id)).revoked == revoked.revoked
+
+
+async def test_keys_of_one_moment_are_listed_in_one_order(newswire: Newswire) -> None:
+    now = datetime.now(UTC)
+    made = [make(f"Ada {n}", "editor", (), now)[0] for n in range(20)]
+    for key in made:
+        await newswire.keep_key(key)
+    assert await newswire.keys() == sorted(made, key=lambda key: key.id)
 
 
 async def test_a_key_that_is_not_kept_is_neither_touched_nor_revoked(newswire: Newswire) -> None:

@@ -16,8 +16,8 @@ from tests.patience import WITHIN
 from tests.redis_servers import RedisServer, TcpProxy, until
 from ticker.channel import DAY, HOUR, Channel
 from ticker.errors import Invalid, KeyReused, Misconfigured, NewswireUnavailable
-from ticker.line import Cursor, Draft, Event, Patch, checked
-from ticker.newswire import Once, Presence, Receipt
+from ticker.line import Cursor, Draft, Event, Line, Patch, begin, checked
+from ticker.newswire import ONCE_FOR, Once, Presence, Receipt
 from ticker.newswire import redis as newswire_redis
 from ticker.newswire.redis import RedisNewswire
 from ticker.newswire.topology import POOL, connection
@@ -162,10 +162,57 @@ async def test_a_request_that_comes_again_when_its_line_has_expired_is_not_refus
 async def test_a_request_is_remembered_for_a_day_however_often_it_comes(server: RedisServer, opened: Opened) -> None:
     wire = await opened(server.url)
     await publish(wire, once=Once("ada:1", "fingerprint"))
-    (key,) = server.do("KEYS", "*once*")
+    key = "ticker:{en}:once:ada:1"
     server.do("EXPIRE", key, 100)
     assert (await publish(wire, once=Once("ada:1", "fingerprint"))).replayed
     assert server.do("TTL", key) <= 100
+
+
+async def test_a_claim_whose_node_died_before_it_published_holds_nobody_up(server: RedisServer, opened: Opened) -> None:
+    wire = await opened(server.url)
+    once = Once("ada:1", "to en")
+    assert await wire._claim("en", once, 0) == 1  # and here it died
+    await publish(wire, to=ES, once=Once("ada:1", "to es"))
+    with pytest.raises(newswire_redis._Fenced):  # had it only slept, it would find that it is too late
+        await wire._try(EN, a_change, "Ada", newswire_redis._ReceiptKey("en", "its-nonce", once), 1)
+    with pytest.raises(KeyReused):
+        await publish(wire, once=once)
+    assert (len(await history(wire)), len(await history(wire, "es"))) == (0, 1)
+
+
+async def test_a_node_that_died_between_fence_and_claim_leaves_the_key_usable(
+    server: RedisServer, opened: Opened
+) -> None:
+    wire = await opened(server.url)
+    once = Once("ada:1", "to en")
+    claim = await wire._claim("en", once, 0)
+    await wire._run(wire._fence, [wire._key("en", "once:ada:1")], [claim, newswire_redis.NONCE_FOR])
+    first = await publish(wire, once=once)
+    assert await publish(wire, once=once) == Receipt(first.line, None, replayed=True)
+    line = first.line
+    claim = await wire._claim("en", Once("ada:2", "amend"), 0)
+    await wire._run(wire._fence, [wire._key("en", "once:ada:2")], [claim, newswire_redis.NONCE_FOR])
+    nothing = await wire.amend(EN, line.id, Patch(text="Rain"), by="Ada", once=Once("ada:2", "amend"))
+    assert nothing == Receipt(line, None)
+
+
+async def a_change(cursor: Cursor) -> tuple[Line, bool]:
+    return begin(checked(Draft(text="Too late")), EN, cursor), True
+
+
+async def test_one_key_on_every_channel_and_node_at_once_is_used_once(server: RedisServer, opened: Opened) -> None:
+    wires = [await opened(server.url, f"node{n}") for n in range(3)]
+    for number in range(10):
+        tries = [
+            publish(wire, to=channel, once=Once(f"ada:{number}", channel.slug))
+            for wire in wires
+            for channel in CHANNELS.values()
+        ]
+        results = await asyncio.gather(*tries, return_exceptions=True)
+        receipts = [result for result in results if isinstance(result, Receipt)]
+        assert [receipt.replayed for receipt in receipts].count(False) == 1, results
+        assert {type(result) for result in results} == {Receipt, KeyReused}, results
+    assert sum([len(await history(wires[0], slug)) for slug in CHANNELS]) == 10
 
 
 # Connections
@@ -370,7 +417,9 @@ async def test_all_keys_of_a_channel_are_in_one_slot_and_everything_else_expires
     line = (await publish(wire, once=Once("ada:1", "f"))).line
     await wire.amend(EN, line.id, Patch(text="Snow"), by="Bob")
     await wire.report({"en": 1})
-    keys = server.do("KEYS", "*")
+    keys = set(server.do("KEYS", "*"))
+    assert server.do("TTL", "ticker:{keys}:once:ada:1") >= ONCE_FOR - WITHIN
+    keys.remove("ticker:{keys}:once:ada:1")
     assert all(key.startswith("ticker:{en}:") for key in keys)
     assert {key.split(":")[2] for key in keys if server.do("TTL", key) == -1} == {"head", "events", "lines", "index"}
 

@@ -251,8 +251,8 @@ class Relay:
         except Gone:
             return await self._load(slug)
         for event in page.events:
-            if event.line.id in page.withdrawn and event.line.status == "usable":
-                return await self._load(slug)  # its words have been withdrawn since: nobody is to see them now
+            if page.withdrawn.get(event.line.id, event.line.status) != event.line.status:
+                return await self._load(slug)  # withdrawn since, words and earlier notes: nobody is to see them now
             if not self._boards[slug].follows(event):
                 return await self._load(slug)
             self._apply(event)

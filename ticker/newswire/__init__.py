@@ -13,13 +13,18 @@ from typing import NamedTuple, Protocol
 from ticker.channel import Channel
 from ticker.errors import Misconfigured
 from ticker.key import Key
-from ticker.line import Draft, Event, Line, Patch
+from ticker.line import Draft, Event, Line, Patch, Status
 
 ONCE_FOR = 86_400  # seconds an Idempotency-Key is remembered: a night, and the morning after
+PRESENCE_FOR = 15.0  # seconds a node's count of readers stands without being renewed
+KEY_REUSED = "This Idempotency-Key came with another request before. Take a new key for a new request."
 
 
 class Once(NamedTuple):
-    """An Idempotency-Key, made the sender's own, and a fingerprint of what it was sent with."""
+    """An Idempotency-Key, made the sender's own, and a fingerprint of what it was sent with: the channel too.
+
+    A key with another fingerprint is refused, on whichever channel, for a day after it was used.
+    """
 
     key: str
     fingerprint: str
@@ -41,10 +46,11 @@ class Snapshot(NamedTuple):
 
 
 class Page(NamedTuple):
-    """A stretch of history, oldest first. The lines named in `withdrawn` are held or canceled by now."""
+    """A stretch of history, oldest first. `withdrawn` gives the status of its lines that are held or canceled by
+    now; one that is not kept any more counts as canceled."""
 
     events: list[Event]
-    withdrawn: frozenset[str]
+    withdrawn: Mapping[str, Status]
     more: bool
 
 

@@ -6,14 +6,19 @@
 --       7 the receipt     8 seconds to remember it         9 seconds to keep the versions
 --      10 PUBLISH or SPUBLISH   11 the channel to announce it on
 --      12 how many events to keep   13 the oldest cursor to keep
+--      14 the generation of the claim on the Idempotency-Key
 --
--- Answers {'kept' | 'moved' | 'once', head or receipt, milliseconds of this server's clock}.
+-- Answers {'kept' | 'moved' | 'once' | 'fenced', head, receipt or fence, milliseconds of this server's clock}.
 
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
 local receipt = redis.call('GET', KEYS[6])
-if receipt then
+local fence = receipt and tonumber(receipt)
+if fence and fence >= tonumber(ARGV[14]) then
+    return {'fenced', receipt, now}
+end
+if receipt and not fence then
     redis.call('PEXPIRE', KEYS[6], redis.call('PTTL', KEYS[6]))  -- a write, so that WAIT covers the event's own
     return {'once', receipt, now}
 end

@@ -4,6 +4,11 @@ One script keeps, numbers and announces an event (`publish.lua`); it is given th
 follows, so that of two nodes that publish at once one is told to look again. What is in doubt when a
 connection breaks is asked again under the same receipt: a line goes out once.
 
+An Idempotency-Key holds over all channels, which in a Cluster live on different servers. So a request first
+claims its key for its channel, in the slot of the keys. Whoever finds it claimed for another channel fences that
+claim off in that channel's slot: either the other request has its receipt there already, and this one is refused,
+or it can't be made any more with that claim. Only then the claim is replaced, by one of a higher generation.
+
 The ear never reconnects in silence: whatever ends it ends `tail`, and whoever follows catches up.
 """
 
@@ -30,7 +35,7 @@ from ticker.channel import Channel
 from ticker.errors import Gone, KeyReused, NewswireFull, NewswireUnavailable, NotFound, TickerError
 from ticker.key import Key
 from ticker.line import Cursor, Draft, Event, Line, Patch, amend, begin, expect
-from ticker.newswire import ONCE_FOR, Once, Page, Presence, Receipt, Snapshot
+from ticker.newswire import KEY_REUSED, ONCE_FOR, PRESENCE_FOR, Once, Page, Presence, Receipt, Snapshot
 from ticker.newswire.topology import NotReplicated, Topology
 from ticker.newswire.topology.check import check
 from ticker.newswire.topology.connection import Ear, reason
@@ -38,12 +43,12 @@ from ticker.newswire.topology.url import topology
 
 ANSWER_WITHIN = 4.0  # seconds a change is tried for, over reconnects and a failover that is quick
 RETRY_AFTER = 0.02, 0.3  # seconds between two tries: first, most
-NONCE_FOR = 120  # seconds a receipt nobody named is kept: longer than anybody tries for
+NONCE_FOR = 120  # seconds a receipt nobody named is kept, and a fence: longer than anybody tries for
+CLAIM_FOR = ONCE_FOR + NONCE_FOR  # seconds; a claim outlives the receipt of the request that made it
 PROBE_EVERY = 1.0  # seconds
 DEAF_AFTER = 3.0  # seconds without our own probe until the ear counts as deaf; with the probe, 4 of the promised 5
 HISTORY_MAX = 200_000  # events a channel; some 200 MB of Redis at most, whatever `history` says
 PINNED_PLACE = 10**13  # milliseconds; above any time of day, so that pinned lines are among the newest
-PRESENCE_FOR = 15.0  # seconds a node's count stands without being renewed
 HOUSEKEEPING = 3_600.0  # seconds between two trimmings of lines that can't show any more
 
 T = TypeVar("T")
@@ -91,6 +96,14 @@ class _ReceiptKey(NamedTuple):
         return ONCE_FOR if self.once else NONCE_FOR
 
 
+class _Fenced(Exception):
+    """The request's claim on its Idempotency-Key does not hold any more."""
+
+    def __init__(self, fence: int) -> None:
+        super().__init__(fence)
+        self.fence = fence
+
+
 class _NotYetReplicated(NewswireUnavailable):
     """Kept and announced, but not yet by as many replicas as the operator asked for."""
 
@@ -105,6 +118,9 @@ class RedisNewswire:
         self._channels: dict[str, Channel] = {}
         self._publish_script = _Script("publish.lua")
         self._snapshot_script = _Script("snapshot.lua")
+        self._claim_script = _Script("claim.lua")
+        self._fence = _Script("fence.lua")
+        self._remember = _Script("remember.lua")
         self._first = _Script("first.lua")
         self._swap = _Script("swap.lua")
         self._forget = _Script("forget.lua")
@@ -181,13 +197,18 @@ class RedisNewswire:
         give_up = time.monotonic() + ANSWER_WITHIN
         pause = RETRY_AFTER[0]
         doubt: NewswireUnavailable | None = None
+        claim = fence = 0
         async with self._turns[channel.slug]:
             while time.monotonic() < give_up:
                 try:
                     if doubt and (kept := await self._kept(receipt_key)) and kept.nonce == receipt_key.nonce:
                         return Receipt(kept.line, kept.event)  # our own try, whose answer was lost
-                    if receipt := await self._try(channel, change, by, receipt_key):
+                    if once and claim <= fence:
+                        claim = await self._claim(channel.slug, once, fence)
+                    if receipt := await self._try(channel, change, by, receipt_key, claim):
                         return receipt
+                except _Fenced as lost:
+                    fence = lost.fence
                 except (NewswireFull, _NotYetReplicated):
                     raise
                 except NewswireUnavailable as error:
@@ -203,8 +224,9 @@ class RedisNewswire:
         change: Callable[[Cursor], Awaitable[tuple[Line, bool]]],
         by: str,
         receipt_key: _ReceiptKey,
+        claim: int,
     ) -> Receipt | None:
-        """None where somebody else was first; the head that follows is known then."""
+        """None where somebody else was first; the head that follows is known then. Raises _Fenced."""
         slug, nonce, once = receipt_key
         head = self._heads.get(slug)
         if head is None:
@@ -221,21 +243,43 @@ class RedisNewswire:
         event = Event(channel=slug, cursor=str(cursor), prev=head or None, line=line, by=by) if changed else None
         keeping = _Keeping(once.fingerprint if once else "", nonce, event, line)
         if event is None:
-            if once and not await self._do("SET", self._key_of(receipt_key), _encode(keeping), "NX", "EX", ONCE_FOR):
-                kept = await self._kept(receipt_key)
-                return _receipt(kept, receipt_key) if kept else None
-            return Receipt(line, None)
-        verdict, answer, now = await self._send(channel, event, head, keeping, receipt_key)
-        self._clock_is(now)
+            if once is None:
+                return Receipt(line, None)
+            remember = [_encode(keeping), ONCE_FOR, claim]
+            verdict, answer = await self._run(self._remember, [self._key_of(receipt_key)], remember)
+        else:
+            verdict, answer, now = await self._send(channel, event, head, keeping, receipt_key, claim)
+            self._clock_is(now)
         match verdict:
             case b"kept":
-                self._heads[slug] = event.cursor
+                if event:
+                    self._heads[slug] = event.cursor
                 return Receipt(line, event)
             case b"once":
                 return _receipt(_decode_keeping(answer), receipt_key)
+            case b"fenced":
+                raise _Fenced(int(answer))
             case _:
                 self._heads[slug] = answer.decode()
                 return None
+
+    async def _claim(self, slug: str, once: Once, fence: int) -> int:
+        """Claim an Idempotency-Key for a channel; the generation of the claim, which is above `fence`.
+
+        Raises KeyReused if a request on another channel was made under it.
+        """
+        key = f"{self._keys_key}:once:{once.key}"
+        ours, replaces = f"{fence + 1} {slug}", ""
+        while True:
+            held = (await self._run(self._claim_script, [key], [ours, replaces, CLAIM_FOR])).decode()
+            generation, _, holder = held.partition(" ")
+            if holder == slug and int(generation) > fence:
+                return int(generation)
+            if holder != slug and await self._run(
+                self._fence, [self._key(holder, f"once:{once.key}")], [generation, NONCE_FOR]
+            ):
+                raise KeyReused(KEY_REUSED)
+            ours, replaces = f"{max(int(generation), fence) + 1} {slug}", held
 
     async def _kept(self, receipt_key: _ReceiptKey) -> _Keeping | None:
         """What stands under a receipt's key, once as many replicas have it as were asked for."""
@@ -243,10 +287,10 @@ class RedisNewswire:
         kept = await self._do("GET", key)
         if kept and self._topology.wait_replicas:
             await self._asked(self._topology.send_and_wait("EXPIRE", key, receipt_key.remember_for))
-        return _decode_keeping(kept) if kept else None
+        return _decode_keeping(kept) if kept and not kept.isdigit() else None
 
     async def _send(
-        self, channel: Channel, event: Event, head: str, keeping: _Keeping, receipt_key: _ReceiptKey
+        self, channel: Channel, event: Event, head: str, keeping: _Keeping, receipt_key: _ReceiptKey, claim: int
     ) -> tuple[bytes, bytes, int]:
         slug = channel.slug
         line = event.line
@@ -275,6 +319,7 @@ class RedisNewswire:
                 self._key(slug, "live"),
                 HISTORY_MAX,
                 f"{cursor.ms - channel.history_for * 1000}-0",
+                claim,
             ],
             wait=True,
         )
@@ -309,14 +354,14 @@ class RedisNewswire:
         return Snapshot(head.decode() or None, [_decode_line(line) for line in lines if line])
 
     async def line(self, channel: str, line_id: str) -> Line:
-        Cursor.parse(line_id)
+        Cursor.of_line(line_id)
         body = await self._do("HGET", self._key(channel, "lines"), line_id)
         if body is None:
             raise NotFound(f"There is no line {line_id} in the channel {channel}.")
         return _decode_line(body)
 
     async def versions(self, channel: str, line_id: str) -> list[Event]:
-        Cursor.parse(line_id)
+        Cursor.of_line(line_id)
         cursors = await self._do("LRANGE", self._key(channel, f"versions:{line_id}"), 0, -1)
         found = [await self._range(channel, cursor.decode(), cursor.decode(), 1) for cursor in cursors]
         events = [event for page in found for event in page]
@@ -337,10 +382,12 @@ class RedisNewswire:
         events = found[:limit]
         ids = list({event.line.id for event in events})
         bodies = await self._do("HMGET", self._key(channel, "lines"), *ids) if ids else []
-        usable = {
-            line_id for line_id, body in zip(ids, bodies, strict=True) if body and _decode_line(body).status == "usable"
+        now = {
+            line_id: _decode_line(body).status if body else "canceled"
+            for line_id, body in zip(ids, bodies, strict=True)
         }
-        return Page(events, frozenset(ids) - usable, more=len(found) > limit)
+        withdrawn = {line_id: status for line_id, status in now.items() if status != "usable"}
+        return Page(events, withdrawn, more=len(found) > limit)
 
     async def _range(self, channel: str, start: str, end: str, count: int) -> list[Event]:
         """A stretch of the stream, as the server gives it: [[id, [field, value]], …]."""
@@ -434,7 +481,7 @@ class RedisNewswire:
 
     async def keys(self) -> list[Key]:
         bodies = await self._do("HVALS", self._keys_key)
-        return sorted((_decode_key(body) for body in bodies), key=lambda key: key.created)
+        return sorted((_decode_key(body) for body in bodies), key=lambda key: (key.created, key.id))
 
     async def touch_key(self, key_id: str, used: datetime) -> None:
         await self._replace_key(key_id, lambda key: msgspec.structs.replace(key, last_used=used))
@@ -596,5 +643,5 @@ def _receipt(kept: _Keeping, receipt_key: _ReceiptKey) -> Receipt:
     if kept.nonce == nonce:  # an earlier try of ours, whose answer was lost
         return Receipt(kept.line, kept.event)
     if once is None or kept.fingerprint != once.fingerprint:
-        raise KeyReused("This Idempotency-Key came with another request before. Take a new key for a new request.")
+        raise KeyReused(KEY_REUSED)
     return Receipt(kept.line, None, replayed=True)

@@ -25,7 +25,7 @@ from ticker.channel import Channel
 from ticker.errors import Gone, KeyReused, Misconfigured, NewswireFull, NewswireUnavailable, NotFound
 from ticker.key import Key
 from ticker.line import Cursor, Draft, Event, Line, Patch, amend, begin, expect
-from ticker.newswire import ONCE_FOR, Once, Page, Presence, Receipt, Snapshot
+from ticker.newswire import KEY_REUSED, ONCE_FOR, PRESENCE_FOR, Once, Page, Presence, Receipt, Snapshot
 
 APPLICATION_ID = 0x5469636B  # "Tick": another program's file is refused, not written to
 SCHEMA_VERSION = 1
@@ -81,7 +81,7 @@ class SqliteNewswire:
         self._read_thread = ThreadPoolExecutor(1, "newswire-read")
         self._writing: sqlite3.Connection | None = None
         self._reading: sqlite3.Connection | None = None
-        self._readers: dict[str, int] = {}
+        self._readers: dict[str, tuple[int, float]] = {}  # by channel: how many, and until when that stands
         self._taps: set[asyncio.Queue[Event]] = set()
         self._channels: dict[str, Channel] = {}
         self._housekeeping: asyncio.Task[None] | None = None
@@ -263,7 +263,7 @@ class SqliteNewswire:
         if row is None or row[1] < self._clock() - ONCE_FOR:
             return None
         if row[0] != once.fingerprint:
-            raise KeyReused("This Idempotency-Key came with another request before. Take a new key for a new request.")
+            raise KeyReused(KEY_REUSED)
         return Receipt(_decode_line(row[2]), None, replayed=True)
 
     def _remember(self, db: sqlite3.Connection, once: Once | None, line: Line) -> None:
@@ -299,7 +299,7 @@ class SqliteNewswire:
         return await self._read(self._line, channel, line_id)
 
     def _line(self, db: sqlite3.Connection, channel: str, line_id: str) -> Line:
-        first = Cursor.parse(line_id)
+        first = Cursor.of_line(line_id)
         row = db.execute(
             "SELECT body FROM line WHERE channel = ? AND ms = ? AND n = ?", (channel, first.ms, first.n)
         ).fetchone()
@@ -311,7 +311,7 @@ class SqliteNewswire:
         return await self._read(self._versions, channel, line_id)
 
     def _versions(self, db: sqlite3.Connection, channel: str, line_id: str) -> list[Event]:
-        first = Cursor.parse(line_id)
+        first = Cursor.of_line(line_id)
         rows = db.execute(
             "SELECT ms, n, prev, by, body FROM event WHERE channel = ? AND line_ms = ? AND line_n = ? ORDER BY ms, n",
             (channel, first.ms, first.n),
@@ -336,13 +336,13 @@ class SqliteNewswire:
                     f"The event {after} is not in the history of {channel}. Take the board, then go on from its cursor."
                 )
         rows = db.execute(
-            "SELECT e.ms, e.n, e.prev, e.by, e.body, l.status IS NOT 'usable' FROM event e "
+            "SELECT e.ms, e.n, e.prev, e.by, e.body, coalesce(l.status, 'canceled') FROM event e "
             "LEFT JOIN line l ON l.channel = e.channel AND l.ms = e.line_ms AND l.n = e.line_n "
             "WHERE e.channel = ? AND (e.ms, e.n) > (?, ?) ORDER BY e.ms, e.n LIMIT ?",
             (channel, start.ms, start.n, limit + 1),
         ).fetchall()
         events = [_event(channel, *row[:5]) for row in rows[:limit]]
-        withdrawn = frozenset(event.line.id for event, row in zip(events, rows, strict=False) if row[5])
+        withdrawn = {event.line.id: row[5] for event, row in zip(events, rows, strict=False) if row[5] != "usable"}
         return Page(events, withdrawn, more=len(rows) > limit)
 
     @contextlib.asynccontextmanager
@@ -374,10 +374,12 @@ class SqliteNewswire:
         await self._write(lambda db: None)  # takes the write lock and gives it back
 
     async def report(self, readers: Mapping[str, int]) -> None:
-        self._readers = dict(readers)
+        until = self._clock() + PRESENCE_FOR
+        self._readers |= {slug: (count, until) for slug, count in readers.items()}
 
     async def presence(self, channel: str) -> Presence:
-        return Presence(self._readers.get(channel, 0), 1)
+        count, until = self._readers.get(channel, (0, 0.0))
+        return Presence(count, 1) if self._clock() < until else Presence(0, 0)
 
     # Keys, and what is kept for a while
 
@@ -412,7 +414,7 @@ class SqliteNewswire:
 
     async def keys(self) -> list[Key]:
         rows: list[tuple[bytes]] = await self._read(lambda db: db.execute("SELECT body FROM key").fetchall())
-        return sorted((_decode_key(body) for (body,) in rows), key=lambda key: key.created)
+        return sorted((_decode_key(body) for (body,) in rows), key=lambda key: (key.created, key.id))
 
     async def touch_key(self, key_id: str, used: datetime) -> None:
         def touch(db: sqlite3.Connection) -> None:

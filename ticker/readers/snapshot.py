@@ -11,7 +11,6 @@ from ticker.channel import Channel
 from ticker.errors import FieldError, Invalid, NewswireUnavailable, NotFound
 from ticker.fanout.frames import line_object
 from ticker.fanout.relay import Relay
-from ticker.line import Event, Line
 from ticker.newswire import Newswire
 
 EVENTS_MAX = 1_000  # events a page of history
@@ -69,8 +68,8 @@ class Snapshots:
     async def versions(self, request: Request) -> Response:
         channel = self._channel(request)
         events = await self._newswire.versions(channel.slug, request.path_params["line_id"])
-        withdrawn = events[-1].line.status != "usable"
-        versions = [_as_public(event, channel, withdrawn) for event in events]
+        status = events[-1].line.status
+        versions = [event.line.public_since(channel.tombstones_for, status) for event in events]
         return _unless_held(request, events[-1].line.etag, {"versions": versions})
 
     async def events(self, request: Request) -> Response:
@@ -81,7 +80,8 @@ class Snapshots:
         page = await self._newswire.events(channel.slug, request.query_params.get("after") or None, int(limit))
         events = [
             msgspec.structs.replace(
-                line_object(event, channel), line=_as_public(event, channel, event.line.id in page.withdrawn)
+                line_object(event, channel),
+                line=event.line.public_since(channel.tombstones_for, page.withdrawn.get(event.line.id, "usable")),
             )
             for event in page.events
         ]
@@ -92,12 +92,6 @@ class Snapshots:
         if channel := self._relay.channels.get(slug):
             return channel
         raise NotFound(f"There is no channel {slug[:64]!r}. The channels are at /v1/channels.")
-
-
-def _as_public(event: Event, channel: Channel, withdrawn: bool) -> Line:
-    """The line as this event left it; without its words where it has been withdrawn since."""
-    line = event.line.public(channel.tombstones_for)
-    return line.wordless() if withdrawn else line
 
 
 def _unless_held(request: Request, etag: str, content: object) -> Response:
