@@ -148,10 +148,11 @@ class Calls:
     def step(self) -> Any:
         self.pair.clock.now += self.lot.choice([HOUR, HOUR, 6 * HOUR, *([-2 * HOUR] if self.steps_back else [DAY])])
 
-        async def nothing(wire: Newswire, _: int) -> None:
+        async def trim(wire: Any, _: int) -> None:
             await wire.report({"en": 1})
+            await wire.trim()
 
-        return nothing
+        return trim
 
     # What is read
 

@@ -62,11 +62,11 @@ class Keyring:
         """Where no key can open the desk, make the first one; its token, else None. Of several nodes, one makes it."""
         if self._admin_key is not None or await self._newswire.keys():  # read first: a full one takes no write
             return None
-        key, token = make("first", "admin", (), datetime.now(UTC))
+        key, token = make("first", "admin", (), self._newswire.now())
         return token if await self._newswire.keep_first_key(key) else None
 
     async def make(self, name: str, role: Role, channels: tuple[str, ...]) -> tuple[Key, str]:
-        key, token = make(name, role, channels, datetime.now(UTC))
+        key, token = make(name, role, channels, self._newswire.now())
         await self._newswire.keep_key(key)
         return key, token
 
@@ -74,7 +74,7 @@ class Keyring:
         return await self._newswire.keys()
 
     async def revoke(self, key_id: str) -> Key:
-        key = await self._newswire.revoke_key(key_id, datetime.now(UTC))
+        key = await self._newswire.revoke_key(key_id, self._newswire.now())
         if key is None:
             raise NotFound(f"There is no key {key_id}. `ticker key list` shows them.")
         return key
@@ -96,7 +96,7 @@ class Keyring:
         return _masked(secret, word).decode()
 
     def _touch(self, key: Key) -> None:
-        now = datetime.now(UTC)
+        now = self._newswire.now()
         if key.last_used is None or now - key.last_used > TOUCH_EVERY:
             task = asyncio.create_task(self._note_use(key.id, now))
             self._touches.add(task)
