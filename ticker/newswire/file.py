@@ -12,6 +12,7 @@ import fcntl
 import logging
 import os
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple, Self
 
@@ -19,6 +20,7 @@ from ticker.errors import Misconfigured
 
 PRIVATE = 0o600  # it holds the words of canceled lines and hashes of keys
 LOCK_BYTE = 1 << 40  # beyond every file, and beyond the bytes that SQLite locks
+SQLITE_LOCKS, SQLITE_BYTES = 0x40000000, 512  # https://www.sqlite.org/src/file/src/os.h
 MAGIC = b"SQLite format 3\x00"
 
 log = logging.getLogger("ticker.newswire")
@@ -153,6 +155,10 @@ def taken(path: Path) -> str:
     )
 
 
+def locked(path: Path) -> str:
+    return f"Another program keeps {path} locked. Stop it, or wait until it is done."
+
+
 def cannot_open(path: Path, error: OSError) -> str:
     return f"The newswire's file {path} can't be opened: {error.strerror}. Name a folder that this user may write to."
 
@@ -160,26 +166,33 @@ def cannot_open(path: Path, error: OSError) -> str:
 def inspect(path: Path) -> Header | None:
     """The file's header; None if there is no file yet. Makes nothing, and leaves nothing. Raises Misconfigured."""
     try:
-        for name, locked in ((f"{path}-lock", fcntl.flock), (str(path), None)):
+        with contextlib.suppress(FileNotFoundError), _opened(f"{path}-lock", os.O_RDONLY) as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with _opened(str(path), os.O_RDWR) as file:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, LOCK_BYTE)
             try:
-                opened = os.open(name, os.O_CLOEXEC | (os.O_RDWR if locked is None else os.O_RDONLY))
-            except FileNotFoundError:
-                continue
-            try:
-                if locked:
-                    locked(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                else:
-                    fcntl.lockf(opened, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, LOCK_BYTE)
-                    head = os.pread(opened, 100, 0)
-                    return Header.of(head) if head else None
-            finally:
-                os.close(opened)
+                fcntl.lockf(file, fcntl.LOCK_SH | fcntl.LOCK_NB, SQLITE_BYTES, SQLITE_LOCKS)
+            except BlockingIOError as error:
+                raise Misconfigured(locked(path)) from error
+            head = os.pread(file, 100, 0)
+            return Header.of(head) if head else None
+    except FileNotFoundError as error:
+        if not path.parent.is_dir():
+            raise Misconfigured(cannot_open(path, error)) from error
+        if not os.access(path.parent, os.W_OK | os.X_OK):
+            denied = PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+            raise Misconfigured(cannot_open(path, denied)) from error
+        return None
     except BlockingIOError as error:
         raise Misconfigured(taken(path)) from error
     except OSError as error:
         raise Misconfigured(cannot_open(path, error)) from error
-    if not path.parent.is_dir():
-        raise Misconfigured(cannot_open(path, FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))))
-    if not os.access(path.parent, os.W_OK | os.X_OK):
-        raise Misconfigured(cannot_open(path, PermissionError(errno.EACCES, os.strerror(errno.EACCES))))
-    return None
+
+
+@contextlib.contextmanager
+def _opened(name: str, flags: int) -> Iterator[int]:
+    file = os.open(name, flags | os.O_CLOEXEC)
+    try:
+        yield file
+    finally:
+        os.close(file)

@@ -37,7 +37,7 @@ from ticker.newswire import (
     Receipt,
     Snapshot,
 )
-from ticker.newswire.file import MAGIC, Header, OwnFile, inspect
+from ticker.newswire.file import MAGIC, Header, OwnFile, inspect, locked
 from ticker.newswire.trouble import Trouble
 
 APPLICATION_ID = 0x5469636B  # "Tick": another program's file is refused, not written to
@@ -758,7 +758,7 @@ class SqliteNewswire:
             case sqlite3.SQLITE_FULL:
                 return f"The disk that holds {self.path} is full. Make room on it."
             case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
-                return f"Another program keeps {self.path} locked. Stop it, or wait until it is done."
+                return locked(self.path)
             case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_PERM:
                 return f"{self.path} can't be written. Give this user the right to write it and its folder."
             case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB:
