@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import random
 import resource
 import sqlite3
+import stat
 import subprocess
 import sys
 import time
@@ -176,7 +178,7 @@ async def test_a_published_line_is_on_the_board_in_the_history_and_under_its_id(
     assert await newswire.line("en", line.id) == line
     assert await newswire.snapshot(EN) == (event.cursor, [line])
     assert await newswire.versions("en", line.id) == [event]
-    assert await newswire.events("en", None, 10) == ([event], frozenset(), False)
+    assert await newswire.events("en", None, 10) == ([event], {}, False)
 
 
 async def test_a_line_has_the_time_of_its_cursor(newswire: Newswire) -> None:
@@ -216,7 +218,7 @@ async def test_each_channel_has_a_chain_of_its_own(newswire: Newswire) -> None:
 async def test_what_was_never_published_is_not_found(newswire: Newswire) -> None:
     await publish(newswire)
     assert await newswire.snapshot(ES) == (None, [])
-    assert await newswire.events("es", None, 10) == ([], frozenset(), False)
+    assert await newswire.events("es", None, 10) == ([], {}, False)
     for read in (newswire.line("en", "1-0"), newswire.versions("en", "1-0"), amend(newswire, "1-0", text="Snow")):
         with pytest.raises(NotFound, match="1-0"):
             await read
@@ -362,6 +364,49 @@ async def test_the_same_request_many_times_at_once_publishes_one_line(newswire: 
     assert len(await history(newswire)) == 1
 
 
+async def test_a_key_that_was_used_on_one_channel_is_refused_on_another(newswire: Newswire) -> None:
+    """The fingerprint covers the path, so the same words on another channel are another request."""
+    line = (await publish(newswire, to=ES)).line
+    first = await publish(newswire, once=Once("ada:1", "to en"))
+    with pytest.raises(KeyReused):
+        await publish(newswire, to=ES, once=Once("ada:1", "to es"))
+    with pytest.raises(KeyReused):  # also where nothing would change, and where there is nothing to change
+        await newswire.amend(ES, line.id, Patch(text="Rain"), by="Ada", once=Once("ada:1", "to es"))
+    with pytest.raises(KeyReused):
+        await newswire.amend(ES, "1-0", Patch(text="Snow"), by="Ada", once=Once("ada:1", "to es"))
+    again = await newswire.publish(EN, checked(Draft(text="Rain")), by="Ada", once=Once("ada:1", "to en"))
+    assert again == Receipt(first.line, None, replayed=True)
+    nothing = await newswire.amend(ES, line.id, Patch(text="Rain"), by="Ada", once=Once("ada:2", "to es"))
+    assert nothing == Receipt(line, None)
+    with pytest.raises(KeyReused):
+        await publish(newswire, once=Once("ada:2", "to en"))
+    assert len(await history(newswire, "es")) == 1
+
+
+async def test_one_key_on_both_channels_at_once_is_one_request_on_one_of_them(newswire: Newswire) -> None:
+    for number in range(20):
+        tries = [
+            publish(newswire, f"Rain {number}", to=channel, once=Once(f"ada:{number}", channel.slug))
+            for channel in (EN, ES, EN, ES)
+        ]
+        results = await asyncio.gather(*tries, return_exceptions=True)
+        refused = [isinstance(result, KeyReused) for result in results]
+        assert refused in ([True, False] * 2, [False, True] * 2), results
+    assert len(await history(newswire)) + len(await history(newswire, "es")) == 20
+
+
+async def test_a_key_that_was_refused_on_one_channel_is_free_on_another_and_back(newswire: Newswire) -> None:
+    for channel in (EN, ES, EN, ES):
+        with pytest.raises(Invalid):
+            await publish(
+                newswire, to=channel, expires=datetime(2001, 1, 1, tzinfo=UTC), once=Once("a:1", channel.slug)
+            )
+    kept = await publish(newswire, to=EN, once=Once("a:1", "en"))
+    assert (await newswire.snapshot(EN)).lines == [kept.line]
+    with pytest.raises(KeyReused):
+        await publish(newswire, to=ES, once=Once("a:1", "es"))
+
+
 async def test_a_refused_request_leaves_its_key_free(newswire: Newswire) -> None:
     once = Once("ada:1", "fingerprint")
     with pytest.raises(Invalid):
@@ -383,10 +428,10 @@ async def test_a_key_is_remembered_for_a_day_also_across_a_restart(clocked: Stor
 
 async def test_history_comes_in_pages_from_any_cursor(newswire: Newswire) -> None:
     events = [await publish(newswire, f"Line {n}") for n in range(5)]
-    assert await newswire.events("en", None, 2) == (events[:2], frozenset(), True)
-    assert await newswire.events("en", events[1].cursor, 3) == (events[2:], frozenset(), False)
-    assert await newswire.events("en", events[2].cursor, 1) == (events[3:4], frozenset(), True)
-    assert await newswire.events("en", events[4].cursor, 2) == ([], frozenset(), False)
+    assert await newswire.events("en", None, 2) == (events[:2], {}, True)
+    assert await newswire.events("en", events[1].cursor, 3) == (events[2:], {}, False)
+    assert await newswire.events("en", events[2].cursor, 1) == (events[3:4], {}, True)
+    assert await newswire.events("en", events[4].cursor, 2) == ([], {}, False)
 
 
 async def test_a_cursor_that_is_not_kept_is_gone(newswire: Newswire) -> None:
@@ -399,14 +444,24 @@ async def test_a_cursor_that_is_not_kept_is_gone(newswire: Newswire) -> None:
         await newswire.events("en", "yesterday", 10)
 
 
+@pytest.mark.parametrize("spelling", ["0{}-{}", "{}-0{}", "+{}-{}", "{}-{} ", " {}-{}", "{}-+{}", "{}.0-{}", "٠{}-{}"])
+async def test_an_event_has_one_spelling(newswire: Newswire, spelling: str) -> None:
+    line = (await publish(newswire)).line
+    other = spelling.format(*line.id.split("-"))
+    asked = newswire.line("en", other), newswire.versions("en", other), newswire.events("en", other, 10)
+    for answer in (*asked, amend(newswire, other, text="Snow")):
+        with pytest.raises(Malformed):
+            await answer
+
+
 async def test_a_page_names_the_lines_that_are_withdrawn_by_now(newswire: Newswire) -> None:
     held, killed, released, stands = [(await publish(newswire)).line.id for _ in range(4)]
     for line_id, status in ((held, "withheld"), (killed, "canceled"), (released, "withheld"), (released, "usable")):
         await amended(newswire, line_id, status=status)
     page = await newswire.events("en", None, 100)
-    assert page.withdrawn == {held, killed}
-    assert (await newswire.events("en", None, 2)).withdrawn == {held, killed}
-    assert (await newswire.events("en", page.events[2].cursor, 1)).withdrawn == frozenset()
+    assert page.withdrawn == {held: "withheld", killed: "canceled"}
+    assert (await newswire.events("en", None, 2)).withdrawn == {held: "withheld", killed: "canceled"}
+    assert (await newswire.events("en", page.events[2].cursor, 1)).withdrawn == {}
     assert stands not in page.withdrawn
 
 
@@ -491,7 +546,7 @@ async def test_history_is_trimmed_and_the_board_stays_however_old(clocked: Store
         await wire.line("en", over.line.id)
     with pytest.raises(Gone):
         await wire.events("en", over.cursor, 10)
-    assert await wire.events("en", snapshot.cursor, 10) == ([], frozenset(), False)
+    assert await wire.events("en", snapshot.cursor, 10) == ([], {}, False)
 
     corrected = await amended(wire, stands.line.id, text="Still stands")
     assert corrected.prev == pinned.cursor
@@ -563,6 +618,7 @@ async def test_heads_name_each_channels_last_event(newswire: Newswire) -> None:
 
 
 async def test_presence_is_what_was_reported_last(newswire: Newswire) -> None:
+    assert await newswire.presence("en") == Presence(0, 0)
     await newswire.report({"en": 7, "es": 0})
     await newswire.report({"en": 5, "es": 1})
     assert await newswire.presence("en") == Presence(5, 1)
@@ -637,6 +693,14 @@ async def test_a_key_is_revoked_once_and_touching_does_not_bring_it_back(newswir
     assert await newswire.revoke_key(key.id, now + timedelta(seconds=20)) == revoked
     await newswire.touch_key(key.id, now + timedelta(seconds=30))
     assert cast("Key", await newswire.key(key.id)).revoked == revoked.revoked
+
+
+async def test_keys_of_one_moment_are_listed_in_one_order(newswire: Newswire) -> None:
+    now = datetime.now(UTC)
+    made = [make(f"Ada {n}", "editor", (), now)[0] for n in range(20)]
+    for key in made:
+        await newswire.keep_key(key)
+    assert await newswire.keys() == sorted(made, key=lambda key: key.id)
 
 
 async def test_a_key_that_is_not_kept_is_neither_touched_nor_revoked(newswire: Newswire) -> None:
@@ -801,6 +865,336 @@ async def test_a_closed_file_takes_nothing(path: Path) -> None:
     for refused in (publish(wire), wire.snapshot(EN), wire.probe()):
         with pytest.raises(NewswireUnavailable):
             await refused
+
+
+# SQLite alone: whose file it is, and whether it is still the one
+
+
+def beside(path: Path) -> set[str]:
+    return {file.name for file in path.parent.iterdir() if file.name.startswith(path.name)}
+
+
+async def test_nobody_else_can_read_the_file_or_what_lies_beside_it(path: Path) -> None:
+    before = os.umask(0)
+    try:
+        async with opened(path) as wire:
+            await publish(wire)
+            modes = {name: stat.S_IMODE((path.parent / name).stat().st_mode) for name in beside(path)}
+    finally:
+        os.umask(before)
+    assert modes == dict.fromkeys(["ticker.db", "ticker.db-wal", "ticker.db-shm", "ticker.db-lock"], 0o600)
+
+
+async def test_a_file_that_everybody_can_read_is_told_of(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    await fill(path, 1)
+    assert "Every user" not in caplog.text
+    path.chmod(0o644)
+    await fill(path, 1)
+    assert "chmod o-rwx" in caplog.text
+
+
+def test_check_makes_nothing(path: Path) -> None:
+    checked = ran(path, "check")
+    assert (checked.returncode, beside(path)) == (0, set())
+    assert "the first start makes it" in checked.stdout
+
+
+async def test_check_leaves_a_file_and_what_lies_beside_it_as_they_were(path: Path) -> None:
+    await fill(path)
+    (path.parent / "ticker.db-lock").unlink()
+    before = path.read_bytes(), path.stat().st_mtime_ns
+    checked = ran(path, "check")
+    assert checked.returncode == 0, checked.stderr
+    assert "is whole and can be written" in checked.stdout
+    assert (path.read_bytes(), path.stat().st_mtime_ns) == before
+    assert beside(path) == {"ticker.db"}
+
+
+def test_check_leaves_the_changes_of_a_node_that_was_killed_to_its_next_start(node: Any) -> None:
+    kept = node.publish("en", "Rain")
+    node.kill()
+    path = node.folder / "ticker.db"
+    before = {name: (node.folder / name).read_bytes() for name in beside(path)}
+    checked = ran(path, "check")
+    assert checked.returncode == 0, checked.stderr
+    assert "next start folds in" in checked.stdout
+    assert {name: (node.folder / name).read_bytes() for name in beside(path)} == before
+    node.start()
+    assert node.board("en") == [kept]
+
+
+def test_check_finds_what_is_damaged_anywhere(path: Path) -> None:
+    asyncio.run(fill(path, 300))
+    content = bytearray(path.read_bytes())
+    content[-3 * 4_096 - 2_000 : -3 * 4_096] = b"\x55" * 2_000
+    path.write_bytes(content)
+    checked = ran(path, "check")
+    assert checked.returncode == 2
+    assert "damaged" in checked.stderr
+
+
+def delete(path: Path) -> None:
+    path.unlink()
+
+
+def replace(path: Path) -> None:
+    asyncio.run(fill(path.with_name("other.db"), 3))
+    path.with_name("other.db").replace(path)
+
+
+def copy_an_older_one_over_it(path: Path) -> None:
+    with path.with_name("backup.db").open("rb") as backup, path.open("r+b") as file:
+        file.truncate()
+        file.write(backup.read())
+
+
+def copy_something_else_over_it(path: Path) -> None:
+    path.write_bytes(b"Dear diary" * 1_000)
+
+
+def empty(path: Path) -> None:
+    with path.open("r+b") as file:
+        file.truncate()
+
+
+def delete_its_log_of_changes(path: Path) -> None:
+    path.with_name("ticker.db-wal").unlink()
+
+
+def move_its_folder(path: Path) -> None:
+    path.parent.rename(path.parent.with_name("moved"))
+
+
+LOSSES = [
+    delete,
+    replace,
+    copy_an_older_one_over_it,
+    copy_something_else_over_it,
+    empty,
+    delete_its_log_of_changes,
+    move_its_folder,
+]
+
+
+@pytest.mark.parametrize("lose", LOSSES, ids=lambda lose: lose.__name__)
+async def test_a_file_that_is_lost_takes_no_change_and_the_log_says_so_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, lose: Callable[[Path], None]
+) -> None:
+    path = tmp_path / "folder" / "ticker.db"
+    path.parent.mkdir()
+    async with opened(path) as wire:
+        await asyncio.gather(*(publish(wire, f"Line {n}") for n in range(5)))
+        await asyncio.to_thread(back_up, path)
+        await asyncio.gather(*(publish(wire, f"Line {n} " + "x" * 200) for n in range(50)))
+        await wire.probe()
+        before = await wire.snapshot(EN)
+        await asyncio.to_thread(lose, path)
+        await until(lambda: told("while this node runs", caplog))  # nobody published, and nobody asked
+        for _ in range(3):
+            with pytest.raises(NewswireUnavailable, match="Nothing was published"):
+                await publish(wire, "Lost")
+            with pytest.raises(NewswireUnavailable, match="deleted or replaced"):
+                await wire.probe()
+        assert await wire.heads() == {"en": before.cursor, "es": None}
+        assert caplog.text.count("while this node runs") == 1
+        assert "Stop the node" in caplog.text
+
+
+async def told(words: str, caplog: pytest.LogCaptureFixture) -> bool:
+    return words in caplog.text
+
+
+def back_up(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(path.with_name("backup.db"))) as copy:
+        source.backup(copy)
+
+
+async def test_a_file_that_is_moved_away_and_back_goes_on(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    async with opened(path) as wire:
+        first = await publish(wire)
+        path.rename(path.with_name("away.db"))
+        with pytest.raises(NewswireUnavailable):
+            await publish(wire, "Lost")
+        path.with_name("away.db").rename(path)
+        await until(lambda: told("takes changes again", caplog))  # by itself
+        assert_chain([first, await publish(wire, "Kept")])
+        assert caplog.text.count("takes changes again") == 1
+
+
+async def test_others_may_read_the_file_back_it_up_and_fold_its_changes_in(path: Path) -> None:
+    async with opened(path) as wire:
+        for number in range(5):
+            await asyncio.gather(*(publish(wire, f"Line {number} {n}") for n in range(20)))
+            await asyncio.to_thread(back_up, path)
+            command = (
+                "import sqlite3, sys; print(sqlite3.connect(sys.argv[1]).execute('PRAGMA wal_checkpoint').fetchall())"
+            )
+            subprocess.run([sys.executable, "-c", command, path], check=True, timeout=WITHIN)
+            await wire.probe()
+            await publish(wire, f"Line {number}")
+        assert len(await history(wire)) == 105
+    async with opened(path) as wire:
+        assert len(await history(wire)) == 105
+
+
+async def test_a_second_process_is_refused_though_the_lock_file_was_deleted(path: Path) -> None:
+    async with opened(path) as wire:
+        await publish(wire)
+        for _ in range(2):
+            path.with_name("ticker.db-lock").unlink()
+            for command in (["check"], ["serve", "--port", "0"]):
+                second = await asyncio.to_thread(ran, path, *command)
+                assert second.returncode == 2, second.stdout
+                assert "Another process has" in second.stderr
+            await publish(wire)
+            await wire.probe()
+    assert ran(path, "check").returncode == 0
+
+
+async def test_asking_again_and_again_whether_it_can_be_written_writes_once_a_second(path: Path) -> None:
+    async with opened(path) as wire:
+        await publish(wire)
+        await asyncio.gather(*(wire.probe() for _ in range(200)))
+        size = path.with_name("ticker.db-wal").stat().st_size
+        wire._kept_at -= 2
+        await wire.probe()
+        await asyncio.gather(*(wire.probe() for _ in range(20)))
+        assert 0 < path.with_name("ticker.db-wal").stat().st_size - size <= 2 * 4_200
+
+
+def test_a_node_whose_file_is_gone_is_not_ready_and_says_why(node: Any) -> None:
+    node.publish("en", "Rain")
+    (node.folder / "ticker.db").unlink()
+    ready = httpx.get(f"{node.url}/readyz")
+    assert ready.status_code == 503
+    assert "deleted or replaced" in ready.json()["detail"]
+    assert str(node.folder) not in ready.text
+    assert_not_kept(node.http.post("/v1/channels/en/lines", json={"text": "Lost"}), 503)
+    assert node.log.count("while this node runs") == 1
+
+
+# SQLite alone: the check, the upgrade, the trimming
+
+
+async def test_the_whole_file_is_checked_while_the_node_is_on(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    async with opened(path) as wire:
+        await asyncio.gather(*(publish(wire, f"Line {n} " + "x" * 200) for n in range(1_500)))
+    content = bytearray(path.read_bytes())
+    oldest = content.index(b"Line 3 x")
+    content[oldest : oldest + 1_000] = b"\x55" * 1_000
+    path.write_bytes(content)
+    caplog.clear()
+    async with opened(path) as wire:
+        await until(lambda: told("on page", caplog))  # which only a check says
+        with pytest.raises(NewswireUnavailable, match="damaged"):
+            await wire.probe()
+        await publish(wire)
+
+
+async def test_a_file_of_the_first_version_is_upgraded_in_one_step(path: Path) -> None:
+    await fill(path, 3)
+    with closing(sqlite3.connect(path)) as db:
+        db.executescript("DROP INDEX line_age; PRAGMA user_version = 1;")
+    async with opened(path) as wire:
+        assert len(await history(wire)) == 3
+        await publish(wire)
+    with closing(sqlite3.connect(path)) as db:
+        assert db.execute("PRAGMA user_version").fetchone() == (newswire_sqlite.SCHEMA_VERSION,)
+        assert db.execute("SELECT count(*) FROM sqlite_master WHERE name = 'line_age'").fetchone() == (1,)
+
+
+async def test_trimming_that_finds_nothing_looks_at_nothing(path: Path) -> None:
+    """Not at every line that is kept: the steps that SQLite takes don't grow with them."""
+    async with opened(path) as wire:
+        steps = []
+        for _ in range(2):
+            await asyncio.gather(*(publish(wire, f"Line {n}", expires_in=60) for n in range(400)))
+            steps.append(await count_steps(wire, wire.trim))
+        assert steps[1] <= steps[0] + 10
+
+
+async def count_steps(wire: SqliteNewswire, work: Callable[[], Awaitable[None]]) -> int:
+    """Tens of SQLite's virtual machine's instructions."""
+    count = 0
+
+    def one() -> int:
+        nonlocal count
+        count += 1
+        return 0
+
+    connections = [db for db in (wire._writing, wire._reading) if db]
+    for db in connections:
+        db.set_progress_handler(one, 10)
+    await work()
+    for db in connections:
+        db.set_progress_handler(None, 0)
+    return count
+
+
+async def test_a_step_of_trimming_takes_a_few_rows_and_editors_come_in_between(path: Path) -> None:
+    clock = Clock()
+    channel = a_channel(history_for=HOUR, expires_in=60)
+    wire = SqliteNewswire(path, clock)
+    await wire.open({"en": channel})
+    await asyncio.gather(*(publish(wire, f"Line {n}", to=channel) for n in range(2_000)))
+    clock.now += 2 * HOUR
+    trimming = asyncio.create_task(wire.trim())
+    await asyncio.sleep(0)
+    while not trimming.done():
+        await publish(wire, "New", to=channel)
+    await trimming
+    events = await history(wire)
+    assert {event.line.text for event in events} == {"New"}
+    assert len(events) > 5
+    await wire.close()
+
+
+async def test_words_that_were_canceled_leave_the_file_with_their_history(path: Path) -> None:
+    clock = Clock()
+    channel = a_channel(history_for=HOUR, tombstones_for=HOUR)
+    wire = SqliteNewswire(path, clock)
+    await wire.open({"en": channel})
+    line = (await publish(wire, "Defamatory", to=channel, once=Once("a", "b"))).line
+    await amend(wire, line.id, of=channel, status="canceled")
+    clock.now += 2 * DAY
+    await publish(wire, to=channel)
+    await wire.trim()
+    for name in ("ticker.db", "ticker.db-wal"):
+        assert b"Defamatory" not in path.with_name(name).read_bytes(), name
+    await wire.close()
+    assert b"Defamatory" not in path.read_bytes()
+
+
+async def test_a_trouble_with_the_file_is_logged_once_and_so_is_its_end(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    async with opened(path) as wire:
+        await publish(wire)
+        with no_page_left(wire):
+            for _ in range(5):
+                with pytest.raises(NewswireFull):
+                    await publish(wire, "🇯🇴" * 280)
+            assert caplog.text.count("Make room") == 1
+        await publish(wire)
+        await publish(wire)
+        assert caplog.text.count("takes changes again") == 1
+
+
+async def test_a_clock_behind_the_newest_line_is_told_of(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    wire = SqliteNewswire(path, Clock())
+    await wire.open(BOTH)
+    await publish(wire)
+    assert wire.clock_is_off() is None
+    await wire.close()
+    wire = SqliteNewswire(path, Clock(START - HOUR))
+    await wire.open(BOTH)
+    assert "3600 s ahead of this machine's clock" in str(wire.clock_is_off())
+    assert "3600 s ahead of this machine's clock" in caplog.text
+    assert wire.now() == datetime.fromtimestamp(START - HOUR, UTC)
+    await wire.close()
 
 
 @contextmanager

@@ -9,15 +9,16 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import uvloop
 
 from tests.patience import WITHIN
 from tests.redis_servers import RedisServer, TcpProxy, until
 from ticker.channel import DAY, HOUR, Channel
-from ticker.errors import Invalid, KeyReused, Misconfigured, NewswireUnavailable
-from ticker.line import Cursor, Draft, Event, Patch, checked
-from ticker.newswire import Once, Presence, Receipt
+from ticker.errors import Invalid, KeyReused, Misconfigured, NewswireUnavailable, NotFound
+from ticker.line import Cursor, Draft, Event, Line, Patch, begin, checked
+from ticker.newswire import ONCE_FOR, Once, Presence, Receipt
 from ticker.newswire import redis as newswire_redis
 from ticker.newswire.redis import RedisNewswire
 from ticker.newswire.topology import POOL, connection
@@ -53,13 +54,13 @@ async def opened() -> AsyncIterator[Callable[..., Awaitable[RedisNewswire]]]:
     """Opens newswires that are closed with the test."""
     wires: list[RedisNewswire] = []
 
-    async def open_one(url: str, node: str = "one") -> RedisNewswire:
+    async def open_one(url: str, node: str = "one", channels: dict[str, Channel] = CHANNELS) -> RedisNewswire:
         async with asyncio.timeout(WITHIN):
             while True:
                 wire = RedisNewswire(url, node)
                 # Where the machine was too busy to answer in time.
                 with contextlib.suppress(Misconfigured, NewswireUnavailable):
-                    await wire.open(CHANNELS)
+                    await wire.open(channels)
                     wires.append(wire)
                     return wire
 
@@ -162,10 +163,57 @@ async def test_a_request_that_comes_again_when_its_line_has_expired_is_not_refus
 async def test_a_request_is_remembered_for_a_day_however_often_it_comes(server: RedisServer, opened: Opened) -> None:
     wire = await opened(server.url)
     await publish(wire, once=Once("ada:1", "fingerprint"))
-    (key,) = server.do("KEYS", "*once*")
+    key = "ticker:{en}:once:ada:1"
     server.do("EXPIRE", key, 100)
     assert (await publish(wire, once=Once("ada:1", "fingerprint"))).replayed
     assert server.do("TTL", key) <= 100
+
+
+async def test_a_claim_whose_node_died_before_it_published_holds_nobody_up(server: RedisServer, opened: Opened) -> None:
+    wire = await opened(server.url)
+    once = Once("ada:1", "to en")
+    assert await wire._claim("en", once, 0) == 1  # and here it died
+    await publish(wire, to=ES, once=Once("ada:1", "to es"))
+    with pytest.raises(newswire_redis._Fenced):  # had it only slept, it would find that it is too late
+        await wire._try(EN, a_change, "Ada", newswire_redis._ReceiptKey("en", "its-nonce", once), 1)
+    with pytest.raises(KeyReused):
+        await publish(wire, once=once)
+    assert (len(await history(wire)), len(await history(wire, "es"))) == (0, 1)
+
+
+async def test_a_node_that_died_between_fence_and_claim_leaves_the_key_usable(
+    server: RedisServer, opened: Opened
+) -> None:
+    wire = await opened(server.url)
+    once = Once("ada:1", "to en")
+    claim = await wire._claim("en", once, 0)
+    await wire._run(wire._fence, [wire._key("en", "once:ada:1")], [claim, newswire_redis.NONCE_FOR])
+    first = await publish(wire, once=once)
+    assert await publish(wire, once=once) == Receipt(first.line, None, replayed=True)
+    line = first.line
+    claim = await wire._claim("en", Once("ada:2", "amend"), 0)
+    await wire._run(wire._fence, [wire._key("en", "once:ada:2")], [claim, newswire_redis.NONCE_FOR])
+    nothing = await wire.amend(EN, line.id, Patch(text="Rain"), by="Ada", once=Once("ada:2", "amend"))
+    assert nothing == Receipt(line, None)
+
+
+async def a_change(cursor: Cursor) -> tuple[Line, bool]:
+    return begin(checked(Draft(text="Too late")), EN, cursor), True
+
+
+async def test_one_key_on_every_channel_and_node_at_once_is_used_once(server: RedisServer, opened: Opened) -> None:
+    wires = [await opened(server.url, f"node{n}") for n in range(3)]
+    for number in range(10):
+        tries = [
+            publish(wire, to=channel, once=Once(f"ada:{number}", channel.slug))
+            for wire in wires
+            for channel in CHANNELS.values()
+        ]
+        results = await asyncio.gather(*tries, return_exceptions=True)
+        receipts = [result for result in results if isinstance(result, Receipt)]
+        assert [receipt.replayed for receipt in receipts].count(False) == 1, results
+        assert {type(result) for result in results} == {Receipt, KeyReused}, results
+    assert sum([len(await history(wires[0], slug)) for slug in CHANNELS]) == 10
 
 
 # Connections
@@ -370,7 +418,10 @@ async def test_all_keys_of_a_channel_are_in_one_slot_and_everything_else_expires
     line = (await publish(wire, once=Once("ada:1", "f"))).line
     await wire.amend(EN, line.id, Patch(text="Snow"), by="Bob")
     await wire.report({"en": 1})
-    keys = server.do("KEYS", "*")
+    keys = set(server.do("KEYS", "*"))
+    assert server.do("TTL", "ticker:{keys}:once:ada:1") >= ONCE_FOR - WITHIN
+    keys.remove("ticker:{keys}:once:ada:1")
+    keys -= {f"ticker:{{{slug}}}:histories" for slug in ("es", "ar")}
     assert all(key.startswith("ticker:{en}:") for key in keys)
     assert {key.split(":")[2] for key in keys if server.do("TTL", key) == -1} == {"head", "events", "lines", "index"}
 
@@ -393,10 +444,117 @@ async def test_a_newswire_opens_over_a_server_that_is_full(server: RedisServer, 
         again = await opened(server.url, "again")
         assert (await again.snapshot(EN)).lines == [line]
         async with again.tail():
-            await again.probe()
+            await until_refused(again, "no memory left")
     finally:
         server.do("CONFIG SET", "maxmemory", 0)
     assert (await publish(again)).event
+
+
+async def until_refused(wire: RedisNewswire, why: str) -> None:
+    """Wait until the probe says so."""
+    async with asyncio.timeout(WITHIN):
+        while True:
+            try:
+                await wire.probe()
+            except NewswireUnavailable as error:
+                if why in error.detail:
+                    return
+            await asyncio.sleep(0.05)
+
+
+# Several nodes, each with a ticker.toml of its own
+
+
+def with_history(seconds: int) -> dict[str, Channel]:
+    return {slug: msgspec.structs.replace(channel, history_for=seconds) for slug, channel in CHANNELS.items()}
+
+
+async def test_a_node_with_a_shorter_history_deletes_nothing_that_another_keeps(
+    server: RedisServer, opened: Opened
+) -> None:
+    one = await opened(server.url, "long", with_history(10 * DAY))
+    first = await publish(one, "First", pinned=True, expires_in=HOUR)
+    await one.amend(EN, first.line.id, Patch(text="Second"), by="Ada")
+    for days in (2, 4):
+        server.step(days * DAY)
+        other = await opened(server.url, f"short-{days}", with_history(HOUR))
+        await one.report({})
+        await other.trim()
+        for number in range(300):  # whole nodes of the stream
+            await publish(other, f"Line {days} {number}", to=with_history(HOUR)["en"], expires_in=HOUR)
+        await other.trim()
+        assert (await history(one))[0].line == first.line
+        assert [event.line.text for event in await other.versions("en", first.line.id)] == ["First", "Second"]
+        assert (await other.line("en", first.line.id)).text == "Second"
+
+
+async def test_a_node_that_is_gone_for_good_keeps_nothing_any_more(server: RedisServer, opened: Opened) -> None:
+    one = await opened(server.url, "long", with_history(10 * DAY))
+    first = await publish(one, "First", pinned=True, expires_in=HOUR)
+    await one.close()
+    server.step(DAY - HOUR)
+    other = await opened(server.url, "short", with_history(HOUR))
+    await other.trim()
+    assert await history(other)
+    server.step(DAY + HOUR)
+    await other.report({})
+    await other.trim()
+    assert await history(other) == []
+    with pytest.raises(NotFound):
+        await other.line("en", first.line.id)
+    assert server.do("HKEYS", "ticker:{en}:histories") == ["short"]
+
+
+async def test_a_node_that_shows_retractions_for_less_long_forgets_none_of_anothers(
+    server: RedisServer, opened: Opened
+) -> None:
+    showing = {slug: msgspec.structs.replace(channel, tombstones_for=9 * DAY) for slug, channel in CHANNELS.items()}
+    one = await opened(
+        server.url, "long", {slug: msgspec.structs.replace(c, history_for=DAY) for slug, c in showing.items()}
+    )
+    gone = (await publish(one, "Wrong")).line
+    await one.amend(EN, gone.id, Patch(status="canceled"), by="Ada")
+    server.step(3 * DAY)
+    await one.report({})
+    other = await opened(server.url, "short", with_history(HOUR))
+    await other.trim()
+    assert [line.id for line in (await one.snapshot(EN)).lines] == [gone.id]
+
+
+# The newswire's clock
+
+
+async def test_every_node_goes_by_the_clock_of_redis(
+    server: RedisServer, opened: Opened, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    wires = [await opened(server.url, name) for name in ("one", "two")]
+    for step in (0, 3 * HOUR, -3 * HOUR):
+        server.step(step)
+        for wire in wires:
+            await wire.report({})
+            assert abs(wire.now().timestamp() - time.time() - step) < WITHIN / 2
+            said = wire.clock_is_off()
+            assert (said is None) == (step == 0), said
+            if said:
+                assert f"s {'behind' if step > 0 else 'ahead of'} Redis'" in said
+    server.step(0)
+    for wire in wires:
+        await wire.report({})
+        await wire.report({})
+    told = [record.message for record in caplog.records if "clock" in record.message]
+    assert len(told) == 2 * len(wires), told  # once when it begins, once when it is over
+    assert sum("agrees" in line for line in told) == len(wires)
+
+
+async def test_a_slow_answer_is_no_step_of_the_clock(server: RedisServer, opened: Opened) -> None:
+    wire = await opened(server.url)
+    before = wire._clock_offset
+    now = wire._server_now()
+    wire._clock_is(now - 3_000, time.monotonic() - 5)  # said three seconds ago, by a server asked five seconds ago
+    assert wire._clock_offset == before
+    wire._clock_is(now + 60_000, time.monotonic() - 5)
+    assert wire._clock_offset - before == pytest.approx(60, abs=1)
 
 
 def test_the_scripts_say_what_their_keys_and_arguments_are() -> None:

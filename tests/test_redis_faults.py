@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +17,9 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
-from tests.patience import NO_BEATS, WITHIN
+from tests.patience import NO_BEATS, ON_REDIS, WITHIN
 from tests.readers import Follower, open_stream, until_all_at
-from tests.redis_servers import AOF, RedisServer, TcpProxy
+from tests.redis_servers import AOF, RedisServer, TcpProxy, until
 from ticker.newswire import redis as newswire_redis
 from ticker.newswire.topology import connection
 
@@ -165,7 +167,7 @@ async def test_a_full_redis_takes_no_line_and_serves_everything_else(start_node:
             assert set(refused) <= {503, 507}
             assert int(answer.headers["Retry-After"]) > 0
         for node in nodes:
-            await until_status(node, 200)
+            await until_status(node, 503)
         assert nodes[0].board("en") == [before]
         assert nodes[0].get(f"/v1/channels/en/lines/{before['id']}") == before
         async with Follower(nodes[0].url, "en") as newcomer:
@@ -177,6 +179,110 @@ async def test_a_full_redis_takes_no_line_and_serves_everything_else(start_node:
         assert follower.connections == 1
         assert len(history(nodes[0])) == 2
         assert_no_gap(follower)
+
+
+REFUSALS = {
+    "READONLY": "is a replica",
+    "NOREPLICAS": "min-replicas-to-write",
+    "MISCONF": "can't save to its disk",
+    "OOM": "no memory left",
+}
+
+
+def break_it(server: RedisServer, how: str, elsewhere: RedisServer) -> None:
+    match how:
+        case "READONLY":
+            server.do("REPLICAOF", "127.0.0.1", elsewhere.port)
+        case "NOREPLICAS":
+            server.do("CONFIG SET", "min-replicas-to-write", 1)
+        case "MISCONF":
+            folder = server.folder.parent / "gone"
+            folder.mkdir()
+            server.do("CONFIG SET", "dir", folder)
+            server.do("CONFIG SET", "appendonly", "no")
+            server.do("CONFIG SET", "save", "3600 1")
+            shutil.rmtree(folder)
+            server.do("BGSAVE")
+            until(lambda: server.do("INFO", "persistence")["rdb_last_bgsave_status"] == "err")
+        case "OOM":
+            server.do("CONFIG SET", "maxmemory", 1)
+
+
+def mend_it(server: RedisServer, how: str) -> None:
+    match how:
+        case "READONLY":
+            server.do("REPLICAOF", "NO", "ONE")
+        case "NOREPLICAS":
+            server.do("CONFIG SET", "min-replicas-to-write", 0)
+        case "MISCONF":
+            server.do("CONFIG SET", "dir", server.folder)
+            server.do("BGSAVE")
+            until(lambda: server.do("INFO", "persistence")["rdb_last_bgsave_status"] == "ok")
+        case "OOM":
+            server.do("CONFIG SET", "maxmemory", 0)
+
+
+@pytest.mark.parametrize("how", REFUSALS)
+async def test_a_redis_that_takes_no_changes_is_told_at_once_by_the_probe_to_the_editor_and_in_the_log(
+    start_node: Any, server: RedisServer, tmp_path: Path, how: str
+) -> None:
+    """With nobody asking and nobody publishing the log says it; once, and once that it is over."""
+    given = {"constants": NO_BEATS | ON_REDIS}
+    with RedisServer(tmp_path / "elsewhere") as elsewhere:
+        node = start_node("--newswire", server.url, **given)
+        line = await published(node, "en", "Before")
+        break_it(server, how, elsewhere)
+        until(lambda: "Nothing can be published" in node.log)
+        answer = await asyncio.to_thread(httpx.get, f"{node.url}/readyz")
+        assert answer.status_code == 503
+        assert REFUSALS[how] in answer.json()["detail"]
+        for refused in (
+            lambda: node.http.post("/v1/channels/en/lines", json={"text": "Refused"}),
+            lambda: node.http.patch(f"/v1/channels/en/lines/{line['id']}", json={"text": "Refused"}),
+        ):
+            began = time.monotonic()
+            answer = await asyncio.to_thread(refused)
+            assert time.monotonic() - began < WITHIN / 2, "it was tried again and again"
+            assert answer.status_code == (507 if how == "OOM" else 503)
+            assert REFUSALS[how] in answer.json()["detail"]
+        mend_it(server, how)
+        await until_status(node, 200)
+        until(lambda: "Redis takes changes again" in node.log)
+        for word in ("Nothing can be published", "Redis takes changes again"):
+            assert node.log.count(word) == 1, node.log
+
+
+async def test_an_outage_is_told_once_and_its_end_too(start_node: Any, server: RedisServer) -> None:
+    node = start_node("--newswire", server.url)
+    server.kill()
+    await until_status(node, 503)
+    await asyncio.sleep(3)  # some tries to come back
+    server.start()
+    await until_status(node, 200)
+    until(lambda: "Readers get news again" in node.log)
+    assert node.log.count("Readers get no news") == 1, node.log
+
+
+async def test_the_clock_of_redis_decides_what_shows_and_a_node_says_that_its_own_is_off(
+    start_node: Any, tmp_path: Path
+) -> None:
+    with RedisServer(tmp_path / "stepped", *AOF, clock=True) as server:
+        server.step(3 * 3_600)
+        node = start_node("--newswire", server.url)
+        lines = [await published(node, "en", "Stands", expires_in=3_600), await published(node, "en", "Too")]
+        assert node.board("en") == lines[::-1]
+        board = node.get("/v1/channels/en/lines")
+        ahead = datetime.fromisoformat(board["now"]) - datetime.now(UTC)
+        assert abs(ahead.total_seconds() - 3 * 3_600) < WITHIN
+        ready = (await asyncio.to_thread(httpx.get, f"{node.url}/readyz")).json()
+        assert ready["status"] == "ok"
+        assert "behind Redis'" in ready["clock"]
+        assert node.log.count("behind Redis'") == 1
+        server.step(3 * 3_600 + 3_700)  # an hour is over for Redis, and for nobody else
+        until(lambda: node.board("en") == lines[1:])
+        server.step(0)  # and is put right: what has expired by the wrong clock stands again
+        until(lambda: node.board("en") == lines[::-1])
+        until(lambda: httpx.get(f"{node.url}/readyz").json() == {"status": "ok"})
 
 
 async def test_after_a_rollback_every_reader_gets_the_board_as_it_is_now(start_node: Any, server: RedisServer) -> None:

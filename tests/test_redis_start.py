@@ -85,6 +85,29 @@ URLS = {
 }
 
 
+PASSWORD = "s3c{}ret"
+
+
+@pytest.mark.parametrize("character", "/?#@%[]:&=+ \\\N{FULLWIDTH COLON}\N{DOUBLE QUESTION MARK}".replace(" ", ""))
+@pytest.mark.parametrize(
+    "form", ["redis://:{}@127.0.0.1:1", "rediss://ada:{}@h,h", "redis+magic://:{}@h", "mysql://a:{}@h"]
+)
+async def test_no_sentence_holds_a_password(form: str, character: str) -> None:
+    url = form.format(PASSWORD.format(character))
+    with pytest.raises(Misconfigured) as refused:
+        await open_newswire(url, "node").open(read_channels(None))
+    assert "s3c" not in refused.value.detail
+    assert "ret" not in refused.value.detail.replace("secret", "")
+    assert refused.value.__cause__ is None or "s3c" not in str(refused.value.__cause__)
+
+
+@pytest.mark.parametrize("url", ["redis://ada:s3cret", "redis://h?sentinel_password=s3cret&x=1", "redis://h/s3cret"])
+def test_nor_one_that_stands_where_it_should_not(url: str) -> None:
+    with pytest.raises(Misconfigured) as refused:
+        open_newswire(url, "node")
+    assert "s3cret" not in refused.value.detail
+
+
 @pytest.mark.parametrize("url", URLS)
 def test_a_url_that_makes_no_sense(url: str) -> None:
     with pytest.raises(Misconfigured, match=URLS[url]):
@@ -196,6 +219,40 @@ def test_sentinels_that_know_no_such_service(tmp_path: Path) -> None:
         assert_both_say(
             tmp_path, f"redis+sentinel://{sentinel.address}/sports", "no sentinel knows a service 'sports'", "/SERVICE"
         )
+
+
+def test_a_server_that_takes_no_changes_is_no_place_to_start_though_a_node_would(
+    tmp_path: Path, server: RedisServer
+) -> None:
+    server.do("CONFIG SET", "maxmemory", 1)
+    assert "no memory left" in said(tmp_path, "check", f"redis://:pass%2Fword@{server.address}")
+
+
+def test_a_server_that_is_loading_is_waited_for_and_the_log_says_so(start_node: Any, tmp_path: Path) -> None:
+    with RedisServer(tmp_path / "redis", "--loading-process-events-interval-bytes", "1024") as server:
+        for first in range(0, 20_000, 1_000):
+            server.do("MSET", *(each for key in range(first, first + 1_000) for each in (f"other:{key}", "x" * 50)))
+        server.do("SAVE")
+        server.stop()
+        server.options = *server.options, "--key-load-delay", "1000"
+        server.start(wait=False)
+        until(lambda: server.do("INFO", "persistence")["loading"])
+        assert "a node would wait for it" in said(tmp_path, "check", server.url)
+        node = start_node("--newswire", server.url)
+        assert "waits for it" in node.log
+        assert "Redis has loaded what it keeps" in node.log
+        assert node.log.count("waits for it") == 1
+        assert node.publish("en", "Rain")
+
+
+def test_the_password_is_in_no_line_of_what_check_and_serve_print(tmp_path: Path, server: RedisServer) -> None:
+    for command, url in (
+        ("check", f"redis://:pass%2Fword@{server.address}"),
+        ("check", f"redis://:pass/word@{server.address}"),
+        ("serve", f"redis://:pass/word@{server.address}"),
+    ):
+        ended = ran(tmp_path, command, url, PATIENT)
+        assert "word" not in (ended.stdout + ended.stderr).replace("password", "").replace("PASSWORD", "")
 
 
 # The first key

@@ -36,7 +36,7 @@ class Wire(SqliteNewswire):
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
-        self.lost: set[str] = set()  # words of lines that are kept and whose announcement gets lost
+        self.lost: set[str] = set()  # words, or the note, of what is kept and whose announcement gets lost
         self.away = False
         self.tried = 0
         self.before_snapshot: list[str] = []  # lines that are published just before a board is read
@@ -50,7 +50,8 @@ class Wire(SqliteNewswire):
                 async for event in events:
                     if self.away:
                         raise NewswireUnavailable("The newswire went away.")
-                    if event.line.text not in self.lost or event.line.status != "usable":
+                    words = event.line.text if event.line.status == "usable" else None
+                    if not self.lost & {words, event.line.note}:
                         yield event
 
             yield what_comes_through()
@@ -285,6 +286,21 @@ async def test_words_that_were_withdrawn_meanwhile_are_not_told_in_catching_up(w
     await told(relay, last)
     assert "wrong" not in json.dumps(listener.frames)
     assert listener.texts() == on_board(relay) == ["canceled", "right"]
+
+
+async def test_the_reasons_of_a_line_that_was_killed_meanwhile_are_not_told_in_catching_up(
+    wire: Wire, relay: Relay
+) -> None:
+    first = await wire.put("right")
+    await told(relay, first)
+    listener = Listener(relay, "en")
+    wire.lost = {"another", "Names somebody"}
+    await wire.put("another")
+    held = await wire.change(first.line, status="withheld", note="Names somebody")
+    last = await wire.change(held.line, status="canceled", note="Wrong")
+    await told(relay, last)
+    assert "Names somebody" not in json.dumps(listener.frames)
+    assert listener.texts() == on_board(relay) == ["another", "canceled"]
 
 
 async def test_after_a_long_gap_readers_get_one_board(

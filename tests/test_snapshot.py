@@ -193,6 +193,59 @@ def test_a_line_and_its_versions(node: RunningNode, channel: str) -> None:
     assert node.get(f"{board_path(channel)}/{first['id']}/versions") == {"versions": [first, second]}
 
 
+ADDRESSES = "lines", "lines/{}", "lines/{}/versions", "events", "events?after={}"
+
+
+@pytest.mark.parametrize("held_first", [False, True])
+def test_after_a_kill_its_note_is_all_that_the_public_sees_on_any_address(
+    node: RunningNode, channel: str, held_first: bool
+) -> None:
+    secret = {"url": "https://named.example/", "source": "Named", "story": "named", "note": "Named before"}
+    line = node.publish(channel, "Named", **secret)
+    node.correct(channel, line["id"], text="Named again", note="It was Named")
+    node.correct(channel, line["id"], note="Named in a note alone")
+    if held_first:
+        node.correct(channel, line["id"], status="withheld", note="Named, and held")
+    node.cancel(channel, line["id"], note="Retracted")
+    for address in ADDRESSES:
+        said = get(node, f"/v1/channels/{channel}/{address.format(line['id'])}").text.lower()
+        assert "named" not in said, address
+        assert "Retracted".lower() in said, address
+    for frame in (frames(node, channel, 1)[0], streamed(node, channel)):
+        assert "named" not in json.dumps(frame).lower()
+        assert frame["lines"][0]["note"] == "Retracted"
+    audit = httpx.get(
+        f"{node.url}/v1/channels/{channel}/lines/{line['id']}/audit", headers={"Authorization": f"Bearer {node.key}"}
+    )
+    assert audit.json()["versions"][0]["text"] == "Named"
+
+
+def test_while_a_line_is_held_what_it_said_before_is_gone_and_why_it_is_held_stays(
+    node: RunningNode, channel: str
+) -> None:
+    line = node.publish(channel, "Named", note="Named before", story="storm")
+    node.correct(channel, line["id"], status="withheld", note="Being checked")
+    for address in ADDRESSES:
+        said = get(node, f"/v1/channels/{channel}/{address.format(line['id'])}").text.lower()
+        assert "named" not in said, address
+        assert "being checked" in said, address
+    node.correct(channel, line["id"], status="usable", note="It holds")
+    versions = node.get(f"{board_path(channel)}/{line['id']}/versions")["versions"]
+    assert [version.get("text") for version in versions] == ["Named", None, "Named"]
+    assert [version["note"] for version in versions] == ["Named before", "Being checked", "It holds"]
+
+
+@pytest.mark.parametrize("spelling", ["0{}-{}", "{}-0{}"])
+def test_an_id_or_cursor_has_one_spelling_on_every_address(node: RunningNode, channel: str, spelling: str) -> None:
+    line = node.publish(channel, "Rain")
+    other = spelling.format(*line["id"].split("-"))
+    for address in ADDRESSES:
+        if "{}" in address:
+            assert get(node, f"/v1/channels/{channel}/{address.format(other)}").status_code == 400, address
+    assert node.http.patch(f"{board_path(channel)}/{other}", json={"text": "Snow"}).status_code == 400
+    assert node.http.delete(f"{board_path(channel)}/{other}").status_code == 400
+
+
 # History
 
 

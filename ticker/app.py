@@ -132,10 +132,10 @@ class Node:
         if not self.relay.ready:
             return _status("no newswire", 503)
         await self.newswire.probe()
-        return _status("ok", 200)
+        return _status("ok", 200, clock=self.newswire.clock_is_off())
 
 
-def _status(word: str, status: int) -> Response:
-    return Response(
-        msgspec.json.encode({"status": word}), status, {"Cache-Control": "no-store"}, media_type="application/json"
-    )
+def _status(word: str, status: int, **more: str | None) -> Response:
+    """`more` is told where there is something to tell."""
+    body = {"status": word} | {name: said for name, said in more.items() if said}
+    return Response(msgspec.json.encode(body), status, {"Cache-Control": "no-store"}, media_type="application/json")

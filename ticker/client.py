@@ -20,6 +20,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus, WebSocketException
 
 from ticker import __version__
+from ticker.redacting import without_secrets
 
 TIMEOUT = 10.0  # seconds for one request
 RECONNECT = 0.2, 5.0  # seconds between two tries to hear frames: first, most
@@ -48,6 +49,7 @@ class Client:
         if key:
             headers["Authorization"] = f"Bearer {key}"
         self._url = url.rstrip("/")
+        self._shown_url = without_secrets(self._url)
         self._http = httpx.Client(base_url=self._url, headers=headers, timeout=TIMEOUT)
         self._retry_for = retry_for
 
@@ -62,13 +64,14 @@ class Client:
             try:
                 answer = self._http.request(method, path, json=body, headers=sent)
             except httpx.HTTPError as error:
-                said = f"{self._url} can't be reached: {error}"
+                said = f"{self._shown_url} can't be reached: {error}"
             else:
                 if answer.is_success:
                     return answer.json() if answer.content else None
                 if answer.status_code not in RETRY_STATUS:
                     raise ServerRefused(answer.status_code, _problem(answer))
-                said = f"{self._url} says {answer.status_code}: {_problem(answer).get('detail', answer.reason_phrase)}"
+                why = _problem(answer).get("detail", answer.reason_phrase)
+                said = f"{self._shown_url} says {answer.status_code}: {why}"
             if time.monotonic() + wait > give_up:
                 raise Unreachable(said)
             time.sleep(wait)
@@ -98,7 +101,7 @@ class Client:
             except (OSError, TimeoutError, WebSocketException) as error:
                 said = str(error)
             if time.monotonic() + wait > give_up:
-                raise Unreachable(f"{self._url} gives no frames: {said}")
+                raise Unreachable(f"{self._shown_url} gives no frames: {said}")
             await asyncio.sleep(random.uniform(wait / 2, wait))
             wait = min(wait * 2, RECONNECT[1])
 

@@ -51,16 +51,22 @@ class Cursor(NamedTuple):
         return datetime.fromtimestamp(self.ms // 1000, UTC).replace(microsecond=self.ms % 1000 * 1000)
 
     @classmethod
-    def parse(cls, value: str) -> Self:
-        """Raises Malformed where `value` isn't `MS-N`."""
+    def parse(cls, value: str, what: str = "a cursor") -> Self:
+        """Raises Malformed if `value` isn't `MS-N` in its one spelling: no sign, no leading zero."""
         ms, dash, n = value.partition("-")
         if not (dash and _is_number(ms) and _is_number(n)):
-            raise Malformed(f"{rules.shown(value)!r} is not a cursor. A cursor looks like 1763892000000-0.")
+            raise Malformed(f"{rules.shown(value)!r} is not {what}, which looks like 1763892000000-0.")
         return cls(int(ms), int(n))
+
+    @classmethod
+    def of_line(cls, line_id: str) -> Self:
+        """The cursor that a line's id is. Raises Malformed."""
+        return cls.parse(line_id, "the id of a line")
 
 
 def _is_number(digits: str) -> bool:
-    return digits.isascii() and digits.isdigit() and len(digits) <= 15
+    """Whether it is a number as we write it, so that two different strings never name one event."""
+    return digits.isascii() and digits.isdigit() and len(digits) <= 15 and (digits == "0" or digits[0] != "0")
 
 
 class Line(Struct, frozen=True, kw_only=True):
@@ -91,8 +97,8 @@ class Line(Struct, frozen=True, kw_only=True):
         return f'"{self.version}-{int(self.updated.timestamp() * 1000)}"'
 
     def public(self, tombstones_for: int) -> Line:
-        """The line as the public may see it. A tombstone has no words, and expires as a tombstone does:
-        `tombstones_for` seconds after it became one."""
+        """The line as the public may see it while it is the line's last version. A tombstone has no words, and
+        expires as a tombstone does: `tombstones_for` seconds after it became one."""
         match self.status:
             case "usable":
                 return self
@@ -102,9 +108,19 @@ class Line(Struct, frozen=True, kw_only=True):
             case _:
                 assert_never(self.status)
 
+    def public_since(self, tombstones_for: int, status: Status) -> Line:
+        """The line as the public may see it when its status is `status` by now. What a withdrawn line said
+        before is gone with all its notes; the note that says why it was withdrawn stays."""
+        line = self.public(tombstones_for)
+        if status == "usable" or status == self.status:
+            return line
+        return replace(line.wordless(), note=None, story=None if status == "canceled" else line.story)
+
     def wordless(self) -> Line:
-        """The line without what it said: no text, link or source."""
-        return replace(self, text=UNSET, url=UNSET, source=UNSET)
+        """The line without what it said: no text, link or source. A canceled one belongs to no story either."""
+        return replace(
+            self, text=UNSET, url=UNSET, source=UNSET, story=None if self.status == "canceled" else self.story
+        )
 
 
 class Event(Struct, frozen=True, kw_only=True):

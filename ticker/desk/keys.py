@@ -151,7 +151,7 @@ class Keyring:
         """Where no key can open the desk, make the first one; its token, else None. Of several nodes, one makes it."""
         if self._admin_key is not None or await self._newswire.keys():  # read first: a full one takes no write
             return None
-        key, token = make("first", "admin", (), datetime.now(UTC))
+        key, token = make("first", "admin", (), self._newswire.now())
         if not await self._newswire.keep_first_key(key):
             return None
         self._log.note("key-made", key=key.id, role=key.role, by="first-start")
@@ -160,7 +160,7 @@ class Keyring:
     async def make(
         self, name: str, role: Role, channels: tuple[str, ...], *, by: Key, address: Address = NOWHERE
     ) -> tuple[Key, str]:
-        key, token = make(name, role, channels, datetime.now(UTC))
+        key, token = make(name, role, channels, self._newswire.now())
         await self._newswire.keep_key(key)
         self._known[key.id] = key
         self._log.note("key-made", address, key=key.id, role=key.role, by=by.id)
@@ -172,7 +172,7 @@ class Keyring:
     async def revoke(self, key_id: str, *, by: Key, address: Address = NOWHERE) -> Key:
         if key_id == ENVIRONMENT:
             raise NotFound(f"{ENVIRONMENT_NAME} is kept nowhere. Start every node without it, or with another.")
-        key = await self._newswire.revoke_key(key_id, datetime.now(UTC))
+        key = await self._newswire.revoke_key(key_id, self._newswire.now())
         if key is None:
             raise NotFound(f"There is no key {key_id}. `ticker key list` shows them.")
         self._known[key.id] = key
@@ -227,7 +227,7 @@ class Keyring:
     # When a key was last used
 
     def _touch(self, key: Key) -> None:
-        now = datetime.now(UTC)
+        now = self._newswire.now()
         if key is not self._admin and (key.last_used is None or now - key.last_used > TOUCH_EVERY):
             task = asyncio.create_task(self._note_use(key.id, now))
             self._touches.add(task)

@@ -10,7 +10,7 @@ import hashlib
 import hmac
 import re
 import secrets
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
@@ -141,7 +141,7 @@ class Sessions:
         session = Session(
             id=_id(word),
             key=key.id,
-            created=datetime.now(UTC),
+            created=self._newswire.now(),
             seal=self._keyring.seal(word) if key.id == ENVIRONMENT else None,
         )
         await self._newswire.keep_secret(_name(word), msgspec.json.encode(session), SESSION_FOR)

@@ -15,7 +15,7 @@ import logging
 import random
 from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Iterable, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from itertools import count
 from typing import NamedTuple
 
@@ -27,6 +27,7 @@ from ticker.fanout.hub import BEAT_SLICES, Hub
 from ticker.fanout.sending import Sender
 from ticker.line import Cursor, Event, Line
 from ticker.newswire import Newswire
+from ticker.newswire.trouble import Trouble
 
 BEAT = 20.0  # seconds; the contract promises 25, and many proxies cut a silent connection at 30
 GREETING_FOR = 1.0  # seconds a framed board serves newcomers, so that a storm of them costs no JSON
@@ -34,6 +35,7 @@ RETRY_MIN = 0.05  # seconds until the first try to reach the newswire again: edi
 RETRY_MAX = 2.0  # seconds between two tries
 RECENT = 256  # cursors remembered per channel, for editors who wait to see their own line arrive
 COMPARE_EVERY = 2.0  # seconds between two looks at the newswire's heads
+CLOCK_STEP = 2.0  # seconds that the newswire's clock may seem to jump: an answer of its that took long, no more
 CATCH_UP_MAX = 200  # events told one by one after a gap; beyond that a board is less for everybody
 TIMER_MAX = 3_600.0  # seconds; a timer set further ahead would not notice that the clock was put right
 
@@ -63,6 +65,7 @@ class Relay:
     ) -> None:
         self._connection_age = connection_age
         self._ready = asyncio.Event()
+        self._cut_off = Trouble(log, "Readers get news again")
         self.channels = channels
         self._newswire = newswire
         self._boards = {slug: Board(channel) for slug, channel in channels.items()}
@@ -88,7 +91,7 @@ class Relay:
 
     def board(self, slug: str) -> BoardObject:
         """The channel's board at this moment."""
-        now = _now()
+        now = self._now()
         board = self._boards[slug]
         return board_object(board.channel, board.cursor, board.lines(now), now)
 
@@ -99,7 +102,7 @@ class Relay:
         return f'"{cursor or 0}+{refills[1]}"' if refills[0] == cursor and refills[1] else f'"{cursor or 0}"'
 
     def board_frame(self, slug: str) -> Frame:
-        now = _now()
+        now = self._now()
         board = self._boards[slug]
         lines = board.lines(now)
         held = self._greetings.get(slug)
@@ -160,13 +163,14 @@ class Relay:
                     for slug in self.channels:
                         await self._catch_up(slug)
                     self._ready.set()
+                    self._cut_off.ends()
                     failures = 0
                     try:
                         await self._follow(events)
                     finally:
                         self._ready.clear()  # before the tail is closed: that may take a moment
             except NewswireUnavailable as error:
-                log.warning("Readers get no news: %s", error.detail)
+                self._cut_off.begins(f"Readers get no news: {error.detail}")
             except Exception:  # a fault of ours: its readers would be deaf until somebody restarts the node
                 log.exception("The relay stumbled; it starts again")
             await asyncio.sleep(random.uniform(0, min(RETRY_MAX, RETRY_MIN * 2**failures)))
@@ -190,8 +194,15 @@ class Relay:
                 await self._take(event)
 
     async def _compare(self) -> None:
+        loop = asyncio.get_running_loop()
+        clock = self._newswire.now().timestamp() - loop.time()
         while True:
             await asyncio.sleep(COMPARE_EVERY)
+            before, clock = clock, self._newswire.now().timestamp() - loop.time()
+            if abs(clock - before) > CLOCK_STEP:  # what has expired by one clock may stand by the other
+                async with self._turn:
+                    for slug in self.channels:
+                        await self._load(slug)
             for slug, head in (await self._newswire.heads()).items():
                 if head != self._boards[slug].cursor:
                     async with self._turn:
@@ -251,8 +262,8 @@ class Relay:
         except Gone:
             return await self._load(slug)
         for event in page.events:
-            if event.line.id in page.withdrawn and event.line.status == "usable":
-                return await self._load(slug)  # its words have been withdrawn since: nobody is to see them now
+            if page.withdrawn.get(event.line.id, event.line.status) != event.line.status:
+                return await self._load(slug)  # withdrawn since, words and earlier notes: nobody is to see them now
             if not self._boards[slug].follows(event):
                 return await self._load(slug)
             self._apply(event)
@@ -291,13 +302,13 @@ class Relay:
         return unheld
 
     def _shown(self, slug: str) -> set[str]:
-        return {line.id for line in self._boards[slug].lines(_now())}
+        return {line.id for line in self._boards[slug].lines(self._now())}
 
     def _set_timer(self, slug: str) -> None:
         """Look at the board again when its next line expires."""
         if timer := self._timers.pop(slug, None):
             timer.cancel()
-        now = _now()
+        now = self._now()
         changes_at = self._boards[slug].changes_at(now)
         if changes_at is not None:
             delay = min(TIMER_MAX, (changes_at - now).total_seconds() + 0.005)
@@ -310,10 +321,10 @@ class Relay:
             self._refills[slug] = (cursor, count + 1 if of == cursor else 1)
         self._set_timer(slug)
 
+    def _now(self) -> datetime:
+        """The time that decides what shows: the newswire's, in its milliseconds."""
+        now = self._newswire.now()
+        return now.replace(microsecond=now.microsecond // 1000 * 1000)
+
     def _beat_frame(self, slug: str) -> Frame:
-        return frame(BeatObject(channel=slug, cursor=self._boards[slug].cursor, now=_now()))
-
-
-def _now() -> datetime:
-    now = datetime.now(UTC)
-    return now.replace(microsecond=now.microsecond // 1000 * 1000)
+        return frame(BeatObject(channel=slug, cursor=self._boards[slug].cursor, now=self._now()))

@@ -13,13 +13,20 @@ from typing import NamedTuple, Protocol
 from ticker.channel import Channel
 from ticker.errors import Misconfigured
 from ticker.key import Key
-from ticker.line import Draft, Event, Line, Patch
+from ticker.line import Draft, Event, Line, Patch, Status
+from ticker.redacting import without_secrets
 
 ONCE_FOR = 86_400  # seconds an Idempotency-Key is remembered: a night, and the morning after
+CLOCK_OFF = 5.0  # seconds; NTP keeps clocks within some milliseconds
+PRESENCE_FOR = 15.0  # seconds a node's count of readers stands without being renewed
+KEY_REUSED = "This Idempotency-Key came with another request before. Take a new key for a new request."
 
 
 class Once(NamedTuple):
-    """An Idempotency-Key, made the sender's own, and a fingerprint of what it was sent with."""
+    """An Idempotency-Key, made the sender's own, and a fingerprint of what it was sent with: the channel too.
+
+    A key with another fingerprint is refused, on whichever channel, for a day after it was used.
+    """
 
     key: str
     fingerprint: str
@@ -41,10 +48,11 @@ class Snapshot(NamedTuple):
 
 
 class Page(NamedTuple):
-    """A stretch of history, oldest first. The lines named in `withdrawn` are held or canceled by now."""
+    """A stretch of history, oldest first. `withdrawn` gives the status of its lines that are held or canceled by
+    now; one that is not kept any more counts as canceled."""
 
     events: list[Event]
-    withdrawn: frozenset[str]
+    withdrawn: Mapping[str, Status]
     more: bool
 
 
@@ -53,6 +61,13 @@ class Presence(NamedTuple):
 
     readers: int
     nodes: int
+
+
+class Inspection(NamedTuple):
+    """What an operator is told of a newswire that nothing is wrong with; and of a clock that is off, in a sentence."""
+
+    state: str
+    clock: str | None
 
 
 class Newswire(Protocol):
@@ -67,6 +82,15 @@ class Newswire(Protocol):
         """Raises Misconfigured with the one sentence that an operator needs."""
 
     async def close(self) -> None: ...
+
+    async def inspect(self, channels: Mapping[str, Channel]) -> Inspection:
+        """Look whether it could be opened, without opening it; nothing is made or changed. Raises Misconfigured."""
+
+    def now(self) -> datetime:
+        """The time by the newswire's clock, which all nodes share: it decides what shows, whatever ours says."""
+
+    def clock_is_off(self) -> str | None:
+        """In a sentence, how far this machine's clock and the newswire's are apart, if that is too far."""
 
     async def publish(self, channel: Channel, draft: Draft, *, by: str, once: Once | None = None) -> Receipt:
         """Keep, number and announce a new line, in one step. `draft` is checked. Raises KeyReused, Invalid."""
@@ -102,7 +126,10 @@ class Newswire(Protocol):
         """The cursor of each channel's last event."""
 
     async def probe(self) -> None:
-        """Raises NewswireUnavailable unless this node can reach and hear the newswire now."""
+        """Raises NewswireUnavailable unless this node can hear the newswire now, and a change would be kept.
+
+        A change is tried, but no oftener than once a second, whoever asks.
+        """
 
     async def report(self, readers: Mapping[str, int]) -> None:
         """Tell the other nodes how many readers each channel has here; holds for some seconds."""
@@ -140,7 +167,7 @@ def open_newswire(url: str, node: str) -> Newswire:
 
         return RedisNewswire(url, node)
     raise Misconfigured(
-        f"{url.split('@')[-1]!r} names no newswire that this version knows. "
+        f"{without_secrets(url)!r} names no newswire that this version knows. "
         "Use sqlite:///FILE (relative), sqlite:////PATH/FILE (absolute), redis://…, rediss://…, "
         "redis+sentinel://… or redis+cluster://…."
     )

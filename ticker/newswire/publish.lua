@@ -1,19 +1,24 @@
 -- Keep, number and announce one event, or say why not. The newswire's one atomic step.
 --
--- KEYS  head, events, lines, index, versions, once         all of one hash tag
+-- KEYS  head, events, lines, index, versions, once, histories      all of one hash tag
 -- ARGV  1 the head that the event follows ('' for none)    2 its cursor       3 the event
 --       4 the line's id   5 the line   6 its place in the index
---       7 the receipt     8 seconds to remember it         9 seconds to keep the versions
+--       7 the receipt     8 seconds to remember it         9 seconds to keep events
 --      10 PUBLISH or SPUBLISH   11 the channel to announce it on
---      12 how many events to keep   13 the oldest cursor to keep
+--      12 how many events to keep   13 seconds that another node's history counts after the node was last seen
+--      14 the generation of the claim on the Idempotency-Key
 --
--- Answers {'kept' | 'moved' | 'once', head or receipt, milliseconds of this server's clock}.
+-- Answers {'kept' | 'moved' | 'once' | 'fenced', head, receipt or fence, milliseconds of this server's clock}.
 
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
 local receipt = redis.call('GET', KEYS[6])
-if receipt then
+local fence = receipt and tonumber(receipt)
+if fence and fence >= tonumber(ARGV[14]) then
+    return {'fenced', receipt, now}
+end
+if receipt and not fence then
     redis.call('PEXPIRE', KEYS[6], redis.call('PTTL', KEYS[6]))  -- a write, so that WAIT covers the event's own
     return {'once', receipt, now}
 end
@@ -26,13 +31,21 @@ if head ~= ARGV[1] or not follows_clock then
     return {'moved', head, now}
 end
 
+local history = tonumber(ARGV[9])  -- the longest that a node asks for, so that none deletes what another keeps
+for _, said in ipairs(redis.call('HVALS', KEYS[7])) do
+    local seconds, at = string.match(said, '^(%d+):%d+@(%d+)$')
+    if tonumber(at) >= now - ARGV[13] * 1000 then
+        history = math.max(history, tonumber(seconds))
+    end
+end
+
 redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[12], ARGV[2], 'event', ARGV[3])
 redis.call('SET', KEYS[1], ARGV[2])
 redis.call('HSET', KEYS[3], ARGV[4], ARGV[5])
 redis.call('ZADD', KEYS[4], ARGV[6], ARGV[4])
 redis.call('RPUSH', KEYS[5], ARGV[2])
-redis.call('EXPIRE', KEYS[5], ARGV[9])
+redis.call('EXPIRE', KEYS[5], history)
 redis.call('SET', KEYS[6], ARGV[7], 'EX', ARGV[8])
-redis.call('XTRIM', KEYS[2], 'MINID', '~', ARGV[13])
+redis.call('XTRIM', KEYS[2], 'MINID', '~', string.format('%.0f-0', math.max(0, ms - history * 1000)))
 redis.call(ARGV[10], ARGV[11], ARGV[3])
 return {'kept', ARGV[2], now}

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
 import logging
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, TypeVar
+from typing import TypeVar
+from urllib.parse import quote
 
 import msgspec
 
@@ -25,13 +25,29 @@ from ticker.channel import Channel
 from ticker.errors import Gone, KeyReused, Misconfigured, NewswireFull, NewswireUnavailable, NotFound
 from ticker.key import Key
 from ticker.line import Cursor, Draft, Event, Line, Patch, amend, begin, expect
-from ticker.newswire import ONCE_FOR, Once, Page, Presence, Receipt, Snapshot
+from ticker.newswire import (
+    CLOCK_OFF,
+    KEY_REUSED,
+    ONCE_FOR,
+    PRESENCE_FOR,
+    Inspection,
+    Once,
+    Page,
+    Presence,
+    Receipt,
+    Snapshot,
+)
+from ticker.newswire.file import MAGIC, Header, OwnFile, inspect, locked
+from ticker.newswire.trouble import Trouble
 
 APPLICATION_ID = 0x5469636B  # "Tick": another program's file is refused, not written to
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 BUSY_TIMEOUT = 2.0  # seconds; a back-up may hold the file for a moment, an editor waits no longer
 HOUSEKEEPING = 3_600.0  # seconds between two trimmings of the history
-TRIM_AT_ONCE = 2_000  # rows a transaction; a publish waits for one such step at most
+TRIM_AT_ONCE = 300  # rows a transaction; a publish waits for one such step at most
+WATCH_EVERY = 2.0  # seconds between two looks whether the file is still the one
+PROBE_EVERY = 1.0  # seconds; whoever asks more often whether it can be written gets the last answer
+NEWEST = 100  # events a channel that are read at start; the whole file is checked afterwards
 
 _SCHEMA = """
 CREATE TABLE channel (
@@ -53,6 +69,7 @@ CREATE TABLE line (
     PRIMARY KEY (channel, ms, n)
 ) WITHOUT ROWID;
 CREATE INDEX line_board ON line (channel, status, pinned, ms, n);
+CREATE INDEX line_age ON line (channel, updated);
 CREATE TABLE once (
     key TEXT PRIMARY KEY, fingerprint TEXT NOT NULL,
     at INTEGER NOT NULL, body BLOB NOT NULL             -- seconds since 1970; the line as answered
@@ -61,6 +78,10 @@ CREATE INDEX once_at ON once (at);
 CREATE TABLE secret (name TEXT PRIMARY KEY, until INTEGER NOT NULL, body BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE key (id TEXT PRIMARY KEY, body BLOB NOT NULL) WITHOUT ROWID;
 """
+
+_UPGRADES = {  # from each version to the next
+    1: "CREATE INDEX line_age ON line (channel, updated);",  # so that trimming finds nothing without a search
+}
 
 _decode_line = msgspec.json.Decoder(Line).decode
 _decode_key = msgspec.json.Decoder(Key).decode
@@ -76,15 +97,25 @@ class SqliteNewswire:
     def __init__(self, path: str | Path, clock: Callable[[], float] = time.time) -> None:
         self.path = Path(path)
         self._clock = clock
-        self._lock: IO[bytes] | None = None
+        self._file = OwnFile(self.path)
         self._write_thread = ThreadPoolExecutor(1, "newswire-write")
         self._read_thread = ThreadPoolExecutor(1, "newswire-read")
+        self._check_thread = ThreadPoolExecutor(1, "newswire-check")
         self._writing: sqlite3.Connection | None = None
         self._reading: sqlite3.Connection | None = None
-        self._readers: dict[str, int] = {}
+        self._checking: sqlite3.Connection | None = None
+        self._closing = False
+        self._damage: str | None = None
+        self._kept_at = -PROBE_EVERY
+        self._check_due = asyncio.Event()
+        self._refusing = Trouble(log, f"{self.path} takes changes again")
+        self._unreadable = Trouble(log, f"{self.path} can be read again")
+        self._untrimmed = Trouble(log, "The history can be trimmed again")
+        self._newest = 0  # milliseconds of the newest event that we know of
+        self._readers: dict[str, tuple[int, float]] = {}  # by channel: how many, and until when that stands
         self._taps: set[asyncio.Queue[Event]] = set()
         self._channels: dict[str, Channel] = {}
-        self._housekeeping: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
 
     # Opening and closing
 
@@ -94,59 +125,75 @@ class SqliteNewswire:
         try:
             self._writing = await self._loop.run_in_executor(self._write_thread, self._prepare)
             self._reading = await self._loop.run_in_executor(self._read_thread, self._connect, True)
+            await self._loop.run_in_executor(self._write_thread, self._file.remember)
         except BaseException:
             await self.close()
             raise
-        self._housekeeping = asyncio.create_task(self._keep_house())
+        if sentence := self.clock_is_off():
+            log.warning("%s", sentence)
+        self._check_due.set()
+        self._tasks = [asyncio.create_task(work()) for work in (self._keep_house, self._watch, self._check_it_all)]
 
     async def close(self) -> None:
-        if self._housekeeping:
-            self._housekeeping.cancel()
-            await asyncio.gather(self._housekeeping, return_exceptions=True)
+        self._closing = True
+        with contextlib.suppress(sqlite3.Error):  # it has just been closed
+            if checking := self._checking:
+                checking.interrupt()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks = []
         for thread, connection in ((self._write_thread, self._writing), (self._read_thread, self._reading)):
             if connection:
                 await asyncio.get_running_loop().run_in_executor(thread, connection.close)
-            thread.shutdown()
         self._writing = self._reading = None
-        if self._lock:
-            self._lock.close()  # the lock goes with it
-            self._lock = None
+        for thread in (self._write_thread, self._read_thread, self._check_thread):
+            thread.shutdown()
+        self._file.close()
+
+    async def inspect(self, channels: Mapping[str, Channel]) -> Inspection:
+        return await asyncio.to_thread(self._inspect, channels)
+
+    def _inspect(self, channels: Mapping[str, Channel]) -> Inspection:
+        header = inspect(self.path)
+        if header is None:
+            return Inspection(f"{self.path} is not there yet; the first start makes it", None)
+        changes = Path(f"{self.path}-wal")
+        has_changes = changes.exists() and changes.stat().st_size > 0
+        if not (has_changes and header.magic == MAGIC and header.application == 0):  # all of it is still among them
+            self._check_header(header)
+        if has_changes:  # to read them, SQLite would have to write
+            return Inspection(f"{self.path} can be written; its next start folds in {changes}", None)
+        address = f"file:{quote(str(self.path.absolute()))}?immutable=1"
+        try:
+            with contextlib.closing(sqlite3.connect(address, uri=True)) as db:
+                self._check_all_of(db)
+                for slug in channels:
+                    self._note_head(db, slug)
+        except sqlite3.Error as error:
+            raise Misconfigured(self._sentence(error)) from error
+        return Inspection(f"{self.path} is whole and can be written", self.clock_is_off())
 
     def _prepare(self) -> sqlite3.Connection:
-        self._take_lock()
+        self._file.take()
         try:
             connection = self._connect(False)
             try:
-                is_new = self._check_owner(connection)
+                version = self._check_owner(connection)
+                connection.execute("PRAGMA secure_delete = ON")  # what is deleted, canceled words too, is overwritten
                 connection.execute("PRAGMA journal_mode = WAL")
                 connection.execute("PRAGMA synchronous = FULL")
-                if is_new:
+                if version is None:
                     self._create(connection)
                 else:
-                    self._check_integrity(connection)
+                    self._check_newest(connection)
+                    self._upgrade(connection, version)
             except BaseException:
                 connection.close()
                 raise
             return connection
         except sqlite3.Error as error:
             raise Misconfigured(self._sentence(error)) from error
-
-    def _take_lock(self) -> None:
-        """One process a file. The kernel drops the lock with the process, also after kill -9."""
-        try:
-            self._lock = open(f"{self.path}-lock", "ab")  # noqa: SIM115 - held as long as the newswire is open
-        except OSError as error:
-            raise Misconfigured(
-                f"The newswire's file {self.path} can't be opened: {error.strerror}. "
-                "Name a folder that this user may write to."
-            ) from error
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise Misconfigured(
-                f"Another process has {self.path} open. One file serves one node; "
-                "several nodes share a newswire on Redis (--newswire redis://HOST)."
-            ) from error
 
     def _connect(self, read_only: bool) -> sqlite3.Connection:
         # autocommit: every transaction is begun and ended in so many words
@@ -155,23 +202,35 @@ class SqliteNewswire:
         )
         if read_only:
             connection.execute("PRAGMA query_only = ON")
+            connection.execute("SELECT count(*) FROM sqlite_master").fetchone()  # opens the file, and keeps it open
         return connection
 
-    def _check_owner(self, connection: sqlite3.Connection) -> bool:
-        """Whether the file is new. Writes nothing: it may be another program's."""
-        (application,) = connection.execute("PRAGMA application_id").fetchone()
-        (version,) = connection.execute("PRAGMA user_version").fetchone()
+    def _check_owner(self, connection: sqlite3.Connection) -> int | None:
+        """The version of the file's tables; None if the file is new. Writes nothing: it may be another program's."""
         (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-        if tables == 0 and application == 0:
-            return True
-        if application != APPLICATION_ID:
+        header = self._known_header(connection)
+        if tables == 0 and header.application == 0:
+            return None
+        return self._check_header(header)
+
+    def _check_header(self, header: Header) -> int:
+        """The version of the file's tables. Raises Misconfigured if they aren't ours."""
+        if header.magic != MAGIC:
+            raise Misconfigured(self._damaged("file is not a database"))
+        if header.application != APPLICATION_ID:
             raise Misconfigured(f"{self.path} is another program's database. Name another file.")
-        if version != SCHEMA_VERSION:
+        if not 1 <= header.version <= SCHEMA_VERSION:
             raise Misconfigured(
-                f"{self.path} was written by another version of Ticker (schema {version}, this one reads "
+                f"{self.path} was written by another version of Ticker (schema {header.version}, this one reads "
                 f"{SCHEMA_VERSION}). Start that version, or name another file."
             )
-        return False
+        return header.version
+
+    def _known_header(self, db: sqlite3.Connection) -> Header:
+        """The file's header as this connection knows it, whether it has got into the file or not."""
+        names = "page_count", "freelist_count", "schema_version", "user_version", "application_id"
+        pages, free, schema, version, application = (db.execute(f"PRAGMA {name}").fetchone()[0] for name in names)
+        return Header(MAGIC, 0, pages, free, schema, version, application)
 
     def _create(self, connection: sqlite3.Connection) -> None:
         connection.executescript(
@@ -179,10 +238,109 @@ class SqliteNewswire:
             f"PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
         )
 
-    def _check_integrity(self, connection: sqlite3.Connection) -> None:
-        (found,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
+    def _upgrade(self, connection: sqlite3.Connection, version: int) -> None:
+        if steps := "".join(_UPGRADES[step] for step in range(version, SCHEMA_VERSION)):
+            log.info("%s gets the tables of this version; an older one will not read it then", self.path)
+            connection.executescript(f"BEGIN IMMEDIATE; {steps} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
+
+    # Whether it is whole, and still the one
+
+    def _check_newest(self, db: sqlite3.Connection) -> None:
+        """A part that is read in no time: keys, heads, boards and the newest events. Raises Misconfigured."""
+        for table in ("channel", "key", "secret"):
+            self._check(db, table)
+        try:
+            for channel in self._channels.values():
+                self._note_head(db, channel.slug)
+                self._snapshot(db, channel)
+                newest = "SELECT body FROM event WHERE channel = ? ORDER BY ms DESC, n DESC LIMIT ?"
+                for (body,) in db.execute(newest, (channel.slug, NEWEST)):
+                    _decode_line(body)
+        except msgspec.DecodeError as error:
+            raise Misconfigured(self._damaged(str(error))) from error
+
+    def _check_all_of(self, db: sqlite3.Connection) -> None:
+        """Table by table, so that none keeps the log of changes from being folded in for long. Raises Misconfigured."""
+        for (table,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
+            if not self._closing:
+                self._check(db, table)
+
+    def _check(self, db: sqlite3.Connection, table: str) -> None:
+        (found,) = db.execute(f"PRAGMA integrity_check({table})").fetchone()
         if found != "ok":
             raise Misconfigured(self._damaged(found))
+
+    def _note_head(self, db: sqlite3.Connection, slug: str) -> None:
+        row = db.execute("SELECT ms FROM channel WHERE slug = ?", (slug,)).fetchone()
+        self._newest = max(self._newest, row[0] if row else 0)
+
+    async def _check_it_all(self) -> None:
+        """Look at every page of the file, while the node is on: at start, and when somebody else has written to it."""
+        while True:
+            await self._check_due.wait()
+            self._check_due.clear()
+            began = time.monotonic()
+            try:
+                await self._loop.run_in_executor(self._check_thread, self._check_in_background)
+            except Misconfigured as found:
+                self._damage = found.detail
+                log.error("%s", found.detail)
+            else:
+                self._damage = None
+                log.info("All of %s was checked in the background in %.1f s", self.path, time.monotonic() - began)
+
+    def _check_in_background(self) -> None:
+        try:
+            with contextlib.closing(self._connect(True)) as self._checking:
+                self._check_all_of(self._checking)
+        except sqlite3.Error as error:
+            if _code(error) != sqlite3.SQLITE_INTERRUPT:
+                raise Misconfigured(self._sentence(error)) from error
+        finally:
+            self._checking = None
+
+    async def _watch(self) -> None:
+        """So that the log tells of a file that is gone, and of the end of a trouble, even if nobody publishes."""
+        while True:
+            with contextlib.suppress(NewswireUnavailable):
+                if self._refusing.stands:
+                    await self._write(self._probe)
+                else:
+                    await self._run(self._write_thread, self._writing, self._look, ())
+            await asyncio.sleep(WATCH_EVERY)
+
+    def _look(self, db: sqlite3.Connection) -> None:
+        try:
+            self._expect_our_file(db)
+        except _Lost as error:
+            self._refusing.begins(error.sentence, "lost", logging.ERROR)
+        except sqlite3.Error:
+            pass  # whoever writes next says it better
+
+    def _expect_our_file(self, db: sqlite3.Connection) -> None:
+        """Raises _Lost if what is committed now would not be in the file of this name."""
+        if (sentence := self._file.lost()) is not None:
+            raise _Lost(sentence)
+        if self._file.is_written_by_others():
+            if (sentence := self._file.overwritten(self._known_header(db))) is not None:
+                raise _Lost(sentence)
+            self._file.remember()  # somebody has folded our changes in
+            self._loop.call_soon_threadsafe(self._check_due.set)
+
+    # The clock
+
+    def now(self) -> datetime:
+        return datetime.fromtimestamp(self._clock(), UTC)
+
+    def clock_is_off(self) -> str | None:
+        """This machine's clock is the newswire's; only a line that was kept can tell that it was put back."""
+        ahead = self._newest / 1000 - self._clock()
+        if ahead <= CLOCK_OFF:
+            return None
+        return (
+            f"The newest line is {ahead:.0f} s ahead of this machine's clock. Set the clock (NTP), "
+            "or new lines carry the old one's time until it is reached."
+        )
 
     # Publishing
 
@@ -244,6 +402,7 @@ class SqliteNewswire:
         )
         db.execute("INSERT OR REPLACE INTO channel VALUES (?, ?, ?)", (line.channel, cursor.ms, cursor.n))
         self._remember(db, once, line)
+        self._newest = max(self._newest, cursor.ms)
         return Receipt(line, Event(channel=line.channel, cursor=str(cursor), prev=prev, line=line, by=by))
 
     def _next_cursor(self, db: sqlite3.Connection, channel: str) -> tuple[str | None, Cursor]:
@@ -263,7 +422,7 @@ class SqliteNewswire:
         if row is None or row[1] < self._clock() - ONCE_FOR:
             return None
         if row[0] != once.fingerprint:
-            raise KeyReused("This Idempotency-Key came with another request before. Take a new key for a new request.")
+            raise KeyReused(KEY_REUSED)
         return Receipt(_decode_line(row[2]), None, replayed=True)
 
     def _remember(self, db: sqlite3.Connection, once: Once | None, line: Line) -> None:
@@ -299,7 +458,7 @@ class SqliteNewswire:
         return await self._read(self._line, channel, line_id)
 
     def _line(self, db: sqlite3.Connection, channel: str, line_id: str) -> Line:
-        first = Cursor.parse(line_id)
+        first = Cursor.of_line(line_id)
         row = db.execute(
             "SELECT body FROM line WHERE channel = ? AND ms = ? AND n = ?", (channel, first.ms, first.n)
         ).fetchone()
@@ -311,7 +470,7 @@ class SqliteNewswire:
         return await self._read(self._versions, channel, line_id)
 
     def _versions(self, db: sqlite3.Connection, channel: str, line_id: str) -> list[Event]:
-        first = Cursor.parse(line_id)
+        first = Cursor.of_line(line_id)
         rows = db.execute(
             "SELECT ms, n, prev, by, body FROM event WHERE channel = ? AND line_ms = ? AND line_n = ? ORDER BY ms, n",
             (channel, first.ms, first.n),
@@ -336,13 +495,13 @@ class SqliteNewswire:
                     f"The event {after} is not in the history of {channel}. Take the board, then go on from its cursor."
                 )
         rows = db.execute(
-            "SELECT e.ms, e.n, e.prev, e.by, e.body, l.status IS NOT 'usable' FROM event e "
+            "SELECT e.ms, e.n, e.prev, e.by, e.body, coalesce(l.status, 'canceled') FROM event e "
             "LEFT JOIN line l ON l.channel = e.channel AND l.ms = e.line_ms AND l.n = e.line_n "
             "WHERE e.channel = ? AND (e.ms, e.n) > (?, ?) ORDER BY e.ms, e.n LIMIT ?",
             (channel, start.ms, start.n, limit + 1),
         ).fetchall()
         events = [_event(channel, *row[:5]) for row in rows[:limit]]
-        withdrawn = frozenset(event.line.id for event, row in zip(events, rows, strict=False) if row[5])
+        withdrawn = {event.line.id: row[5] for event, row in zip(events, rows, strict=False) if row[5] != "usable"}
         return Page(events, withdrawn, more=len(rows) > limit)
 
     @contextlib.asynccontextmanager
@@ -371,13 +530,27 @@ class SqliteNewswire:
         return {slug: heads.get(slug) for slug in self._channels}
 
     async def probe(self) -> None:
-        await self._write(lambda db: None)  # takes the write lock and gives it back
+        try:
+            await self._write(self._probe)
+        except NewswireFull as error:
+            raise NewswireUnavailable(error.detail) from error
+        if self._damage:
+            raise NewswireUnavailable("The newswire's file is damaged; the node's log has the rest.")
+
+    def _probe(self, db: sqlite3.Connection) -> bool:
+        """Write what stands there already, unless something has just been written; whether it was."""
+        is_due = self._refusing.stands or time.monotonic() - self._kept_at > PROBE_EVERY
+        if is_due:
+            db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        return is_due
 
     async def report(self, readers: Mapping[str, int]) -> None:
-        self._readers = dict(readers)
+        until = self._clock() + PRESENCE_FOR
+        self._readers |= {slug: (count, until) for slug, count in readers.items()}
 
     async def presence(self, channel: str) -> Presence:
-        return Presence(self._readers.get(channel, 0), 1)
+        count, until = self._readers.get(channel, (0, 0.0))
+        return Presence(count, 1) if self._clock() < until else Presence(0, 0)
 
     # Keys, and what is kept for a while
 
@@ -422,7 +595,7 @@ class SqliteNewswire:
 
     async def keys(self) -> list[Key]:
         rows: list[tuple[bytes]] = await self._read(lambda db: db.execute("SELECT body FROM key").fetchall())
-        return sorted((_decode_key(body) for (body,) in rows), key=lambda key: key.created)
+        return sorted((_decode_key(body) for (body,) in rows), key=lambda key: (key.created, key.id))
 
     async def touch_key(self, key_id: str, used: datetime) -> None:
         def touch(db: sqlite3.Connection) -> None:
@@ -444,59 +617,127 @@ class SqliteNewswire:
     # Housekeeping
 
     async def _keep_house(self) -> None:
-        """Trim the history to what each channel keeps, a small transaction at a time."""
         while True:
             try:
-                for channel in self._channels.values():
-                    while await self._write(self._trim, channel):
-                        pass
+                await self.trim()
+                self._untrimmed.ends()
             except NewswireUnavailable as error:
-                log.warning("The history could not be trimmed: %s", error.detail)
+                self._untrimmed.begins(f"The history could not be trimmed: {error.detail}")
             await asyncio.sleep(HOUSEKEEPING)
 
-    def _trim(self, db: sqlite3.Connection, channel: Channel) -> bool:
-        """One step; whether there is more to trim. Lines that may still show stay, however old."""
-        now = int(self._clock() * 1000)
-        oldest_kept = now - channel.history_for * 1000
+    async def trim(self) -> None:
+        """Trim the history to what each channel keeps, a small transaction at a time; editors come in between."""
+        trimmed = 0
+        for channel in self._channels.values():
+            while count := await self._write(self._trim_events, channel):
+                trimmed += count
+            while old := await self._read(self._old_lines, channel):
+                trimmed += await self._write(self._trim_lines, channel, old)
+        while count := await self._write(self._trim_receipts):
+            trimmed += count
+        if trimmed:  # the log of changes still holds the pages as they were
+            with contextlib.suppress(sqlite3.Error):  # it is being read: the next time will do
+                await self._loop.run_in_executor(self._write_thread, self._fold_in)
+
+    def _trim_events(self, db: sqlite3.Connection, channel: Channel) -> int:
         # Row by row, not by time: a clock that stepped back gives many events one millisecond.
-        rows = db.execute(
+        oldest_kept = int(self._clock() * 1000) - channel.history_for * 1000
+        return db.execute(
             "DELETE FROM event WHERE (channel, ms, n) IN "
-            "(SELECT channel, ms, n FROM event WHERE channel = ? AND ms < ? ORDER BY ms, n LIMIT ?) RETURNING ms",
+            "(SELECT channel, ms, n FROM event WHERE channel = ? AND ms < ? ORDER BY ms, n LIMIT ?)",
             (channel.slug, oldest_kept, TRIM_AT_ONCE),
-        ).fetchall()
-        if len(rows) == TRIM_AT_ONCE:
-            return True
-        db.execute(
-            "DELETE FROM line WHERE channel = ?1 AND updated < ?2 AND ("
+        ).rowcount
+
+    def _old_lines(self, db: sqlite3.Connection, channel: Channel) -> list[tuple[int, int, int]]:
+        """Some that can't show any more. Those that may still show stay, however old."""
+        now = int(self._clock() * 1000)
+        return db.execute(
+            "SELECT ms, n, updated FROM line WHERE channel = ?1 AND updated < ?2 AND ("
             "(status <> 'usable' AND updated <= ?5) OR (status = 'usable' AND (expires <= ?3 "
             "OR (ms, n) NOT IN (SELECT ms, n FROM line WHERE channel = ?1 AND status = 'usable' "
-            "ORDER BY pinned DESC, ms DESC, n DESC LIMIT ?4))))",
-            (channel.slug, oldest_kept, now, RESERVE, now - channel.tombstones_for * 1000),
-        )
-        db.execute("DELETE FROM once WHERE at < ?", (now // 1000 - ONCE_FOR,))
-        return False
+            "ORDER BY pinned DESC, ms DESC, n DESC LIMIT ?4)))) LIMIT ?6",
+            (
+                channel.slug,
+                now - channel.history_for * 1000,
+                now,
+                RESERVE,
+                now - channel.tombstones_for * 1000,
+                TRIM_AT_ONCE,
+            ),
+        ).fetchall()
+
+    def _trim_lines(self, db: sqlite3.Connection, channel: Channel, old: list[tuple[int, int, int]]) -> int:
+        """Those of them that haven't changed meanwhile."""
+        return db.executemany(
+            "DELETE FROM line WHERE channel = ? AND ms = ? AND n = ? AND updated = ?",
+            [(channel.slug, *line) for line in old],
+        ).rowcount
+
+    def _trim_receipts(self, db: sqlite3.Connection) -> int:
+        return db.execute(
+            "DELETE FROM once WHERE key IN (SELECT key FROM once WHERE at < ? LIMIT ?)",
+            (int(self._clock()) - ONCE_FOR, TRIM_AT_ONCE),
+        ).rowcount
+
+    def _fold_in(self) -> None:
+        """Empty the log of changes into the file, without waiting for anybody."""
+        if db := self._writing:
+            db.execute("PRAGMA busy_timeout = 0")
+            try:
+                self._expect_our_file(db)
+                db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+                self._file.remember()
+            except _Lost:
+                pass  # the next change says so
+            finally:
+                db.execute(f"PRAGMA busy_timeout = {int(BUSY_TIMEOUT * 1000)}")
 
     # Transactions
 
     async def _write(self, work: Callable[..., T], *args: object) -> T:
-        return await self._run(self._write_thread, self._writing, "BEGIN IMMEDIATE", work, args)
+        return await self._run(self._write_thread, self._writing, self._write_transaction, (work, args))
 
     async def _read(self, work: Callable[..., T], *args: object) -> T:
-        return await self._run(self._read_thread, self._reading, "BEGIN", work, args)
+        return await self._run(self._read_thread, self._reading, self._read_transaction, (work, args))
 
     async def _run(
         self,
         thread: ThreadPoolExecutor,
         db: sqlite3.Connection | None,
-        begin: str,
-        work: Callable[..., T],
+        transaction: Callable[..., T],
         args: tuple[object, ...],
     ) -> T:
         if db is None:
             raise NewswireUnavailable("The newswire is closed: this node is stopping.")
-        return await self._loop.run_in_executor(thread, self._transaction, db, begin, work, args)
+        return await self._loop.run_in_executor(thread, transaction, db, *args)
 
-    def _transaction(self, db: sqlite3.Connection, begin: str, work: Callable[..., T], args: tuple[object, ...]) -> T:
+    def _write_transaction(self, db: sqlite3.Connection, work: Callable[..., T], args: tuple[object, ...]) -> T:
+        def careful(db: sqlite3.Connection, *args: object) -> T:
+            self._expect_our_file(db)
+            result = work(db, *args)
+            if db.total_changes > before and (sentence := self._file.lost()) is not None:
+                raise _Lost(sentence)
+            return result
+
+        before = db.total_changes
+        result = self._transaction(db, "BEGIN IMMEDIATE", careful, args, self._refusing)
+        if db.total_changes > before or (work == self._probe and result):
+            self._kept_at = time.monotonic()
+            self._file.remember()
+            self._refusing.ends()
+        if isinstance(result, Receipt) and result.event:
+            # From the writing thread, so that events are announced in the order in which they were kept.
+            self._loop.call_soon_threadsafe(self._announce, result.event)
+        return result
+
+    def _read_transaction(self, db: sqlite3.Connection, work: Callable[..., T], args: tuple[object, ...]) -> T:
+        result = self._transaction(db, "BEGIN", work, args, self._unreadable)
+        self._unreadable.ends()
+        return result
+
+    def _transaction(
+        self, db: sqlite3.Connection, begin: str, work: Callable[..., T], args: tuple[object, ...], trouble: Trouble
+    ) -> T:
         try:
             db.execute(begin)
             try:
@@ -507,15 +748,18 @@ class SqliteNewswire:
                     with contextlib.suppress(sqlite3.Error):
                         db.execute("ROLLBACK")
                 raise
+        except _Lost as error:
+            trouble.begins(error.sentence, "lost", logging.ERROR)
+            raise NewswireUnavailable(
+                "The newswire's file was deleted or replaced while the node runs; the node's log says what to do. "
+                "Nothing was published."
+            ) from error
         except sqlite3.Error as error:
-            log.error("%s (%s)", self._sentence(error), error)
+            trouble.begins(f"{self._sentence(error)} ({error})", str(_code(error)), logging.ERROR)
             kind = NewswireFull if _code(error) == sqlite3.SQLITE_FULL else NewswireUnavailable
             # The log names the file; whoever asks over HTTP needn't know where it lies.
             said = self._sentence(error).replace(str(self.path), "the newswire's file")
             raise kind(f"{said[0].upper()}{said[1:]} Nothing was published.") from error
-        if isinstance(result, Receipt) and result.event:
-            # From the writing thread, so that events are announced in the order in which they were kept.
-            self._loop.call_soon_threadsafe(self._announce, result.event)
         return result
 
     def _sentence(self, error: sqlite3.Error) -> str:
@@ -524,7 +768,7 @@ class SqliteNewswire:
             case sqlite3.SQLITE_FULL:
                 return f"The disk that holds {self.path} is full. Make room on it."
             case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
-                return f"Another program keeps {self.path} locked. Stop it, or wait until it is done."
+                return locked(self.path)
             case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_PERM:
                 return f"{self.path} can't be written. Give this user the right to write it and its folder."
             case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB:
@@ -537,6 +781,14 @@ class SqliteNewswire:
             f"{self.path} is damaged or no newswire at all ({found}). Move it away and restore a back-up, "
             "or start with an empty file."
         )
+
+
+class _Lost(Exception):
+    """The file that is open is not the one of that name. `sentence`: what an operator should know and do."""
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(sentence)
+        self.sentence = sentence
 
 
 def _code(error: sqlite3.Error) -> int:

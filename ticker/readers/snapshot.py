@@ -15,7 +15,7 @@ from ticker.errors import FieldError, Invalid, NewswireUnavailable, NotFound
 from ticker.fanout.frames import LineObject, line_object
 from ticker.fanout.relay import Relay
 from ticker.http.fields import entity_tags, is_held
-from ticker.line import Event, Line
+from ticker.line import Event, Status
 from ticker.newswire import Newswire
 
 EVENTS_MAX = 1_000  # events a page of history
@@ -77,8 +77,8 @@ class Snapshots:
     async def versions(self, request: Request) -> Response:
         channel = self._channel(request)
         events = await self._newswire.versions(channel.slug, request.path_params["line_id"])
-        withdrawn = events[-1].line.status != "usable"
-        versions = [_as_public(event, channel, withdrawn) for event in events]
+        status = events[-1].line.status
+        versions = [event.line.public_since(channel.tombstones_for, status) for event in events]
         return _unless_held(request, events[-1].line.etag, {"versions": versions})
 
     async def events(self, request: Request) -> Response:
@@ -102,7 +102,7 @@ class Snapshots:
             async with self._history:
                 began = loop.time()
                 page = await self._newswire.events(channel.slug, after, min(left, EVENTS_AT_ONCE))
-                events = [_public_event(event, channel, event.line.id in page.withdrawn) for event in page.events]
+                events = [_since(event, channel, page.withdrawn.get(event.line.id, "usable")) for event in page.events]
                 piece = separator + msgspec.json.encode(events)[1:-1]
                 if more := page.more:
                     await asyncio.sleep(HISTORY_REST * (loop.time() - began))
@@ -119,20 +119,17 @@ class Snapshots:
         raise NotFound(f"There is no channel {slug[:64]!r}. The channels are at /v1/channels.")
 
 
-def _public_event(event: Event, channel: Channel, withdrawn: bool) -> LineObject:
-    return msgspec.structs.replace(line_object(event, channel), line=_as_public(event, channel, withdrawn))
+def _since(event: Event, channel: Channel, status: Status) -> LineObject:
+    """The event as it may be told of, now that its line has this status."""
+    return msgspec.structs.replace(
+        line_object(event, channel), line=event.line.public_since(channel.tombstones_for, status)
+    )
 
 
 async def _chain(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     yield first
     async for each in rest:
         yield each
-
-
-def _as_public(event: Event, channel: Channel, withdrawn: bool) -> Line:
-    """The line as this event left it; without its words where it has been withdrawn since."""
-    line = event.line.public(channel.tombstones_for)
-    return line.wordless() if withdrawn else line
 
 
 def _unless_held(request: Request, etag: str, content: object) -> Response:

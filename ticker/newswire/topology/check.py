@@ -10,7 +10,7 @@ from redis import exceptions as failure
 from ticker.errors import Misconfigured
 from ticker.newswire.topology import Topology
 from ticker.newswire.topology.cluster import Clustered
-from ticker.newswire.topology.connection import reason
+from ticker.newswire.topology.connection import reason, refusal
 
 RIGHTS = (  # all that a node needs; tests see that it is enough
     "on >PASSWORD ~{prefix}:* resetchannels &{prefix}:* +@read +@write +@scripting +@pubsub +@connection "
@@ -22,8 +22,9 @@ _NOT_ALLOWED = "The user executing the script can't", "ACL failure in script"  #
 log = logging.getLogger("ticker.newswire")
 
 
-async def check(topology: Topology, key: str, script: str, name: str) -> None:
-    """Raises Misconfigured.
+async def check(topology: Topology, key: str, script: str, name: str) -> str | None:
+    """Why it takes no changes just now, though readers can be served; None if it does. Raises Misconfigured, and
+    BusyLoadingError or MasterDownError if it will do but isn't up yet.
 
     `script` does to `key` all that a newswire does and leaves no trace; `name` is a channel to listen to.
     """
@@ -34,7 +35,7 @@ async def check(topology: Topology, key: str, script: str, name: str) -> None:
         await topology.send("EVAL", script, 1, key, name, topology.publish_command)
         for ear in await topology.listen([name]):
             await ear.close()
-    except Misconfigured:
+    except (Misconfigured, failure.BusyLoadingError, failure.MasterDownError):
         raise
     except failure.AuthenticationError as error:
         raise Misconfigured(
@@ -50,9 +51,11 @@ async def check(topology: Topology, key: str, script: str, name: str) -> None:
         if "cluster support disabled" in str(error):
             raise Misconfigured(f"Redis at {where} is no cluster. Use redis://{where}.") from error
         # Full, or without its disk: readers can be served all the same.
-        log.warning("Redis at %s takes no new lines just now: %s", where, error)
+        _, sentence = refusal(error) or ("", f"It says: {reason(error)}.")
+        return f"Redis at {where} takes no new lines just now. {sentence}"
     except (failure.RedisError, OSError) as error:
         raise Misconfigured(f"Redis at {where} can't be reached: {reason(error)}. {topology.advice}") from error
+    return None
 
 
 def _not_allowed(error: Exception, where: str, prefix: str) -> Misconfigured:

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Self
 
 from redis import exceptions as failure
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+
+from ticker.redacting import HIDDEN
 
 CONNECT_WITHIN = 1.0  # seconds
 ANSWER_WITHIN = 2.0  # seconds for one command
@@ -61,7 +63,12 @@ def _as_if_outside(answer: Any) -> Any:
     return answer
 
 
-_REFUSALS = {"OOM": failure.OutOfMemoryError, "READONLY": failure.ReadOnlyError}
+_REFUSALS: dict[str, Callable[[str], failure.ResponseError]] = {
+    "OOM": failure.OutOfMemoryError,
+    "READONLY": failure.ReadOnlyError,
+    "NOREPLICAS": lambda said: failure.ResponseError(f"NOREPLICAS {said}"),
+    "MISCONF": lambda said: failure.ResponseError(f"MISCONF {said}"),
+}
 
 
 class Ear:
@@ -123,6 +130,35 @@ def _a_closed_connection_is_gone() -> Iterator[None]:
         raise failure.ConnectionError(str(error)) from error
 
 
+_secrets: set[str] = set()
+
+
+def keep_secret(*secrets: str | None) -> None:
+    """Passwords that no sentence may hold, whatever a server or redis-py quotes."""
+    _secrets.update(secret for secret in secrets if secret)
+
+
 def reason(error: Exception) -> str:
-    """What went wrong, as the end of a sentence."""
-    return str(error).rstrip(".") or type(error).__name__
+    """What went wrong, as the end of a sentence, and without any password."""
+    said = str(error).partition(", with args beginning with")[0]  # Redis quotes an AUTH that it doesn't know
+    for secret in sorted(_secrets, key=len, reverse=True):
+        said = said.replace(secret, HIDDEN)
+    return said.rstrip(".") or type(error).__name__
+
+
+def refusal(error: Exception) -> tuple[str, str] | None:
+    """Why a server takes no change for certain, and what to do: a word, and a sentence. None: it may have taken it."""
+    code = str(error).partition(" ")[0]
+    match error:
+        case failure.OutOfMemoryError():
+            return "OOM", "Redis has no memory left for another line. Give it more (maxmemory)."
+        case failure.ReadOnlyError():
+            return "READONLY", "Redis is a replica and can't be written. Make it a primary, or name the primary."
+        case failure.AuthenticationError() | failure.NoPermissionError():
+            return "NOPERM", f"Redis doesn't allow this user to write ({reason(error)}). Look at its ACL."
+        case failure.ResponseError() if code == "NOREPLICAS":
+            return code, "Redis has fewer replicas than its min-replicas-to-write asks for. Start them, or lower it."
+        case failure.ResponseError() if code == "MISCONF":
+            return code, "Redis can't save to its disk (MISCONF). Make room on it; Redis' log says what is wrong."
+        case _:
+            return None

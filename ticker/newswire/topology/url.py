@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from ticker.errors import Misconfigured
 from ticker.newswire.topology import Topology
 from ticker.newswire.topology.cluster import Clustered
-from ticker.newswire.topology.connection import Server
+from ticker.newswire.topology.connection import Server, keep_secret
 from ticker.newswire.topology.sentinel import BehindSentinel
 from ticker.newswire.topology.single import Single
 
@@ -16,6 +16,7 @@ OPTIONS = frozenset(
     "prefix wait_replicas sentinel_username sentinel_password ssl_ca_certs ssl_certfile ssl_keyfile".split()
 )
 
+_ENCODE = "In a user's name or password, write / ? # @ : and % as %2F %3F %23 %40 %3A and %25."
 _FORMS = (
     "It is redis://[USER:PASSWORD@]HOST[:PORT][/DB], redis+sentinel://HOST,HOST,HOST/SERVICE or "
     "redis+cluster://HOST,HOST; rediss for TLS."
@@ -26,12 +27,18 @@ def topology(url: str, node: str) -> Topology:
     """The way that a URL describes. Raises Misconfigured."""
     try:
         parts = urlsplit(url)
-        given = dict(parse_qsl(parts.query, strict_parsing=bool(parts.query)))
+        misplaced = parts.fragment or "@" in parts.path + parts.query
+    except ValueError:  # it quotes the URL, password and all
+        misplaced = True
+    if misplaced:
+        raise Misconfigured(f"The newswire's URL can't be read. {_ENCODE} {_FORMS}")
+    try:
+        given = _options(parts.query)
         user, _, hosts = parts.netloc.rpartition("@")
         servers = [_server(host, 26379 if "sentinel" in parts.scheme else 6379) for host in hosts.split(",")]
         wait_replicas = _count(given.get("wait_replicas", "0"))
     except ValueError as error:
-        raise Misconfigured(f"The newswire's URL can't be read: {error}. {_FORMS}") from error
+        raise Misconfigured(f"The newswire's URL can't be read: {error}. {_ENCODE} {_FORMS}") from None
     if unknown := given.keys() - OPTIONS:
         raise Misconfigured(
             f"The newswire's URL has the unknown option {min(unknown)}. It takes {', '.join(sorted(OPTIONS))}."
@@ -45,6 +52,7 @@ def topology(url: str, node: str) -> Topology:
     shared = tls | {"client_name": f"ticker-{node}"}  # by servers and sentinels
     name, _, password = user.partition(":")
     options = shared | {"username": unquote(name) or None, "password": unquote(password) or None}
+    keep_secret(password, unquote(password), given.get("sentinel_password"))
     prefix = given.get("prefix", "ticker")
     path = parts.path.strip("/")
     match kind:
@@ -72,11 +80,25 @@ def topology(url: str, node: str) -> Topology:
             raise Misconfigured(f"{parts.scheme}:// names no newswire that this version knows. {_FORMS}")
 
 
+# Sentences here quote nothing of what stands where a password might: it may have got there by a slip.
+
+
 def _server(host: str, default_port: int) -> Server:
-    parts = urlsplit(f"//{host}")
-    if not parts.hostname:
+    try:
+        parts = urlsplit(f"//{host}")
+        name, port = parts.hostname, parts.port
+    except ValueError:
+        raise ValueError("a port is a number up to 65535") from None
+    if not name:
         raise ValueError("it names no host")
-    return parts.hostname, parts.port or default_port
+    return name, port or default_port
+
+
+def _options(query: str) -> dict[str, str]:
+    try:
+        return dict(parse_qsl(query, strict_parsing=bool(query)))
+    except ValueError:
+        raise ValueError("its options are written as ?NAME=VALUE&NAME=VALUE") from None
 
 
 def _count(value: str) -> int:
@@ -86,6 +108,8 @@ def _count(value: str) -> int:
 
 
 def _database(path: str) -> int:
-    if path and not path.isdigit():
-        raise Misconfigured(f"The newswire's URL ends in {path!r}; there stands the number of a database, such as 0.")
+    if path and not (path.isascii() and path.isdigit()):
+        raise Misconfigured(
+            f"The newswire's URL ends in something else than the number of a database, such as 0. {_ENCODE}"
+        )
     return int(path or 0)
