@@ -31,7 +31,7 @@ _LENGTH = re.compile(rb"[0-9]{1,15}")
 
 # Fields that mean one thing, so that two of them mean nothing.
 _SINGLE = frozenset(
-    b"authorization content-length content-type expect host idempotency-key last-event-id origin "
+    b"content-length content-type expect host idempotency-key last-event-id origin "
     b"sec-fetch-site sec-websocket-key sec-websocket-version transfer-encoding".split()
 )
 
