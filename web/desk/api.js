@@ -35,8 +35,9 @@ export class Refused extends Error {
 export class OtherSession extends Refused {
   /** @param {number} status @param {{title?: string, detail?: string, signed_in?: {name?: string}}} problem */
   constructor(status, problem) {
-    super(status, problem);
-    this.signedIn = problem.signed_in?.name ?? "";
+    const name = problem.signed_in?.name ?? "";
+    super(status, { title: `${name || "Somebody else"} is signed in now in this browser. Nothing was changed.` });
+    this.signedIn = name;
   }
 }
 

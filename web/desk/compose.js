@@ -1,5 +1,5 @@
 /**
- * The form for a new line. Knows the API and its own fields; knows no board.
+ * How a new line is sent, and what becomes of it. Knows the API and its own form; knows no board.
  *
  * Rule 1: what was typed goes only when the server has said that it keeps it.
  * Rule 2: while nobody knows whether a line went out, it is locked, and only ever sent again under the same
@@ -9,15 +9,15 @@
 
 import { randomKey, Refused, Unheard } from "./api.js";
 import { named } from "./dialogs.js";
-import { clearFaults, oneLine, sendKeys, showFaults, showRefused } from "./fields.js";
-import { directionOf } from "./language.js";
-import { folded } from "./paste.js";
-import { expiry, span, toTheMinute, toTheSecond } from "./words.js";
+import { NewLine } from "./newline.js";
+import { toTheMinute, toTheSecond } from "./words.js";
 
 const SETTLED = [400, 413, 415, 422]; // refusals of the words themselves: an earlier try met the same
 const RETRIES_AFTER = [1_000, 2_000, 4_000]; // ms; what a restart takes. Later, a person should decide
 const SEEN_WITHIN = 3_000; // ms that a screen reader waits for the board, so that one line is one announcement
-const FIELDS = ["text", "urgency", "url", "source", "expires", "language", "direction"];
+const KEPT = "This draft is kept in this browser until you publish it or sign out.";
+const SAFE = "Trying again is safe: it is the same line, so it can’t go out twice.";
+const EMPTY = "The form is empty now: type the next line.";
 
 /** @typedef {import("./api.js").Channel} Channel @typedef {import("./api.js").Line} Line */
 /** @typedef {{channel: Channel, body: string, key: string}} Parcel a line on its way, and how to send it again */
@@ -27,14 +27,12 @@ export class Composer extends EventTarget {
   #api;
   #drafts;
   #announce;
-  #form;
-  /** @type {HTMLTextAreaElement} */ #text;
+  /** @type {NewLine} */ #line;
   /** @type {HTMLElement} */ #told;
   /** @type {HTMLElement} */ #unheard;
   /** @type {HTMLButtonElement} */ #publish;
   /** @type {HTMLElement} its place; while a line is in doubt the doubt's own buttons stand there */ #sendRow;
   /** @type {HTMLElement} says whether a draft is kept */ #draftNote;
-  /** @type {(() => void)[]} */ #looks;
   /** @type {Channel|null} */ #channel = null;
   /** @type {string|null} the channel under whose name the draft is kept */ #slot = null;
   #stored = false;
@@ -53,28 +51,17 @@ export class Composer extends EventTarget {
     this.#api = api;
     this.#drafts = drafts;
     this.#announce = announce;
-    this.#form = form;
-    this.#text = form.querySelector("textarea");
+    this.#line = new NewLine(form, signal);
     this.#told = form.querySelector("#told");
     this.#unheard = form.querySelector("#unheard");
     this.#publish = form.querySelector("#publish");
     this.#sendRow = form.querySelector(".send");
     this.#draftNote = form.querySelector("#draft");
-    this.#looks = [
-      oneLine(this.#text, form.querySelector(".count"), signal),
-      ...["url", "source"].map((name) => oneLine(this.#field(name), null, signal)),
-    ];
-    sendKeys(form, {}, signal);
     form.addEventListener("submit", (event) => {
       event.preventDefault();
       this.#submit();
     }, { signal });
-    form.addEventListener("input", (event) => {
-      if (event.target === this.#field("language")) this.#field("direction").value = this.#usualDirection();
-      this.#align();
-      clearFaults(form);
-      this.#keep();
-    }, { signal });
+    form.addEventListener("input", () => this.#keep(), { signal });
     form.querySelector("#discard").addEventListener("click", () => this.#discard(), { signal });
     drafts.addEventListener("gone", (event) => this.#goneElsewhere(/** @type {CustomEvent} */ (event).detail), { signal });
     form.querySelector("#again").addEventListener("click", () => this.#send(), { signal });
@@ -88,7 +75,7 @@ export class Composer extends EventTarget {
 
   /** Whether something is typed, or on its way, and not published. */
   get dirty() {
-    return this.#parcel !== null || this.#value("text").trim() !== "" || this.#value("url") !== "" || this.#value("source") !== "";
+    return this.#parcel !== null || this.#line.typed;
   }
 
   /** Whether a line is on its way, or nobody knows whether it arrived. */
@@ -98,16 +85,10 @@ export class Composer extends EventTarget {
 
   /** @param {Channel} channel where the next line goes; what is typed stays */
   aim(channel) {
-    const [language, direction] = [this.#field("language"), this.#field("direction")];
-    const theirs = this.#channel !== null && language.value.trim() !== this.#channel.language; // the editor chose it
     this.#channel = channel;
-    language.defaultValue = channel.language;
-    for (const option of this.#select("direction").options) option.defaultSelected = option.value === channel.direction;
-    if (!theirs) [language.value, direction.value] = [channel.language, channel.direction];
+    this.#line.aim(channel);
     this.#publish.textContent = "Publish to ";
     this.#publish.append(named(channel.title));
-    this.#select("expires").options[0].textContent = `Default: ${channel.expires_in === null ? "no end" : span(channel.expires_in)}`;
-    this.#align();
     this.#tell("", "");
     if (this.dirty) this.#keep();
     else this.#restore();
@@ -121,14 +102,15 @@ export class Composer extends EventTarget {
   }
 
   focus() {
-    this.#text.focus();
+    if (this.pending) /** @type {HTMLElement} */ (this.#unheard.querySelector("#again")).focus();
+    else this.#line.focus();
   }
 
   /** Forget everything: the next editor at this screen finds an empty form. */
   clear() {
     this.#await(null);
     this.#release();
-    this.#reset();
+    this.#line.reset();
     this.#tell("", "");
     this.#showDraft("");
     this.#slot = null;
@@ -157,16 +139,15 @@ export class Composer extends EventTarget {
   #submit() {
     if (this.#trying || this.#channel === null) return;
     if (this.#parcel === null) {
-      if (folded(this.#value("text")) === "") {
+      if (this.#line.empty) {
         this.#refuseEmpty();
         return;
       }
-      if (showRefused(this.#form)) {
+      if (this.#line.showRefused()) {
         this.#tell("", "");
         return;
       }
-      this.#parcel = { channel: this.#channel, body: JSON.stringify(this.#draft()), key: randomKey() };
-      this.#keep();
+      this.#parcel = { channel: this.#channel, body: JSON.stringify(this.#line.draft), key: randomKey() };
     }
     this.#send();
   }
@@ -174,36 +155,14 @@ export class Composer extends EventTarget {
   /** Publish was pressed once more than there was something to publish: what was told of the line before still holds. */
   #refuseEmpty() {
     if (this.#told.dataset.tone === "good") {
-      this.#told.querySelector("p").textContent += " The form is empty now: type the next line.";
-      this.#announce("The form is empty: type the next line.");
-      this.#text.focus();
+      const saying = this.#told.querySelector("p");
+      if (!saying.textContent.endsWith(EMPTY)) saying.append(` ${EMPTY}`);
+      this.#announce(EMPTY);
+      this.#line.focus();
       return;
     }
     if (this.#told.dataset.tone === "bad") this.#tell("", "");
-    showFaults(this.#form, new Map([["text", "Write the line first."]]));
-  }
-
-  #draft() {
-    const draft = { text: folded(this.#value("text")), urgency: this.#value("urgency") };
-    const [url, source, language] = ["url", "source", "language"].map((name) => folded(this.#value(name)));
-    const direction = this.#value("direction");
-    return {
-      ...draft, ...(url && { url }), ...(source && { source }), ...expiry(this.#value("expires")),
-      ...(language && language !== this.#channel.language && { language }),
-      ...(direction !== this.#usualDirection() && { direction }),
-    };
-  }
-
-  /** The direction that the server gives a line in this language by itself. */
-  #usualDirection() {
-    const language = folded(this.#value("language"));
-    return language === "" || language === this.#channel.language ? this.#channel.direction : directionOf(language);
-  }
-
-  /** What is typed is read as what it will be. */
-  #align() {
-    this.#text.lang = folded(this.#value("language")) || this.#channel.language;
-    this.#text.dir = this.#value("direction");
+    this.#line.refuse(new Map([["text", "Write the line first."]]));
   }
 
   async #send() {
@@ -211,11 +170,12 @@ export class Composer extends EventTarget {
     if (this.#trying || parcel === null) return;
     const trying = new AbortController();
     this.#trying = trying;
-    this.#lock(true);
-    this.#await(null);
-    this.#tell("", this.#unheard.hidden ? "Publishing…" : "Trying again…");
+    this.#lock(true); // first: what is sent must not differ from what stands there
     let line;
     try {
+      this.#await(null);
+      this.#tell("", this.#unheard.hidden ? "Publishing…" : "Trying again…");
+      this.#keep();
       line = await this.#deliver(parcel, trying.signal);
     } catch (problem) {
       if (!trying.signal.aborted) this.#failed(problem);
@@ -235,7 +195,8 @@ export class Composer extends EventTarget {
       } catch (problem) {
         if (signal.aborted || !(problem instanceof Unheard)) throw problem;
       }
-      this.#doubt("Your words are kept. Trying again by itself…");
+      this.#tell("", "");
+      this.#doubt("Your words are kept. This page is trying again…");
       await new Promise((resolve) => setTimeout(resolve, wait));
       signal.throwIfAborted();
     }
@@ -247,25 +208,22 @@ export class Composer extends EventTarget {
     this.#parcel = null;
     this.#await(line);
     this.#lock(false);
-    this.#reset();
+    this.#line.reset();
     this.#keep();
-    const here = this.#form.contains(document.activeElement) || document.activeElement === document.body;
     // On a phone the focus would bring up the keyboard, over the confirmation.
-    if (here && matchMedia("(any-pointer: fine)").matches) this.#text.focus({ preventScroll: true });
+    if (this.#line.active && matchMedia("(any-pointer: fine)").matches) this.#line.focus({ preventScroll: true });
     this.#tell("good", `Published at ${toTheSecond(line.published)}. The board will show when it is on air.`, line);
     this.dispatchEvent(new CustomEvent("published", { detail: line }));
   }
 
   #failed(problem) {
     if (!(problem instanceof Refused || problem instanceof Unheard)) {
-      this.#doubt("This page itself failed. Your words are kept. Trying again is safe: "
-        + "it is the same line, so it can’t go out twice.");
+      this.#doubt(`This page itself failed. Your words are kept. ${SAFE}`);
       this.#tell("", "");
       throw problem;
     }
     if (problem instanceof Unheard) {
-      this.#doubt("The server does not answer. Your words are kept. Trying again is safe: "
-        + "it is the same line, so it can’t go out twice.");
+      this.#doubt(`The server does not answer. Your words are kept. ${SAFE}`);
       this.#tell("", "");
       return;
     }
@@ -275,7 +233,7 @@ export class Composer extends EventTarget {
       return;
     }
     this.#release();
-    const rest = showFaults(this.#form, problem.fields);
+    const rest = this.#line.refuse(problem.fields);
     if (problem.fields.size === 0) this.#publish.focus();
     this.#tell("bad", `Not published. ${rest || problem.message}`);
     this.#announce(this.#told.textContent);
@@ -295,7 +253,7 @@ export class Composer extends EventTarget {
     this.#keep();
     this.#tell("warn", "If the first try did reach the server, it stands on the board: look before you publish.");
     this.#announce(this.#told.textContent);
-    this.#text.focus();
+    this.#line.focus();
   }
 
   /** Keep what is typed, and a line that is on its way, in this browser. */
@@ -310,11 +268,10 @@ export class Composer extends EventTarget {
       this.#showDraft("");
       return;
     }
-    const parcel = this.#parcel && { body: this.#parcel.body, key: this.#parcel.key };
-    const fields = Object.fromEntries(FIELDS.map((name) => [name, this.#value(name)]));
-    this.#stored = this.#drafts.keep(this.#slot, { fields, ...(parcel && { parcel }) });
+    const parcel = this.#parcel && { ...this.#parcel, channel: this.#parcel.channel.slug };
+    this.#stored = this.#drafts.keep(this.#slot, { fields: this.#line.values, ...(parcel && { parcel }) });
     this.#showDraft(this.#stored
-      ? "This draft is kept in this browser until you publish it or sign out."
+      ? KEPT
       : "This browser keeps no draft: what you type is lost when the page is reloaded or closed.");
   }
 
@@ -324,28 +281,35 @@ export class Composer extends EventTarget {
     this.#showDraft("");
     const draft = this.#drafts.find(this.#slot);
     if (draft === null) return;
-    for (const name of FIELDS) if (name in draft.fields) this.#set(name, draft.fields[name]);
-    this.#align();
-    for (const look of this.#looks) look();
+    this.#line.fill(draft.fields);
     this.#stored = true;
-    this.#showDraft(`Not published yet: what you typed at ${toTheMinute(draft.at)}. It is kept in this browser until you publish it or sign out.`, true);
-    if (draft.parcel === undefined) return;
-    this.#parcel = { channel: this.#channel, ...draft.parcel };
+    if (draft.parcel === undefined) {
+      this.#showDraft(`Not published yet: what you typed at ${toTheMinute(draft.at)}. ${KEPT}`, true);
+      return;
+    }
+    this.#showDraft(KEPT);
+    if (draft.parcel.channel !== this.#channel.slug) {
+      this.#tell("warn", `This line may have gone out on the channel ${draft.parcel.channel}: look there before you publish it here.`);
+      return;
+    }
+    this.#parcel = { ...draft.parcel, channel: this.#channel };
     this.#lock(true);
-    this.#doubt("The page was closed or loaded anew before an answer came. Trying again is safe: "
-      + "it is the same line, so it can’t go out twice.");
+    this.#doubt(`The page was closed or loaded anew before an answer came. ${SAFE}`);
   }
 
   #discard() {
-    this.#reset();
+    this.#line.reset();
     this.#keep();
-    this.#text.focus();
+    this.#line.focus();
   }
 
   /** @param {import("./draft.js").Draft} draft that another tab has published or discarded */
   #goneElsewhere(draft) {
-    if (this.pending || !this.dirty || draft.fields.text !== this.#value("text")) return;
-    this.#tell("warn", "These words were published or discarded in another tab: look at the board before you publish.");
+    if (this.pending || !this.dirty || draft.fields.text !== this.#line.value("text")) return;
+    this.#stored = false;
+    this.#showDraft("");
+    this.#tell("warn", "In another tab these words were published or discarded, or somebody else signed in: "
+      + "look at the board before you publish.");
     this.#announce(this.#told.textContent);
   }
 
@@ -370,7 +334,7 @@ export class Composer extends EventTarget {
     this.#unheard.querySelector(".more").textContent = more;
     if (this.#unheard.hidden) {
       this.#unheard.hidden = false;
-      if (this.#form.contains(activeElement)) /** @type {HTMLElement} */ (this.#unheard.querySelector("#again")).focus();
+      if (this.#unheard.closest("form").contains(activeElement)) /** @type {HTMLElement} */ (this.#unheard.querySelector("#again")).focus();
       this.#sendRow.hidden = true;
     }
     this.#unheard.scrollIntoView({ block: "nearest" });
@@ -381,22 +345,9 @@ export class Composer extends EventTarget {
       this.#unheard.hidden = true;
       this.#sendRow.hidden = false;
     }
-    this.#form.toggleAttribute("data-locked", locked);
+    this.#line.lock(locked);
     this.#publish.setAttribute("aria-disabled", String(locked));
-    for (const field of this.#form.querySelectorAll("textarea, input:not([type=radio])")) {
-      /** @type {HTMLInputElement} */ (field).readOnly = locked;
-    }
-    for (const field of this.#form.querySelectorAll("input[type=radio], select")) {
-      /** @type {HTMLInputElement} */ (field).disabled = locked; // these know no readOnly
-    }
     this.dispatchEvent(new Event("pending"));
-  }
-
-  #reset() {
-    this.#form.reset();
-    clearFaults(this.#form);
-    if (this.#channel !== null) this.#align();
-    for (const look of this.#looks) look();
   }
 
   /** @param {""|"good"|"warn"|"bad"} tone @param {string} words @param {Line} [line] quoted beneath */
@@ -418,25 +369,5 @@ export class Composer extends EventTarget {
       this.#told.append(quote);
     }
     this.#told.scrollIntoView({ block: "nearest" });
-  }
-
-  /** @param {string} name @returns {string} */
-  #value(name) {
-    return /** @type {RadioNodeList} */ (this.#form.elements.namedItem(name)).value;
-  }
-
-  /** @param {string} name @param {string} value */
-  #set(name, value) {
-    /** @type {RadioNodeList} */ (this.#form.elements.namedItem(name)).value = value;
-  }
-
-  /** @param {string} name @returns {HTMLInputElement} */
-  #field(name) {
-    return /** @type {HTMLInputElement} */ (this.#form.elements.namedItem(name));
-  }
-
-  /** @param {string} name @returns {HTMLSelectElement} */
-  #select(name) {
-    return /** @type {HTMLSelectElement} */ (this.#form.elements.namedItem(name));
   }
 }

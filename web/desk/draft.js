@@ -10,7 +10,7 @@ const PREFIX = "ticker-desk-draft:";
 const KEPT_FOR = 12 * 3_600_000; // ms: a shift. Less than the day for which the server remembers an Idempotency-Key
 
 /**
- * @typedef {{owner: string, at: number, fields: Record<string, string>, parcel?: {body: string, key: string},
+ * @typedef {{owner: string, at: number, fields: Record<string, string>, parcel?: {channel: string, body: string, key: string},
  *   line?: import("./api.js").Line}} Draft `parcel`: it was sent, and no answer was heard yet; `line`: what it corrects
  */
 

@@ -11,7 +11,7 @@ const TYPED = new RegExp(`^[ ${KEPT_ALONE}]+$`, "u"); // runs that stay as they 
 
 /** Invisible, and no language is spelled with it: pastes bring them along. */
 const MEANINGLESS = new RegExp("[\\u00AD\\u115F\\u1160\\u17B4\\u17B5\\u200B\\u2060-\\u2065\\u206A-\\u206F\\u3164\\uFEFF\\uFFA0\\uFFF0-\\uFFF8\\uFFFC"
-  + "\\u{1BCA0}-\\u{1BCA3}\\u{1D173}-\\u{1D17A}\\u{E0000}-\\u{E001F}\\u{E0080}-\\u{E00FF}\\u{E01F0}-\\u{E0FFF}]", "gu");
+  + "\\u{1BCA0}-\\u{1BCA3}\\u{1D159}\\u{1D173}-\\u{1D17A}\\u{E0000}-\\u{E001F}\\u{E0080}-\\u{E00FF}\\u{E01F0}-\\u{E0FFF}]", "gu");
 
 /** Invisible letters: in the flag of a part of a country they say which, elsewhere they are nothing. */
 const TAGS = /(\u{1F3F4}[\u{E0061}-\u{E007A}]{2}[\u{E0030}-\u{E0039}\u{E0061}-\u{E007A}]{1,4}\u{E007F})|[\u{E0020}-\u{E007F}]+/gu;
@@ -30,6 +30,9 @@ const IDLE = [
   new RegExp(`\\u034F(?!(?![\\u034F${SELECTORS}])\\p{M})|(?<!(?=\\p{L})\\p{Script=Mongolian})\\u180E`, "gu"),
   new RegExp(`(?<!${JOINABLE}\\p{M}{0,30})[\\u200C\\u200D](?!\\p{M}{0,30}${JOINABLE})`, "gu"),
 ];
+
+const HIEROGLYPH = /[\u{13000}-\u{1342F}]/u;
+const HIEROGLYPH_CONTROLS = /[\u{13430}-\u{1343F}]/gu; // they place one sign beside another
 
 /** LRM, RLM and ALM sort out words of two directions; where there is one, they do nothing. */
 const BIDI_MARKS = /[\u200E\u200F\u061C]/gu;
@@ -61,7 +64,7 @@ const NAMES = new Map([
 export function cleaned(words, { typing = false } = {}) {
   const taken = new Map();
   let text = words.replace(MEANINGLESS, noting(taken));
-  if (!typing) text = withoutIdle(text.normalize("NFC"), taken);
+  if (!typing) text = withoutIdle(text.normalize("NFC"), taken).normalize("NFC");
   return { text: text.replace(RUN, (run) => (TYPED.test(run) ? run : " ")), taken };
 }
 
@@ -90,6 +93,7 @@ function withoutIdle(text, taken) {
   const note = noting(taken);
   text = withoutStray(text, note).replace(TAGS, (found, flag) => flag ?? note(found));
   for (const idle of IDLE) text = text.replace(idle, note);
+  if (!HIEROGLYPH.test(text)) text = text.replace(HIEROGLYPH_CONTROLS, note);
   return text.replace(RIGHT_TO_LEFT.test(text) ? REPEATED_BIDI_MARK : BIDI_MARKS, note);
 }
 
