@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
+import json
 import re
+from collections.abc import Iterator
+from random import Random
 from typing import Any
 
 import pytest
-from playwright.sync_api import APIResponse, Locator, Page, Route, expect
+from playwright.sync_api import APIResponse, Browser, Locator, Page, Request, Route, expect
 
-from tests.browser.conftest import until
+from tests.browser.conftest import ARGUMENTS, WITHIN, chromium, until
 from tests.conftest import RunningNode
 from tests.patience import NO_BEATS
+from ticker.text import TEXT_MAX, is_right_to_left, one_line
 
 WORDS = "Ferry service between the two islands resumes after the storm"
 OTHER_WORDS = "Power is back in all districts of the old town"
@@ -557,3 +563,790 @@ def test_a_phone_shows_the_whole_desk_without_scrolling_sideways(node: Any, desk
             .filter(([, { width, height }]) => width < 44 || height < 44).map(([html]) => html)"""
     )
     assert too_small == []
+
+
+# Whoever else is signed in
+
+
+class SignedIn:
+    """Who `GET /desk/session` says is signed in, and what the desk's changes carry."""
+
+    def __init__(self, page: Page) -> None:
+        self.answer: dict[str, Any] = {"id": "first-sign-in", "name": "Ada"}
+        self.carried: list[tuple[str, str | None]] = []
+        page.route("**/desk/session", self._session)
+        page.on("request", self._note)
+
+    def _session(self, route: Route) -> None:
+        if route.request.method != "GET":
+            route.continue_()
+            return
+        answer = route.fetch()
+        if answer.ok:
+            route.fulfill(response=answer, json=answer.json() | self.answer)
+        else:
+            route.fulfill(response=answer)
+
+    def _note(self, request: Request) -> None:
+        if request.method != "GET":
+            self.carried.append((request.method, request.headers.get("ticker-session")))
+
+    def take_over(self, page: Page, path: str) -> None:
+        """As if Grace had signed in in another tab: the server refuses what is meant to be Ada's."""
+
+        def refuse(route: Route) -> None:
+            believed = route.request.headers.get("ticker-session")
+            if route.request.method == "GET" or believed in (None, self.answer["id"]):
+                route.continue_()
+                return
+            problem = {
+                "type": "urn:ticker:problem:other-session",
+                "title": "Somebody else is signed in",
+                "status": 409,
+                "detail": "Grace is signed in by now. Nothing was changed.",
+                "signed_in": {"id": "key-of-grace", "name": "Grace"},
+            }
+            route.fulfill(status=409, content_type="application/problem+json", body=json.dumps(problem))
+
+        self.answer = {"id": "second-sign-in", "name": "Grace"}
+        page.route(path, refuse)
+
+
+@pytest.fixture
+def signed_in(page: Page) -> SignedIn:
+    return SignedIn(page)
+
+
+def test_every_change_says_to_which_sign_in_it_belongs(
+    node: Any, signed_in: SignedIn, page: Page, channel: str
+) -> None:
+    sign_in(page, node, channel)
+    publish(page, WORDS)
+    row = line(page, WORDS)
+    row.get_by_role("button", name="Correct").click()
+    row.get_by_label("Corrected text").fill(OTHER_WORDS)
+    row.get_by_role("button", name="Save correction").click()
+    row = line(page, OTHER_WORDS)
+    row.get_by_role("button", name="Withhold").click()
+    row.get_by_role("button", name="Withhold now").click()
+    tombstone(page, "withheld").get_by_role("button", name="Cancel…").click()
+    page.get_by_role("button", name="Cancel for good").click()
+    expect(tombstone(page, "canceled")).to_be_visible()
+    expect(page.get_by_role("dialog")).to_be_hidden()
+    page.get_by_role("button", name="Sign out").click()
+    expect(page.locator("#signin-why")).to_have_text("You are signed out.")
+    assert signed_in.carried == [
+        ("POST", None),  # signing in
+        *[(method, "first-sign-in") for method in ("POST", "PATCH", "PATCH", "DELETE", "DELETE")],
+    ]
+
+
+def test_a_server_that_names_no_sign_in_gets_no_name_of_one(
+    node: Any, signed_in: SignedIn, page: Page, channel: str
+) -> None:
+    signed_in.answer = {"id": None}
+    sign_in(page, node, channel)
+    publish(page, WORDS)
+    expect(line(page, WORDS)).to_be_visible()
+    assert [carried for _, carried in signed_in.carried] == [None, None]
+
+
+def test_a_line_of_somebody_who_was_signed_out_by_another_is_kept_and_goes_out_as_the_other_who_says_so(
+    node: Any, signed_in: SignedIn, page: Page, channel: str
+) -> None:
+    sign_in(page, node, channel)
+    signed_in.take_over(page, f"**/v1/channels/{channel}/lines")
+    publish(page, WORDS)
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text("Grace is signed in now in this browser; this page was signed in as Ada.")
+    expect(dialog).to_contain_text("Nothing was published or changed.")
+    page.keyboard.press("Escape")
+    expect(page.locator("#told")).to_contain_text("Not published.")
+    page.get_by_role("button", name="Publish to").click()
+    dialog.get_by_role("button", name="Go on as Grace").click()
+    expect(page.locator("#name")).to_have_text("Grace")
+    expect(page.get_by_label("Text", exact=True)).to_have_value(WORDS)
+    assert texts(node, channel) == []
+    page.get_by_role("button", name="Publish to").click()
+    expect(line(page, WORDS)).to_be_visible()
+    assert signed_in.carried[-1] == ("POST", "second-sign-in")
+
+
+def test_who_was_signed_out_by_another_signs_in_again_with_what_was_typed(
+    node: Any, signed_in: SignedIn, page: Page, channel: str
+) -> None:
+    sign_in(page, node, channel)
+    signed_in.take_over(page, f"**/v1/channels/{channel}/lines")
+    publish(page, WORDS)
+    page.get_by_role("dialog").get_by_role("button", name="Sign in again").click()
+    expect(page.get_by_label("Your key")).to_be_focused()
+    signed_in.answer = {"id": "third-sign-in", "name": "Ada"}
+    page.get_by_label("Your key").fill(node.key)
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_label("Text", exact=True)).to_have_value(WORDS)
+    page.get_by_role("button", name="Publish to").click()
+    expect(line(page, WORDS)).to_be_visible()
+    assert signed_in.carried[-1] == ("POST", "third-sign-in")
+
+
+@pytest.mark.parametrize("change", ["Correct", "Withhold", "Cancel…"])
+def test_a_change_of_somebody_who_was_signed_out_by_another_is_not_made_and_not_lost(
+    node: Any, signed_in: SignedIn, page: Page, channel: str, change: str
+) -> None:
+    kept = node.publish(channel, WORDS)
+    sign_in(page, node, channel)
+    signed_in.take_over(page, f"**/v1/channels/{channel}/lines/*")
+    row = line(page, WORDS)
+    row.get_by_role("button", name=change).click()
+    form = page.locator("#cancel form") if change == "Cancel…" else row.locator("form")
+    form.get_by_label("Public note").fill("My reason")
+    form.locator("button[type=submit]").click()
+    expect(page.locator("#ask")).to_contain_text("Grace is signed in now in this browser")
+    page.locator("#ask").get_by_role("button", name="Go on as Grace").click()
+    expect(page.locator("#name")).to_have_text("Grace")
+    expect(form.locator(".trouble")).to_contain_text("Nothing was changed")
+    expect(form.get_by_label("Public note")).to_have_value("My reason")
+    assert node.get(f"/v1/channels/{channel}/lines/{kept['id']}")["version"] == 1
+    form.locator("button[type=submit]").click()
+    expect(page.locator("#lines .note")).to_have_text("My reason")
+
+
+def test_signing_out_where_somebody_else_is_signed_in_by_now_signs_nobody_out(
+    node: Any, signed_in: SignedIn, page: Page, channel: str
+) -> None:
+    sign_in(page, node, channel)
+    signed_in.take_over(page, "**/desk/session")
+    page.get_by_role("button", name="Sign out").click()
+    expect(page.get_by_role("dialog")).to_contain_text("Grace is signed in now")
+    page.unroute("**/desk/session")
+    assert page.evaluate("fetch('/desk/session').then(({ status }) => status)") == 200
+
+
+# Where the browser gives less, and what fails all the same
+
+
+@pytest.fixture
+def far_page(node: Any, browser: Browser) -> Iterator[Page]:
+    """A page by plain HTTP and a host name, as on a colleague's machine: no secure context."""
+    arguments = [*ARGUMENTS, "--host-resolver-rules=MAP desk.newsroom.example 127.0.0.1"]
+    far = browser.browser_type.launch(executable_path=chromium(), args=arguments, timeout=WITHIN)
+    page = far.new_page()
+    page.set_default_timeout(WITHIN)
+    page.add_init_script(AT_LEISURE)
+    yield page
+    far.close()
+
+
+def test_over_plain_http_and_a_host_name_everything_works(node: Any, far_page: Page, channel: str) -> None:
+    page = far_page
+    page.goto(f"http://desk.newsroom.example:{node.port}/desk?channel={channel}")
+    assert not page.evaluate("isSecureContext")
+    page.get_by_label("Your key").fill(node.key)
+    page.get_by_role("button", name="Sign in").click()
+    expect(connection(page)).to_have_text("Live")
+    publish(page, WORDS)
+    expect(page.locator("#told")).to_contain_text("On air since")
+    row = line(page, WORDS)
+    row.get_by_role("button", name="Correct").click()
+    row.get_by_label("Corrected text").fill(OTHER_WORDS)
+    page.keyboard.press("Control+Enter")
+    row = line(page, OTHER_WORDS)
+    row.get_by_role("button", name="Withhold").click()
+    row.get_by_role("button", name="Withhold now").click()
+    held = tombstone(page, "withheld")
+    expect(held.locator(".held")).to_have_text(OTHER_WORDS)
+    held.get_by_role("button", name="Release").click()
+    held.get_by_role("button", name="Put back on air").click()
+    line(page, OTHER_WORDS).get_by_role("button", name="Cancel…").click()
+    page.get_by_role("button", name="Cancel for good").click()
+    expect(tombstone(page, "canceled")).to_be_visible()
+    write(page, WORDS)
+    page.reload()
+    expect(page.get_by_label("Text", exact=True)).to_have_value(WORDS)
+    page.get_by_role("button", name="Sign out").click()
+    page.get_by_role("dialog").get_by_role("button", name="Sign out").click()
+    expect(page.get_by_label("Your key")).to_be_focused()
+    expect(page.locator("#broken")).to_be_hidden()
+
+
+def test_a_handler_that_fails_at_once_says_so_and_keeps_what_was_typed(node: Any, desk: Page, channel: str) -> None:
+    desk.evaluate("() => { crypto.getRandomValues = () => { throw new Error('no random numbers here'); }; }")
+    publish(desk, WORDS)
+    expect(desk.locator("#broken")).to_contain_text("Something on this page failed. What you typed is still here.")
+    expect(desk.locator("#broken")).to_contain_text("no random numbers here")
+    expect(desk.get_by_label("Text", exact=True)).to_have_value(WORDS)
+    assert texts(node, channel) == []
+    desk.locator("#broken").get_by_role("button", name="Reload the page").click()
+    expect(connection(desk)).to_have_text("Live")
+    expect(desk.get_by_label("Text", exact=True)).to_have_value(WORDS)
+    desk.get_by_role("button", name="Publish to").click()
+    expect(line(desk, WORDS)).to_be_visible()
+    expect(desk.locator("#broken")).to_be_hidden()
+
+
+def test_a_handler_that_fails_later_says_so_and_keeps_what_was_typed(node: Any, desk: Page, channel: str) -> None:
+    node.publish(channel, WORDS)
+    row = desk.locator("#lines > li")
+    row.get_by_role("button", name="Correct").click()
+    row.get_by_label("Corrected text").fill(OTHER_WORDS)
+    desk.evaluate("() => { Headers.prototype.get = () => { throw new Error('no headers here'); }; }")
+    row.get_by_role("button", name="Save correction").click()
+    expect(row.locator(".trouble")).to_contain_text("not known whether the change was made")
+    expect(desk.locator("#broken")).to_contain_text("no headers here")
+    expect(row.get_by_label("Corrected text")).to_have_value(OTHER_WORDS)
+
+
+def test_a_failure_within_a_question_is_told_within_it(node: Any, desk: Page, channel: str) -> None:
+    """What a modal dialog covers can be neither heard nor pressed."""
+    node.publish(channel, WORDS)
+    line(desk, WORDS).get_by_role("button", name="Cancel…").click()
+    desk.evaluate("() => { Headers.prototype.get = () => { throw new Error('no headers here'); }; }")
+    dialog = desk.get_by_role("dialog")
+    dialog.get_by_role("button", name="Cancel for good").click()
+    expect(dialog).to_contain_text("no headers here")
+    dialog.get_by_role("button", name="Close").click()
+    expect(desk.locator("#broken")).to_be_hidden()
+
+
+@pytest.mark.parametrize("script", ["desk/desk.js", "desk/paste.js", "ticker.js"])
+def test_a_desk_whose_script_does_not_load_says_so(node: Any, page: Page, script: str) -> None:
+    page.route(f"**/{script}", lambda route: route.abort())
+    page.goto(f"{node.url}/desk")
+    expect(page.locator("#broken")).to_contain_text("The desk could not start.")
+
+
+def test_without_storage_the_desk_works_and_says_that_it_keeps_no_draft(node: Any, page: Page, channel: str) -> None:
+    page.add_init_script(
+        """for (const name of ["localStorage", "sessionStorage"]) Object.defineProperty(window, name, {
+          get() { throw new DOMException("The user denied access", "SecurityError"); },
+        });"""
+    )
+    sign_in(page, node, channel)
+    write(page, WORDS)
+    expect(page.locator("#draft")).to_contain_text("This browser keeps no draft")
+    page.get_by_role("button", name="Publish to").click()
+    expect(page.locator("#told")).to_contain_text("On air since")
+    page.get_by_role("button", name="Sign out").click()
+    expect(page.get_by_label("Your key")).to_be_focused()
+    assert complaints(page) == []
+
+
+def test_an_answer_that_is_not_the_servers_is_taken_for_none(node: Any, desk: Page, channel: str) -> None:
+    """A hotel's sign-in page, say: it comes with 200."""
+    path = f"**/v1/channels/{channel}/lines"
+    desk.route(path, lambda route: route.fulfill(status=200, content_type="application/json", body="{}"))
+    publish(desk, WORDS)
+    expect(desk.locator("#unheard")).to_be_visible()
+    expect(desk.get_by_label("Text", exact=True)).to_have_value(WORDS)
+    desk.unroute(path)
+    desk.get_by_role("button", name="Try again").click()
+    expect(line(desk, WORDS)).to_be_visible()
+
+
+# What is pasted
+
+
+def paste(page: Page, field: Locator, words: str) -> None:
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.evaluate("(words) => navigator.clipboard.writeText(words)", words)
+    field.focus()
+    page.keyboard.press("Control+V")
+
+
+SPACE_LIKE = ["\t", "\v", "\f", "\n", "\r\n", "\x1c", "\x1d", "\x1e", "\x1f", "\x85", "\u2003", "\u2028", "\u2029"]
+
+
+def test_what_is_like_a_space_is_pasted_as_one(node: Any, desk: Page, channel: str) -> None:
+    text = desk.get_by_label("Text", exact=True)
+    for space in SPACE_LIKE:
+        text.fill("")
+        paste(desk, text, f"Ferry{space}service")
+        expect(text).to_have_value("Ferry service")
+    for space in ("\u00a0", "\u202f", "\u3000"):
+        text.fill(f"Pluie{space}: alerte")
+        expect(text).to_have_value(f"Pluie{space}: alerte")
+    publish(desk, "Pluie\u00a0: alerte")
+    expect(desk.locator("#told")).to_contain_text("On air since")
+    assert texts(node, channel) == ["Pluie\u00a0: alerte"]
+    expect(desk.locator("#compose .taken").first).to_be_empty()
+
+
+INVISIBLE = {
+    "\u200b": "zero-width space (U+200B)",
+    "\u2060": "word joiner (U+2060)",
+    "\ufeff": "byte order mark (U+FEFF)",
+    "\ufffc": "placeholder of an object (U+FFFC)",
+    "\u00ad": "soft hyphen (U+00AD)",
+    "\u202b": "stray direction mark (U+202B)",
+    "\u2067": "stray direction mark (U+2067)",
+    "\u2069": "stray direction mark (U+2069)",
+    "\U000e0041": "tag character (U+E0041)",
+}
+
+
+def test_what_nobody_sees_is_taken_out_and_named(node: Any, desk: Page, channel: str) -> None:
+    text = desk.get_by_label("Text", exact=True)
+    for character, name in INVISIBLE.items():
+        text.fill("")
+        paste(desk, text, f"Ferry ser{character}vice")
+        expect(text).to_have_value("Ferry service")
+        expect(desk.locator('#compose [data-field="text"] .taken')).to_have_text(f"Invisible, taken out: {name}.")
+        expect(desk.locator("#compose .count")).to_have_text("13 / 280")
+    text.fill("\ufeffTwo \u200bof\u200b them")
+    expect(desk.locator('#compose [data-field="text"] .taken')).to_contain_text("zero-width space (U+200B) 2 times")
+    desk.get_by_role("button", name="Publish to").click()
+    expect(desk.locator("#told")).to_contain_text("On air since")
+    assert texts(node, channel) == ["Two of them"]
+    expect(desk.locator('#compose [data-field="text"] .taken')).to_be_empty()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "🏴\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f wins",
+        "می\u200cخواهم",
+        "👩\u200d👧",
+        "\u2067אב\u2069 c",
+    ],
+    ids=["a flag", "ZWNJ", "ZWJ", "an isolate that is closed"],
+)
+def test_what_is_invisible_and_spells_something_is_kept(node: Any, desk: Page, channel: str, words: str) -> None:
+    paste(desk, desk.get_by_label("Text", exact=True), words)
+    desk.get_by_role("button", name="Publish to").click()
+    expect(desk.locator("#told")).to_contain_text("On air since")
+    assert texts(node, channel) == [words]
+
+
+def test_marks_that_are_typed_one_by_one_may_be_closed_yet(node: Any, desk: Page) -> None:
+    text = desk.get_by_label("Text", exact=True)
+    text.focus()
+    desk.keyboard.insert_text("a \u2067אב")
+    expect(text).to_have_value("a \u2067אב")
+    desk.keyboard.insert_text("\u2069")
+    desk.keyboard.press("Tab")
+    expect(text).to_have_value("a \u2067אב\u2069")
+    text.evaluate("(area) => { area.focus(); area.setSelectionRange(6, 6); }")
+    desk.keyboard.insert_text("\u2067")
+    desk.keyboard.press("Tab")
+    expect(text).to_have_value("a \u2067אב\u2069")
+
+
+@pytest.mark.parametrize(
+    ("character", "name"),
+    [("\x07", "control character (U+0007)"), ("\u202e", "direction override (U+202E)"), ("\ufdd0", "(U+FDD0)")],
+)
+def test_what_is_refused_is_shown_where_it_stands_before_it_is_sent(
+    node: Any, signed_in: SignedIn, desk: Page, channel: str, character: str, name: str
+) -> None:
+    text = desk.get_by_label("Text", exact=True)
+    paste(desk, text, f"Ferry ser{character}vice")
+    place = desk.locator('#compose [data-field="text"] .refused p')
+    expect(place).to_contain_text("Ferry ser")
+    expect(place.locator("mark")).to_contain_text(name)
+    desk.get_by_role("button", name="Publish to").click()
+    expect(desk.locator('#compose [data-field="text"] .fault')).to_contain_text("can’t be published")
+    expect(text).to_be_focused()
+    assert text.evaluate("(area) => area.value.slice(area.selectionStart, area.selectionEnd)") == character
+    assert [method for method, _ in signed_in.carried] == ["POST"]  # signing in
+    desk.get_by_role("button", name="Take it out").click()
+    expect(text).to_have_value("Ferry service")
+    expect(place).to_have_count(0)
+    desk.get_by_role("button", name="Publish to").click()
+    expect(line(desk, "Ferry service")).to_be_visible()
+
+
+def test_every_field_of_a_correction_is_pasted_into_by_the_same_rule(node: Any, desk: Page, channel: str) -> None:
+    node.publish(channel, "Pluie\u00a0: alerte")
+    row = line(desk, "Pluie")
+    row.get_by_role("button", name="Correct").click()
+    for label in ("Corrected text", "Public note", "Source"):
+        paste(desk, row.get_by_label(label), "\u200b two\nrows")
+    expect(row.get_by_label("Corrected text")).to_have_value("Pluie\u00a0: alerte two rows")
+    expect(row.get_by_label("Public note")).to_have_value(re.compile("^ ?two rows$"))
+    expect(row.get_by_label("Source")).to_have_value(re.compile("^ ?two rows$"))
+    paste(desk, row.get_by_label("Link"), "https://\u200bharbour.example/\u2060timetable")
+    expect(row.get_by_label("Link")).to_have_value("https://harbour.example/timetable")
+    expect(row.locator(".taken", has_text="zero-width space")).to_have_count(4)
+    row.get_by_label("Public note").fill("A bell \x07 rings")
+    row.get_by_role("button", name="Save correction").click()
+    expect(row.locator('[data-field="note"] .fault')).to_contain_text("can’t be published")
+    row.get_by_role("button", name="Take it out").click()
+    row.get_by_role("button", name="Save correction").click()
+    expect(row.locator("form")).to_have_count(0)
+    [kept] = node.get(f"/v1/channels/{channel}/lines")["lines"]
+    assert (kept["text"], kept["note"], kept["source"]) == ("Pluie\u00a0: alerte two rows", "A bell rings", "two rows")
+
+
+TRICKY = [
+    *" \t\n\r\x00\x07\x1c\x1f\x85\u00a0\u202f\u3000\u2028\u2029\ufeff\u200b\u200c\u200d\u200e\u200f\u061c\u0301\u0338",
+    *"\u034f\u0915\u094d\u1100\u1161\u212b\u3164\u2066\u2067\u2068\u2069\u202a\u202b\u202c\u202d\u202e\ufe0f\u180e\u1820",
+    *"\ufffc\ufff9\u00ad\u2060\u2800\U000e0067\U000e007f\ufdd0🇯🇴👩👧\U0001f3fd❤aß1.#éمیאא漢か\u3099",
+    *"\U00013000\U00013430\U0001d159\U00010900",
+    "🏴\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f",
+]
+
+
+def test_what_the_desk_sends_is_kept_as_it_is(node: Any, page: Page) -> None:
+    """The two rules, in ticker/text.py and paste.js, are one: the server changes nothing more."""
+    random = Random(19)
+    pasted = ["".join(random.choices(TRICKY, k=random.randint(1, 14))) for _ in range(5_000)]
+    page.goto(f"{node.url}/desk")
+    sent = page.evaluate(
+        """async (pasted) => {
+          const { cleaned, folded } = await import("/assets/desk/paste.js");
+          return pasted.map((words) => [folded(words), folded(cleaned(words).text)]);
+        }""",
+        pasted,
+    )
+    taken = 0
+    for at_once, shown_before in sent:
+        assert at_once == shown_before
+        with contextlib.suppress(ValueError):  # refused: the desk has shown where
+            assert one_line(at_once, TEXT_MAX) == at_once
+            taken += 1
+    assert taken > len(pasted) / 2
+
+
+# Language and direction
+
+
+def test_a_line_is_in_its_channels_language_unless_the_editor_says_another(node: Any, desk: Page) -> None:
+    desk.get_by_label("Channel").select_option("ar")
+    text, language, direction = (desk.get_by_label(name, exact=True) for name in ("Text", "Language", "Direction"))
+    expect(language).to_have_value("ar")
+    expect(direction).to_have_value("rtl")
+    language.fill("fr")
+    expect(direction).to_have_value("ltr")
+    expect(text).to_have_attribute("lang", "fr")
+    expect(text).to_have_attribute("dir", "ltr")
+    publish(desk, "Le pont est ouvert")
+    row = line(desk, "Le pont est ouvert")
+    expect(row.locator("article > .text")).to_have_attribute("lang", "fr")
+    expect(row.locator("article > .text")).to_have_css("direction", "ltr")
+    expect(language).to_have_value("ar")  # the next line's
+    expect(direction).to_have_value("rtl")
+
+    row.get_by_role("button", name="Correct").click()
+    expect(row.get_by_label("Language")).to_have_value("fr")
+    row.get_by_label("Language").fill("fa")
+    expect(row.get_by_label("Direction")).to_have_value("rtl")
+    expect(row.get_by_label("Corrected text")).to_have_attribute("dir", "rtl")
+    row.get_by_label("Direction").select_option("Left to right")
+    row.get_by_role("button", name="Save correction").click()
+    expect(row.locator("form")).to_have_count(0)
+    kept = next(each for each in node.get("/v1/channels/ar/lines")["lines"] if each["text"] == "Le pont est ouvert")
+    assert (kept["language"], kept["direction"]) == ("fa", "ltr")
+
+
+def test_a_language_that_is_none_is_refused_at_its_field(node: Any, desk: Page) -> None:
+    desk.get_by_label("Language", exact=True).fill("French, please")
+    publish(desk, WORDS)
+    expect(desk.locator('#compose [data-field="language"] .fault')).to_contain_text("BCP 47")
+    expect(desk.get_by_label("Text", exact=True)).to_have_value(WORDS)
+
+
+def test_the_desk_and_the_server_know_the_same_languages_that_run_from_right_to_left(node: Any, page: Page) -> None:
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    tags = [a + b for a in letters for b in letters] + [a + b + c for a in letters for b in letters for c in letters]
+    tags += [
+        "AR",
+        "ar-EG",
+        "az-Arab",
+        "az-Arab-IR",
+        "ar-Latn",
+        "uz-Cyrl",
+        "ku-arab",
+        "de-1996",
+        "ff-Adlm",
+        "he-Hebr-IL",
+    ]
+    page.goto(f"{node.url}/desk")
+    found = page.evaluate(
+        """async (tags) => {
+          const { directionOf } = await import("/assets/desk/language.js");
+          return tags.filter((tag) => directionOf(tag) === "rtl");
+        }""",
+        tags,
+    )
+    assert found == [tag for tag in tags if is_right_to_left(tag)]
+
+
+def test_what_is_on_air_or_typed_is_never_translated(node: Any, desk: Page, channel: str) -> None:
+    kept = node.publish(channel, WORDS, source=WORDS)
+    node.correct(channel, node.publish(channel, WORDS)["id"], status="withheld", note=WORDS)
+    publish(desk, OTHER_WORDS)
+    expect(desk.locator("#told")).to_contain_text("On air since")
+    write(desk, OTHER_WORDS)
+    row = desk.locator(f'#lines > li[data-id="{kept["id"]}"]')
+    row.get_by_role("button", name="Correct").click()
+    row.get_by_label("Corrected text").fill(OTHER_WORDS)
+    node.correct(channel, kept["id"], text=f"{WORDS} again")
+    expect(row.locator(".newer-text")).to_contain_text(WORDS)
+    tombstone(desk, "withheld").get_by_role("button", name="Release").click()
+    expect(tombstone(desk, "withheld").locator(".words")).to_have_text(WORDS)
+    row.get_by_role("button", name="Cancel…").click()
+    translated = """(words) => [...document.body.querySelectorAll("*")].filter((each) => each.translate
+      && (words.some((some) => each.value?.includes?.(some) || [...each.childNodes].some(
+        (node) => node.nodeType === Node.TEXT_NODE && node.data.includes(some)))))
+      .map(({ outerHTML }) => outerHTML)"""
+    assert desk.evaluate(translated, [WORDS, OTHER_WORDS]) == []
+    fields = "textarea, input:not([type=radio], [type=checkbox], [name=url], #key, [name=username])"
+    assert (
+        desk.evaluate(
+            "(fields) => [...document.querySelectorAll(fields)].filter((each) => each.translate).length", fields
+        )
+        == 0
+    )
+
+
+# What outlives the page
+
+
+def drafts(page: Page) -> int:
+    return int(page.evaluate("Object.keys(localStorage).length + Object.keys(sessionStorage).length"))
+
+
+def test_a_draft_survives_a_reload_and_a_crash_until_it_is_published(node: Any, desk: Page, channel: str) -> None:
+    desk.get_by_role("radio", name="Flash").check()
+    desk.get_by_label("Link").fill("https://harbour.example/")
+    desk.get_by_label("Source").fill("Harbour office")
+    desk.get_by_label("On air for").select_option("Until taken down")
+    desk.get_by_label("Language", exact=True).fill("fr")
+    write(desk, WORDS)
+    expect(desk.locator("#draft")).to_contain_text("kept in this browser until you publish it or sign out")
+    desk.reload()
+    expect(desk.locator("#draft")).to_contain_text("Not published yet: what you typed at")
+
+    again = desk.context.new_page()
+    again.add_init_script(AT_LEISURE)
+    desk.close()  # without a word, as by a crash
+    again.goto(f"{node.url}/desk?channel={channel}")
+    expect(connection(again)).to_have_text("Live")
+    expect(again.get_by_label("Text", exact=True)).to_have_value(WORDS)
+    expect(again.locator("#compose .count")).to_have_text(f"{len(WORDS)} / 280")
+    again.get_by_role("button", name="Publish to").click()
+    expect(again.locator("#told")).to_contain_text("On air since")
+    [kept] = node.get(f"/v1/channels/{channel}/lines")["lines"]
+    assert (kept["text"], kept["urgency"], kept["source"], kept["language"]) == (WORDS, "flash", "Harbour office", "fr")
+    assert (kept["url"], kept["expires"]) == ("https://harbour.example/", None)
+    assert drafts(again) == 0
+    expect(again.locator("#draft")).to_be_hidden()
+    again.reload()
+    expect(again.get_by_label("Text", exact=True)).to_have_value("")
+
+
+def test_a_draft_is_its_channels_and_can_be_discarded(node: Any, desk: Page, channel: str) -> None:
+    text = desk.get_by_label("Text", exact=True)
+    write(desk, WORDS)
+    desk.goto(f"{node.url}/desk?channel=es")
+    expect(connection(desk)).to_have_text("Live")
+    expect(text).to_have_value("")
+    desk.get_by_label("Channel").select_option(channel)
+    expect(text).to_have_value(WORDS)
+    desk.get_by_label("Channel").select_option("es")
+    expect(text).to_have_value(WORDS)  # chosen with words typed: they are for this channel now
+    desk.reload()
+    expect(text).to_have_value(WORDS)
+    desk.get_by_label("Channel").select_option(channel)
+    desk.reload()
+    desk.get_by_role("button", name="Discard it").click()
+    expect(text).to_have_value("")
+    expect(text).to_be_focused()
+    assert drafts(desk) == 0
+
+
+def test_signing_out_takes_the_drafts_away(node: Any, desk: Page, channel: str) -> None:
+    node.publish(channel, WORDS)
+    line(desk, WORDS).get_by_role("button", name="Correct").click()
+    line(desk, WORDS).get_by_label("Corrected text").fill(OTHER_WORDS)
+    write(desk, OTHER_WORDS)
+    assert drafts(desk) == 2
+    desk.get_by_role("button", name="Sign out").click()
+    desk.get_by_role("dialog").get_by_role("button", name="Sign out").click()
+    expect(desk.get_by_label("Your key")).to_be_focused()
+    assert drafts(desk) == 0
+
+
+def test_a_draft_is_not_shown_to_another_editor(node: Any, desk: Page, channel: str) -> None:
+    write(desk, WORDS)
+    made = node.http.post("/v1/keys", json={"name": "Grace", "role": "editor"}).json()
+    desk.context.clear_cookies()
+    desk.reload()
+    desk.get_by_label("Your key").fill(made["key"])
+    desk.get_by_role("button", name="Sign in").click()
+    expect(connection(desk)).to_have_text("Live")
+    expect(desk.get_by_label("Text", exact=True)).to_have_value("")
+    assert drafts(desk) == 0
+
+
+def test_a_line_in_doubt_survives_a_reload_and_still_goes_out_once(node: Any, desk: Page, channel: str) -> None:
+    path = f"**/v1/channels/{channel}/lines"
+
+    def lose_the_answer(route: Route) -> None:
+        route.fetch()  # the node keeps the line …
+        route.abort()  # … and the editor never hears of it
+
+    desk.route(path, lose_the_answer)
+    publish(desk, WORDS)
+    expect(desk.locator("#unheard")).to_be_visible()
+    desk.unroute(path)
+    desk.reload()
+    expect(desk.locator("#unheard")).to_contain_text("before an answer came")
+    expect(desk.get_by_role("button", name="Try again")).to_be_focused()
+    expect(desk.get_by_label("Text", exact=True)).not_to_be_editable()
+    expect(desk.get_by_label("Text", exact=True)).to_have_value(WORDS)
+    desk.get_by_role("button", name="Try again").click()
+    expect(desk.locator("#told")).to_contain_text("On air since")
+    assert texts(node, channel) == [WORDS]
+    assert drafts(desk) == 0
+
+
+def test_a_correction_survives_a_reload_and_what_changed_meanwhile_is_shown_beside_it(
+    node: Any, desk: Page, channel: str
+) -> None:
+    kept = node.publish(channel, WORDS)
+    row = desk.locator("#lines > li")
+    row.get_by_role("button", name="Correct").click()
+    row.get_by_label("Corrected text").fill("My words")
+    row.get_by_label("Public note").fill("My reason")
+    desk.reload()
+    expect(row.get_by_label("Corrected text")).to_have_value("My words")
+    expect(row.get_by_label("Public note")).to_have_value("My reason")
+    expect(row.locator(".trouble")).to_contain_text("Not saved yet")
+    desk.goto("about:blank")
+    node.correct(channel, kept["id"], text="Their words")
+    desk.goto(f"{node.url}/desk?channel={channel}")
+    expect(row.locator(".newer")).to_contain_text("Their words")
+    expect(row.get_by_label("Corrected text")).to_have_value("My words")
+    row.get_by_role("button", name="Replace with mine").click()
+    expect(row.locator("article > .text")).to_have_text("My words")
+    assert drafts(desk) == 0
+    desk.reload()
+    expect(row.locator("article > .text")).to_have_text("My words")
+    expect(row.locator("form")).to_have_count(0)
+
+
+def test_words_that_went_out_in_another_tab_are_not_published_twice_without_a_warning(
+    node: Any, desk: Page, channel: str
+) -> None:
+    write(desk, WORDS)
+    other = desk.context.new_page()
+    other.goto(f"{node.url}/desk?channel={channel}")
+    expect(other.get_by_label("Text", exact=True)).to_have_value(WORDS)
+    other.get_by_role("button", name="Publish to").click()
+    expect(other.locator("#told")).to_contain_text("On air since")
+    expect(desk.locator("#told")).to_contain_text("In another tab these words were published")
+
+
+# What is said, to the eye and to the ear
+
+
+def test_an_empty_form_is_not_refused_beside_a_success(node: Any, desk: Page) -> None:
+    send = desk.get_by_role("button", name="Publish to")
+    fault = desk.locator('#compose [data-field="text"] .fault')
+    send.click()
+    expect(fault).to_have_text("Write the line first.")
+    publish(desk, WORDS)
+    expect(desk.locator("#told")).to_contain_text("On air since")
+    expect(fault).to_be_hidden()
+    send.click()
+    expect(desk.locator("#told")).to_contain_text("The form is empty now")
+    expect(fault).to_be_hidden()
+    expect(desk.get_by_label("Text", exact=True)).to_be_focused()
+
+
+def test_what_is_told_as_on_air_is_told_no_more_once_it_is_not(node: Any, desk: Page, channel: str) -> None:
+    for take_down in (
+        lambda kept: node.correct(channel, kept["id"], status="withheld"),
+        lambda kept: node.cancel(channel, kept["id"]),
+        lambda kept: node.correct(channel, kept["id"], expires_in=1),
+    ):
+        publish(desk, WORDS)
+        expect(desk.locator("#told")).to_contain_text("On air since")
+        take_down(node.board(channel)[0])
+        expect(desk.locator("#told")).to_be_empty()
+
+
+HEAR = """() => {
+  window.heard = [];
+  const live = "[aria-live]:not([aria-live=off]), [role=status], [role=alert], output";
+  new MutationObserver((changes) => {
+    for (const { target, addedNodes } of changes) {
+      const element = target instanceof Element ? target : target.parentElement;
+      const said = [...addedNodes].map(({ textContent }) => textContent).join("");
+      if (element?.closest(live)) heard.push(said || target.data);
+    }
+  }).observe(document.body, { subtree: true, childList: true, characterData: true });
+}"""
+
+
+@pytest.mark.parametrize("first", ["the board", "the answer"])
+def test_ones_own_line_is_announced_once(node: Any, desk: Page, channel: str, first: str) -> None:
+    desk.evaluate(HEAR)
+    if first == "the board":
+
+        def wait_for_the_board(route: Route) -> None:
+            answer = route.fetch()
+            expect(line(desk, WORDS)).to_be_visible()
+            route.fulfill(response=answer)
+
+        desk.route(f"**/v1/channels/{channel}/lines", wait_for_the_board)
+    publish(desk, WORDS)
+    expect(desk.locator("#told")).to_contain_text("On air since")
+    expect(line(desk, WORDS)).to_be_visible()
+    node.publish(channel, OTHER_WORDS)
+    expect(line(desk, OTHER_WORDS)).to_be_visible()
+    heard = desk.evaluate("heard")
+    assert [said for said in heard if WORDS in said] == [f"On air: {WORDS}"]
+    assert [said for said in heard if OTHER_WORDS in said] == [f"On air: {OTHER_WORDS}"]
+
+
+def test_a_refusal_is_announced_once(node: Any, desk: Page) -> None:
+    desk.evaluate(HEAR)
+    publish(desk, "x" * 281)
+    expect(desk.locator("#told")).to_contain_text("Not published")
+    assert len([said for said in desk.evaluate("heard") if said and "Not published" in said]) == 1
+
+
+LONG_NAME = "The night desk of the regional newsroom in Llanfairpwllgwyngyllgogerychwyrndrobwllllantysiliogogogoch"
+
+
+def test_a_long_name_covers_nothing_on_the_smallest_phone_however_large_its_text(
+    node: Any, signed_in: SignedIn, page: Page
+) -> None:
+    signed_in.answer = {"name": LONG_NAME}
+    sign_in(page, node)
+    for width, size in itertools.product((320, 360, 640, 1280), ("100%", "200%")):
+        page.set_viewport_size({"width": width, "height": 640})
+        page.evaluate("(size) => { document.documentElement.style.fontSize = size; }", size)
+        page.wait_for_function("(width) => document.documentElement.scrollWidth <= width", arg=width)
+        boxes = [page.locator(part).bounding_box() for part in (".brand", "#name", "#signout")]
+        for left, right in itertools.pairwise(boxes):
+            assert left
+            assert right
+            assert left["x"] + left["width"] <= right["x"] or left["y"] + left["height"] <= right["y"]
+        expect(page.get_by_role("button", name="Sign out")).to_be_in_viewport(ratio=1)
+
+
+COVERED = """() => {
+  const { activeElement } = document;
+  const { left, right, top, bottom } = activeElement.getBoundingClientRect();
+  const shown = document.elementFromPoint((left + right) / 2, (top + bottom) / 2);
+  const seen = activeElement === document.body || activeElement.contains(shown) || shown?.contains(activeElement)
+    || activeElement.labels?.[0]?.contains(shown);
+  return seen ? null : activeElement.outerHTML.slice(0, 120) + " under " + shown?.outerHTML.slice(0, 120);
+}"""
+
+
+@pytest.mark.parametrize("size", [(360, 640), (1280, 600)])
+def test_what_stays_in_sight_covers_nothing_that_has_the_focus(
+    node: Any, desk: Page, channel: str, size: tuple[int, int]
+) -> None:
+    for number in range(8):
+        node.publish(channel, f"{WORDS} {number}")
+    expect(desk.locator("#lines > li")).to_have_count(8)
+    desk.set_viewport_size({"width": size[0], "height": size[1]})
+    for key in ("Tab", "Shift+Tab"):
+        for _ in range(36):
+            desk.keyboard.press(key)
+            assert desk.evaluate(COVERED) is None

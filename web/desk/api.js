@@ -6,11 +6,12 @@
  */
 
 const PATIENCE = 15_000; // ms for an answer; after that an editor must be told that there is none
+const OTHER_SESSION = "urn:ticker:problem:other-session";
 
 /**
  * @typedef {{slug: string, title: string, language: string, direction: "ltr"|"rtl", label: string,
  *            max_lines: number, expires_in: number|null}} Channel
- * @typedef {{name: string, role: string, channels: Channel[]}} Session
+ * @typedef {{id?: string, name: string, role: string, channels: Channel[]}} Session
  * @typedef {{id: string, channel: string, text?: string, urgency: string, status: string, version: number,
  *            published: string, updated: string, corrected: string|null, expires: string|null,
  *            pinned: boolean, url?: string|null, source?: string|null, note: string|null,
@@ -30,15 +31,38 @@ export class Refused extends Error {
   }
 }
 
+/** Somebody else is signed in in this browser by now: nothing was done. `signedIn` is their name. */
+export class OtherSession extends Refused {
+  /** @param {number} status @param {{title?: string, detail?: string, signed_in?: {name?: string}}} problem */
+  constructor(status, problem) {
+    const name = problem.signed_in?.name ?? "";
+    super(status, { title: `${name || "Somebody else"} is signed in now in this browser. Nothing was changed.` });
+    this.signedIn = name;
+  }
+}
+
 /** No answer came, or none that can be trusted: whether it was done is not known. */
 export class Unheard extends Error {}
 
-/** Says `signedout` when the server no longer takes us for signed in. */
+/** A name for a request that nobody else gives. `crypto.randomUUID` is for pages with https alone. */
+export function randomKey() {
+  return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+/**
+ * Says `signedout` when the server no longer takes us for signed in, and `othersession` (detail: the OtherSession)
+ * when it takes us for another person than the page was signed in as.
+ */
 export class Api extends EventTarget {
-  /** Who is signed in; null for nobody. @returns {Promise<Session|null>} */
+  /** @type {string|undefined} names the sign-in that this page believes in; each change carries it */ #session;
+
+  /** Who is signed in, from now on for this page too; null for nobody. @returns {Promise<Session|null>} */
   async session() {
     try {
-      return await (await this.#ask("GET", "/desk/session", { quiet: true })).json();
+      const session = await this.#read(await this.#ask("GET", "/desk/session", { quiet: true }));
+      if (!Array.isArray(session?.channels)) throw new Unheard("The answer is not the desk's.");
+      this.#session = session.id ?? undefined;
+      return session;
     } catch (problem) {
       if (problem instanceof Refused && problem.status === 401) return null;
       throw problem;
@@ -47,6 +71,7 @@ export class Api extends EventTarget {
 
   /** @param {{key: string}|{once: string}} credential */
   async signIn(credential) {
+    this.#session = undefined;
     await this.#ask("POST", "/desk/session", { body: JSON.stringify(credential), quiet: true });
   }
 
@@ -77,12 +102,15 @@ export class Api extends EventTarget {
   async audit(line) {
     const answer = await this.#ask("GET", `${lines(line.channel, line.id)}/audit`);
     const { versions } = await this.#read(answer);
+    if (!versions?.at(-1)?.id) throw new Unheard("The answer is not the desk's.");
     return { versions, etag: answer.headers.get("ETag") ?? "" };
   }
 
   async #keep(method, url, { body, headers = {} }) {
     const answer = await this.#ask(method, url, { body, headers });
-    return { line: await this.#read(answer), etag: answer.headers.get("ETag") };
+    const line = await this.#read(answer);
+    if (!line?.id) throw new Unheard("The answer is not the desk's.");
+    return { line, etag: answer.headers.get("ETag") };
   }
 
   async #read(answer) {
@@ -97,9 +125,10 @@ export class Api extends EventTarget {
   async #ask(method, url, { body = undefined, headers = {}, quiet = false } = {}) {
     const sent = { Accept: "application/json, application/problem+json", ...headers };
     if (body !== undefined) sent["Content-Type"] = "application/json";
+    if (method !== "GET" && this.#session !== undefined) sent["Ticker-Session"] = this.#session;
+    const signal = AbortSignal.timeout(PATIENCE);
     let answer;
     try {
-      const signal = AbortSignal.timeout(PATIENCE);
       answer = await fetch(url, { method, body, headers: sent, signal, cache: "no-store", redirect: "error" });
     } catch (lost) {
       throw new Unheard("The server did not answer.", { cause: lost });
@@ -107,7 +136,12 @@ export class Api extends EventTarget {
     if (answer.ok) return answer;
     const problem = await problemOf(answer);
     if (!problem || answer.status === 500) throw new Unheard(`The server broke off (${answer.status}).`);
-    if (answer.status === 401 && !quiet) this.dispatchEvent(new Event("signedout"));
+    if (problem.type === OTHER_SESSION) {
+      const other = new OtherSession(answer.status, problem);
+      this.dispatchEvent(new CustomEvent("othersession", { detail: other }));
+      throw other;
+    }
+    if (answer.status === 401 && problem.type && !quiet) this.dispatchEvent(new Event("signedout"));
     throw new Refused(answer.status, problem);
   }
 }
@@ -115,8 +149,8 @@ export class Api extends EventTarget {
 /** Our server's own words; null for those of something on the way to it, such as a proxy's error page. */
 async function problemOf(answer) {
   const ours = answer.headers.get("Content-Type")?.startsWith("application/problem+json");
-  if (!ours) return answer.status < 500 ? { title: `The server refused (${answer.status}).` } : null;
-  return answer.json().catch(() => null);
+  if (!ours) return answer.status < 500 ? { title: `Something between this page and the server refused (${answer.status}).` } : null;
+  return answer.json().catch(() => null); // it broke off
 }
 
 function lines(channel, id) {

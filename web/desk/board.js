@@ -16,7 +16,10 @@ const SAID = 12_000; // ms for which a message stands over the lines' lower edge
 
 const TITLES = { connecting: "On air", live: "On air now", delayed: "On air a moment ago", offline: "Last seen on air" };
 
-/** Says `trust` (detail: the Trust, or "connecting") and `shown` (detail: the line) for each line new on the board. */
+/**
+ * Says `trust` (detail: the Trust, or "connecting"); with the line as detail `shown` for each that is on the board,
+ * `new` for one that has just come, and `left` for one that is there no more.
+ */
 export class Board extends EventTarget {
   #section;
   /** @type {HTMLOListElement} */ #list;
@@ -29,14 +32,14 @@ export class Board extends EventTarget {
   #silence = 0;
 
   /**
-   * @param {HTMLElement} section @param {import("./api.js").Api} api
+   * @param {HTMLElement} section @param {import("./api.js").Api} api @param {import("./draft.js").Drafts} drafts
    * @param {(row: Row) => void} cancel asks whether to cancel, and does @param {AbortSignal} signal
    */
-  constructor(section, api, cancel, signal) {
+  constructor(section, api, drafts, cancel, signal) {
     super();
     this.#section = section;
     this.#list = section.querySelector("#lines");
-    this.#desk = { api, cancel, say: this.say.bind(this), left: (row) => this.#remove(row) };
+    this.#desk = { api, drafts, cancel, say: this.say.bind(this), left: (row) => this.#remove(row) };
     const timer = setInterval(() => this.#tick(), TICK);
     signal.addEventListener("abort", () => {
       clearInterval(timer);
@@ -72,6 +75,11 @@ export class Board extends EventTarget {
     this.#trusted();
   }
 
+  /** Give up what is typed in the lines. */
+  discard() {
+    for (const row of [...this.#rows.values()]) row.discard();
+  }
+
   /** Stop watching and forget everything shown. */
   leave() {
     this.#watching?.abort();
@@ -101,6 +109,7 @@ export class Board extends EventTarget {
     const within = this.#list.contains(held);
     for (const [id, row] of this.#rows) {
       if (ids.has(id)) continue;
+      this.dispatchEvent(new CustomEvent("left", { detail: row.line }));
       if (row.dirty) row.leave();
       else this.#remove(row);
     }
@@ -124,6 +133,7 @@ export class Board extends EventTarget {
   #add(line) {
     const row = new Row(line, this.#desk);
     this.#rows.set(line.id, row);
+    row.resume();
     if (this.#filled && line.status === "usable") {
       row.element.dataset.fresh = "";
       setTimeout(() => delete row.element.dataset.fresh, FRESH);
@@ -161,8 +171,8 @@ export class Board extends EventTarget {
     const doubt = this.#part("#doubt");
     doubt.hidden = trust === "live" || trust === "connecting";
     doubt.textContent = trust === "delayed"
-      ? `Delayed: the server is late with its sign of life. What you see is of ${toTheSecond(heard)}; the public may see more.`
-      : `Offline: this is what the public saw at ${toTheSecond(heard)}. It may have changed since. Trying again by itself.`;
+      ? `Delayed: the server is late. It was last heard at ${toTheSecond(heard)}; the public may see more than this.`
+      : `Offline: this is what the public saw at ${toTheSecond(heard)}. It may have changed since. This page keeps trying to connect.`;
     this.#tick();
     this.dispatchEvent(new CustomEvent("trust", { detail: trust }));
   }

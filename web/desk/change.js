@@ -7,7 +7,8 @@
  */
 
 import { Refused, Unheard } from "./api.js";
-import { clearFaults, showFaults } from "./fields.js";
+import { clearFaults, oneLine, showFaults, showRefused } from "./fields.js";
+import { folded } from "./paste.js";
 
 /** @typedef {import("./api.js").Line} Line @typedef {import("./api.js").Api} Api */
 
@@ -19,14 +20,16 @@ export class Change extends EventTarget {
   /** @type {HTMLFormElement} */ form;
   /** @type {Line} the line as the editor began with it */ line;
   /** @type {Api} */ api;
+  /** @type {import("./draft.js").Drafts} */ drafts;
   #listening = new AbortController();
   #sending = false;
 
-  /** @param {Line} line @param {Api} api */
-  constructor(line, api) {
+  /** @param {Line} line @param {Api} api @param {import("./draft.js").Drafts} drafts */
+  constructor(line, api, drafts) {
     super();
     this.line = line;
     this.api = api;
+    this.drafts = drafts;
     const template = /** @type {HTMLTemplateElement} */ (document.querySelector(`template#${this.kind}`));
     this.form = /** @type {any} */ (template.content.cloneNode(true)).firstElementChild;
     const { signal } = this;
@@ -35,6 +38,9 @@ export class Change extends EventTarget {
       this.#submit();
     }, { signal });
     this.form.addEventListener("input", () => clearFaults(this.form), { signal });
+    for (const input of /** @type {NodeListOf<HTMLInputElement>} */ (this.form.querySelectorAll("[name=note], [name=url], [name=source]"))) {
+      oneLine(input, null, signal);
+    }
     this.form.addEventListener("keydown", (event) => {
       if (event.key !== "Escape" || event.isComposing) return;
       if (this.dirty) this.trouble("What you typed is not saved. Save it, or discard it with the button.");
@@ -97,7 +103,7 @@ export class Change extends EventTarget {
 
   /** @param {string} name @returns {string} */
   value(name) {
-    return this.field(name).value.trim();
+    return folded(this.field(name).value);
   }
 
   /** @param {string} name @returns {HTMLInputElement} */
@@ -106,7 +112,7 @@ export class Change extends EventTarget {
   }
 
   async #submit() {
-    if (this.#sending) return;
+    if (this.#sending || showRefused(this.form)) return;
     this.#sending = true;
     this.form.setAttribute("aria-busy", "true");
     this.trouble("");
@@ -131,9 +137,16 @@ export class Change extends EventTarget {
     } else if (problem instanceof Unsent) {
       this.trouble(problem.message);
     } else {
+      this.trouble("This page itself failed. It is not known whether the change was made. "
+        + "What you typed is kept, and trying again is safe.");
       throw problem;
     }
   }
+}
+
+/** The server's failures are told when the editor sends; the page's own are for everybody to see. */
+function unlessOurs(problem) {
+  if (!(problem instanceof Refused || problem instanceof Unheard)) throw problem;
 }
 
 /** A change of words that must not overwrite what the editor hasn't seen: it holds the version it is made upon. */
@@ -144,7 +157,7 @@ export class Rewriting extends Change {
   /** @type {{upon: Line, change: object}|null} a change sent, until its answer comes */ #sent = null;
 
   begin() {
-    this.#read().catch(() => {}); // said when the editor sends; until then nothing is amiss
+    this.#read().catch(unlessOurs); // said when the editor sends; until then nothing is amiss
   }
 
   /** The newest version is another than the editor has seen. @param {Line} _newest @param {boolean} _first */
@@ -162,7 +175,7 @@ export class Rewriting extends Change {
     } else if (line.status === "canceled") {
       this.trouble("This line was canceled meanwhile, for good. What you typed is kept here until you discard it.");
     } else if (line.version > (this.#seen?.version ?? this.line.version)) {
-      this.#read().catch(() => {});
+      this.#read().catch(unlessOurs);
     }
   }
 

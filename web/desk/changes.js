@@ -6,9 +6,16 @@
 
 import { Change, Rewriting } from "./change.js";
 import { oneLine, sendKeys, showFaults } from "./fields.js";
-import { expiry, folded, toTheMinute, toTheSecond, URGENCIES } from "./words.js";
+import { directionOf } from "./language.js";
+import { folded } from "./paste.js";
+import { expiry, toTheMinute, toTheSecond, URGENCIES } from "./words.js";
 
 /** @typedef {import("./api.js").Line} Line */
+
+const FIELDS = ["text", "note", "url", "source", "urgency", "language", "direction"];
+
+/** Under which name a correction of this line is kept as a draft. @param {Line} line */
+export const slotOf = (line) => `${line.channel}/${line.id}`;
 
 export class Holding extends Change {
   get kind() {
@@ -40,8 +47,11 @@ export class Correction extends Rewriting {
 
   begin() {
     const area = /** @type {any} */ (this.field("text"));
-    area.lang = this.line.language;
-    area.dir = this.line.direction;
+    this.form.addEventListener("input", (event) => {
+      if (event.target === this.field("language")) this.field("direction").value = directionOf(this.value("language"));
+      this.#align();
+      this.#keep();
+    }, { signal: this.signal });
     this.#from = this.line;
     this.#fill(this.line);
     this.#recount = oneLine(area, this.form.querySelector(".count"), this.signal);
@@ -52,6 +62,28 @@ export class Correction extends Rewriting {
 
   get dirty() {
     return Object.keys(this.#change()).length > 0;
+  }
+
+  close() {
+    this.drafts.drop(slotOf(this.line));
+    super.close();
+  }
+
+  /** What was typed before a reload or a crash; `begin` was given the line of then. @param {import("./draft.js").Draft} draft */
+  resume({ at, fields }) {
+    this.#fill({ ...fields, pinned: fields.pinned === "true" });
+    this.field("note").value = fields.note;
+    this.#recount();
+    this.trouble(`Not saved yet: what you typed at ${toTheMinute(at)}.`);
+  }
+
+  #keep() {
+    if (!this.dirty) {
+      this.drafts.drop(slotOf(this.line));
+      return;
+    }
+    const fields = Object.fromEntries(FIELDS.map((name) => [name, this.field(name).value]));
+    this.drafts.keep(slotOf(this.line), { fields: { ...fields, pinned: String(this.field("pinned").checked) }, line: this.#from });
   }
 
   focus() {
@@ -89,6 +121,16 @@ export class Correction extends Rewriting {
     this.field("source").value = line.source ?? "";
     this.field("urgency").value = line.urgency;
     this.field("pinned").checked = line.pinned;
+    this.field("language").value = line.language;
+    this.field("direction").value = line.direction;
+    this.#align();
+  }
+
+  /** What is typed is read as what it will be. */
+  #align() {
+    const area = this.field("text");
+    area.lang = this.value("language");
+    area.dir = this.value("direction");
   }
 
   /** Build upon a newer version: what the editor typed stays, what they left alone follows. @param {Line} newest */
@@ -108,7 +150,11 @@ export class Correction extends Rewriting {
       const value = this.value(name) || null;
       if (value !== (this.#from[name] ?? null)) change[name] = value;
     }
-    if (this.value("urgency") !== this.#from.urgency) change.urgency = this.value("urgency");
+    const [urgency, language, direction] = ["urgency", "language", "direction"].map((name) => this.value(name));
+    if (urgency !== this.#from.urgency) change.urgency = urgency;
+    if (language && language !== this.#from.language) change.language = language;
+    // Of a new language the server takes the direction, unless it is told another.
+    if (direction !== (change.language ? directionOf(language) : this.#from.direction)) change.direction = direction;
     if (this.field("pinned").checked !== this.#from.pinned) change.pinned = this.field("pinned").checked;
     if (this.value("note")) change.note = this.value("note");
     return change;
@@ -131,6 +177,8 @@ export class Correction extends Rewriting {
       (newest.url ?? null) !== (from.url ?? null) && `Link: ${newest.url ?? "none"}`,
       (newest.source ?? null) !== (from.source ?? null) && `Source: ${newest.source ?? "none"}`,
       newest.pinned !== from.pinned && (newest.pinned ? "Pinned to the top" : "No longer pinned"),
+      newest.language !== from.language && `Language: ${newest.language}`,
+      newest.direction !== from.direction && `Direction: ${newest.direction === "rtl" ? "right to left" : "left to right"}`,
       newest.note && `Note: ${newest.note}`,
     ].filter((fact) => typeof fact === "string");
     box.querySelector(".newer-facts").replaceChildren(...facts.map((fact) => {

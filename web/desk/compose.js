@@ -1,17 +1,23 @@
 /**
- * The form for a new line. Knows the API and its own fields; knows no board.
+ * How a new line is sent, and what becomes of it. Knows the API and its own form; knows no board.
  *
  * Rule 1: what was typed goes only when the server has said that it keeps it.
  * Rule 2: while nobody knows whether a line went out, it is locked, and only ever sent again under the same
  *         Idempotency-Key: it can't go out twice, and it can't change between two tries.
+ * Rule 3: both hold across a reload and a crash of the browser, where it lets us keep a draft.
  */
 
-import { Refused, Unheard } from "./api.js";
-import { clearFaults, oneLine, sendKeys, showFaults } from "./fields.js";
-import { expiry, folded, span, toTheSecond } from "./words.js";
+import { randomKey, Refused, Unheard } from "./api.js";
+import { named } from "./dialogs.js";
+import { NewLine } from "./newline.js";
+import { toTheMinute, toTheSecond } from "./words.js";
 
 const SETTLED = [400, 413, 415, 422]; // refusals of the words themselves: an earlier try met the same
 const RETRIES_AFTER = [1_000, 2_000, 4_000]; // ms; what a restart takes. Later, a person should decide
+const SEEN_WITHIN = 3_000; // ms that a screen reader waits for the board, so that one line is one announcement
+const KEPT = "This draft is kept in this browser until you publish it or sign out.";
+const SAFE = "Trying again is safe: it is the same line, so it can’t go out twice.";
+const EMPTY = "The form is empty now: type the next line.";
 
 /** @typedef {import("./api.js").Channel} Channel @typedef {import("./api.js").Line} Line */
 /** @typedef {{channel: Channel, body: string, key: string}} Parcel a line on its way, and how to send it again */
@@ -19,42 +25,57 @@ const RETRIES_AFTER = [1_000, 2_000, 4_000]; // ms; what a restart takes. Later,
 /** Says `published` (detail: the line) when the server keeps a new one. */
 export class Composer extends EventTarget {
   #api;
-  #form;
-  /** @type {HTMLTextAreaElement} */ #text;
+  #drafts;
+  #announce;
+  /** @type {NewLine} */ #line;
   /** @type {HTMLElement} */ #told;
   /** @type {HTMLElement} */ #unheard;
   /** @type {HTMLButtonElement} */ #publish;
   /** @type {HTMLElement} its place; while a line is in doubt the doubt's own buttons stand there */ #sendRow;
-  #recount;
+  /** @type {HTMLElement} says whether a draft is kept */ #draftNote;
   /** @type {Channel|null} */ #channel = null;
+  /** @type {string|null} the channel under whose name the draft is kept */ #slot = null;
+  #stored = false;
   /** @type {Parcel|null} */ #parcel = null;
   /** @type {AbortController|null} the try that is under way; aborted, nobody waits for it any more */ #trying = null;
   /** @type {Line|null} the line just published, until the board has shown it */ #awaited = null;
+  /** @type {string|null} the id of the line last told of as published */ #toldOf = null;
+  #waiting = 0;
 
-  /** @param {HTMLFormElement} form @param {import("./api.js").Api} api @param {AbortSignal} signal */
-  constructor(form, api, signal) {
+  /**
+   * @param {HTMLFormElement} form @param {import("./api.js").Api} api @param {import("./draft.js").Drafts} drafts
+   * @param {(words: string, line?: Line) => void} announce @param {AbortSignal} signal
+   */
+  constructor(form, api, drafts, announce, signal) {
     super();
     this.#api = api;
-    this.#form = form;
-    this.#text = form.querySelector("textarea");
+    this.#drafts = drafts;
+    this.#announce = announce;
+    this.#line = new NewLine(form, signal);
     this.#told = form.querySelector("#told");
     this.#unheard = form.querySelector("#unheard");
     this.#publish = form.querySelector("#publish");
     this.#sendRow = form.querySelector(".send");
-    this.#recount = oneLine(this.#text, form.querySelector(".count"), signal);
-    sendKeys(form, {}, signal);
+    this.#draftNote = form.querySelector("#draft");
     form.addEventListener("submit", (event) => {
       event.preventDefault();
       this.#submit();
     }, { signal });
-    form.addEventListener("input", () => clearFaults(form), { signal });
+    form.addEventListener("input", () => this.#keep(), { signal });
+    form.querySelector("#discard").addEventListener("click", () => this.#discard(), { signal });
+    drafts.addEventListener("gone", (event) => this.#goneElsewhere(/** @type {CustomEvent} */ (event).detail), { signal });
     form.querySelector("#again").addEventListener("click", () => this.#send(), { signal });
     form.querySelector("#afresh").addEventListener("click", () => this.#letGo(), { signal });
   }
 
-  /** Whether something is typed, or on its way, that would be lost with the page. */
+  /** Whether something would be lost with the page. */
+  get atRisk() {
+    return this.pending || (this.dirty && !this.#stored);
+  }
+
+  /** Whether something is typed, or on its way, and not published. */
   get dirty() {
-    return this.#parcel !== null || this.#value("text").trim() !== "" || this.#value("url") !== "" || this.#value("source") !== "";
+    return this.#parcel !== null || this.#line.typed;
   }
 
   /** Whether a line is on its way, or nobody knows whether it arrived. */
@@ -65,51 +86,83 @@ export class Composer extends EventTarget {
   /** @param {Channel} channel where the next line goes; what is typed stays */
   aim(channel) {
     this.#channel = channel;
-    this.#text.lang = channel.language;
-    this.#text.dir = channel.direction;
+    this.#line.aim(channel);
     this.#publish.textContent = "Publish to ";
-    const name = document.createElement("bdi");
-    name.textContent = channel.title;
-    this.#publish.append(name);
-    this.#select("expires").options[0].textContent = `Default: ${channel.expires_in === null ? "no end" : span(channel.expires_in)}`;
+    this.#publish.append(named(channel.title));
     this.#tell("", "");
+    if (this.dirty) this.#keep();
+    else this.#restore();
+  }
+
+  /** Somebody else goes on with what is typed. What was on its way was the other's: it can't be sent again as it was. */
+  handOver() {
+    if (this.pending) this.#letGo();
+    else this.#tell("", "");
+    this.#keep();
   }
 
   focus() {
-    this.#text.focus();
+    if (this.pending) /** @type {HTMLElement} */ (this.#unheard.querySelector("#again")).focus();
+    else this.#line.focus();
   }
 
   /** Forget everything: the next editor at this screen finds an empty form. */
   clear() {
-    this.#awaited = null;
+    this.#await(null);
     this.#release();
-    this.#reset();
+    this.#line.reset();
     this.#tell("", "");
+    this.#showDraft("");
+    this.#slot = null;
+  }
+
+  /** Whether this line is the one that is published here just now: it is announced from here. @param {Line} line */
+  isMine(line) {
+    if (this.#parcel !== null) return this.#parcel.channel.slug === line.channel && JSON.parse(this.#parcel.body).text === line.text;
+    return line.id === this.#toldOf;
+  }
+
+  /** A line is no longer on the board: it must not stand here as on air. @param {Line} line */
+  left(line) {
+    if (line.id === this.#toldOf) this.#tell("", "");
   }
 
   /** The board shows this line: what was only promised is now seen. @param {Line} line @param {boolean} live */
   seen(line, live) {
+    if (line.status !== "usable") this.left(line);
     if (line.id !== this.#awaited?.id || !live) return;
-    this.#awaited = null;
+    this.#await(null);
     this.#tell("good", `On air since ${toTheSecond(line.published)}.`, line);
+    this.#announce("On air:", line);
   }
 
   #submit() {
     if (this.#trying || this.#channel === null) return;
     if (this.#parcel === null) {
-      if (folded(this.#value("text")) === "") {
-        showFaults(this.#form, new Map([["text", "Write the line first."]]));
+      if (this.#line.empty) {
+        this.#refuseEmpty();
         return;
       }
-      this.#parcel = { channel: this.#channel, body: JSON.stringify(this.#draft()), key: crypto.randomUUID() };
+      if (this.#line.showRefused()) {
+        this.#tell("", "");
+        return;
+      }
+      this.#parcel = { channel: this.#channel, body: JSON.stringify(this.#line.draft), key: randomKey() };
     }
     this.#send();
   }
 
-  #draft() {
-    const draft = { text: this.#value("text"), urgency: this.#value("urgency") };
-    const [url, source] = [this.#value("url").trim(), this.#value("source").trim()];
-    return { ...draft, ...(url && { url }), ...(source && { source }), ...expiry(this.#value("expires")) };
+  /** Publish was pressed once more than there was something to publish: what was told of the line before still holds. */
+  #refuseEmpty() {
+    if (this.#told.dataset.tone === "good") {
+      const saying = this.#told.querySelector("p");
+      if (!saying.textContent.endsWith(EMPTY)) saying.append(` ${EMPTY}`);
+      this.#announce(EMPTY);
+      this.#line.focus();
+      return;
+    }
+    if (this.#told.dataset.tone === "bad") this.#tell("", "");
+    this.#line.refuse(new Map([["text", "Write the line first."]]));
   }
 
   async #send() {
@@ -117,18 +170,21 @@ export class Composer extends EventTarget {
     if (this.#trying || parcel === null) return;
     const trying = new AbortController();
     this.#trying = trying;
-    this.#lock(true);
-    this.#awaited = null;
-    this.#tell("", this.#unheard.hidden ? "Publishing…" : "Trying again…");
+    this.#lock(true); // first: what is sent must not differ from what stands there
+    let line;
     try {
-      const line = await this.#deliver(parcel, trying.signal);
-      if (trying.signal.aborted) this.#tell("warn", `The first try did go out, at ${toTheSecond(line.published)}:`, line);
-      else this.#kept(line);
+      this.#await(null);
+      this.#tell("", this.#unheard.hidden ? "Publishing…" : "Trying again…");
+      this.#keep();
+      line = await this.#deliver(parcel, trying.signal);
     } catch (problem) {
       if (!trying.signal.aborted) this.#failed(problem);
+      return;
     } finally {
       if (this.#trying === trying) this.#trying = null;
     }
+    if (trying.signal.aborted) this.#tell("warn", `The first try did go out, at ${toTheSecond(line.published)}:`, line);
+    else this.#kept(line);
   }
 
   /** Sends until there is an answer, or none for so long that a person must decide. @param {Parcel} parcel @param {AbortSignal} signal */
@@ -139,7 +195,8 @@ export class Composer extends EventTarget {
       } catch (problem) {
         if (signal.aborted || !(problem instanceof Unheard)) throw problem;
       }
-      this.#doubt("Your words are kept. Trying again by itself…");
+      this.#tell("", "");
+      this.#doubt("Your words are kept. This page is trying again…");
       await new Promise((resolve) => setTimeout(resolve, wait));
       signal.throwIfAborted();
     }
@@ -149,20 +206,24 @@ export class Composer extends EventTarget {
   /** @param {Line} line */
   #kept(line) {
     this.#parcel = null;
+    this.#await(line);
     this.#lock(false);
-    this.#reset();
-    const here = this.#form.contains(document.activeElement) || document.activeElement === document.body;
+    this.#line.reset();
+    this.#keep();
     // On a phone the focus would bring up the keyboard, over the confirmation.
-    if (here && matchMedia("(any-pointer: fine)").matches) this.#text.focus({ preventScroll: true });
-    this.#awaited = line;
+    if (this.#line.active && matchMedia("(any-pointer: fine)").matches) this.#line.focus({ preventScroll: true });
     this.#tell("good", `Published at ${toTheSecond(line.published)}. The board will show when it is on air.`, line);
     this.dispatchEvent(new CustomEvent("published", { detail: line }));
   }
 
   #failed(problem) {
-    if (!(problem instanceof Refused)) {
-      this.#doubt("The server does not answer. Your words are kept. Trying again is safe: "
-        + "it is the same line, so it can’t go out twice.");
+    if (!(problem instanceof Refused || problem instanceof Unheard)) {
+      this.#doubt(`This page itself failed. Your words are kept. ${SAFE}`);
+      this.#tell("", "");
+      throw problem;
+    }
+    if (problem instanceof Unheard) {
+      this.#doubt(`The server does not answer. Your words are kept. ${SAFE}`);
       this.#tell("", "");
       return;
     }
@@ -172,9 +233,11 @@ export class Composer extends EventTarget {
       return;
     }
     this.#release();
-    const rest = showFaults(this.#form, problem.fields);
+    const rest = this.#line.refuse(problem.fields);
     if (problem.fields.size === 0) this.#publish.focus();
     this.#tell("bad", `Not published. ${rest || problem.message}`);
+    this.#announce(this.#told.textContent);
+    this.#keep();
   }
 
   /** The words may change again; the next try is a new line. */
@@ -187,8 +250,83 @@ export class Composer extends EventTarget {
 
   #letGo() {
     this.#release();
+    this.#keep();
     this.#tell("warn", "If the first try did reach the server, it stands on the board: look before you publish.");
-    this.#text.focus();
+    this.#announce(this.#told.textContent);
+    this.#line.focus();
+  }
+
+  /** Keep what is typed, and a line that is on its way, in this browser. */
+  #keep() {
+    const mine = this.#channel.slug;
+    if (this.#slot !== mine && (this.#slot === null || this.#drafts.find(mine) === null)) {
+      if (this.#slot !== null) this.#drafts.drop(this.#slot);
+      this.#slot = mine;
+    }
+    if (!this.dirty) {
+      this.#drafts.drop(this.#slot);
+      this.#showDraft("");
+      return;
+    }
+    const parcel = this.#parcel && { ...this.#parcel, channel: this.#parcel.channel.slug };
+    this.#stored = this.#drafts.keep(this.#slot, { fields: this.#line.values, ...(parcel && { parcel }) });
+    this.#showDraft(this.#stored
+      ? KEPT
+      : "This browser keeps no draft: what you type is lost when the page is reloaded or closed.");
+  }
+
+  /** What was typed for this channel before a reload or a crash. */
+  #restore() {
+    this.#slot = this.#channel.slug;
+    this.#showDraft("");
+    const draft = this.#drafts.find(this.#slot);
+    if (draft === null) return;
+    this.#line.fill(draft.fields);
+    this.#stored = true;
+    if (draft.parcel === undefined) {
+      this.#showDraft(`Not published yet: what you typed at ${toTheMinute(draft.at)}. ${KEPT}`, true);
+      return;
+    }
+    this.#showDraft(KEPT);
+    if (draft.parcel.channel !== this.#channel.slug) {
+      this.#tell("warn", `This line may have gone out on the channel ${draft.parcel.channel}: look there before you publish it here.`);
+      return;
+    }
+    this.#parcel = { ...draft.parcel, channel: this.#channel };
+    this.#lock(true);
+    this.#doubt(`The page was closed or loaded anew before an answer came. ${SAFE}`);
+  }
+
+  #discard() {
+    this.#line.reset();
+    this.#keep();
+    this.#line.focus();
+  }
+
+  /** @param {import("./draft.js").Draft} draft that another tab has published or discarded */
+  #goneElsewhere(draft) {
+    if (this.pending || !this.dirty || draft.fields.text !== this.#line.value("text")) return;
+    this.#stored = false;
+    this.#showDraft("");
+    this.#tell("warn", "In another tab these words were published or discarded, or somebody else signed in: "
+      + "look at the board before you publish.");
+    this.#announce(this.#told.textContent);
+  }
+
+  /** @param {string} words @param {boolean} [restored] */
+  #showDraft(words, restored = false) {
+    const note = this.#draftNote;
+    note.hidden = words === "";
+    const said = note.querySelector(".words");
+    if (said.textContent !== words) said.textContent = words;
+    /** @type {HTMLElement} */ (note.querySelector("#discard")).hidden = !restored;
+  }
+
+  /** The board will show this line; who can't see it is told once, with its words. @param {Line|null} line */
+  #await(line) {
+    clearTimeout(this.#waiting);
+    this.#awaited = line;
+    if (line !== null) this.#waiting = setTimeout(() => this.#announce("Published. The board does not show it yet."), SEEN_WITHIN);
   }
 
   #doubt(more) {
@@ -196,7 +334,7 @@ export class Composer extends EventTarget {
     this.#unheard.querySelector(".more").textContent = more;
     if (this.#unheard.hidden) {
       this.#unheard.hidden = false;
-      if (this.#form.contains(activeElement)) /** @type {HTMLElement} */ (this.#unheard.querySelector("#again")).focus();
+      if (this.#unheard.closest("form").contains(activeElement)) /** @type {HTMLElement} */ (this.#unheard.querySelector("#again")).focus();
       this.#sendRow.hidden = true;
     }
     this.#unheard.scrollIntoView({ block: "nearest" });
@@ -207,27 +345,16 @@ export class Composer extends EventTarget {
       this.#unheard.hidden = true;
       this.#sendRow.hidden = false;
     }
-    this.#form.toggleAttribute("data-locked", locked);
+    this.#line.lock(locked);
     this.#publish.setAttribute("aria-disabled", String(locked));
-    for (const field of this.#form.querySelectorAll("textarea, input:not([type=radio])")) {
-      /** @type {HTMLInputElement} */ (field).readOnly = locked;
-    }
-    for (const field of this.#form.querySelectorAll("input[type=radio], select")) {
-      /** @type {HTMLInputElement} */ (field).disabled = locked; // these know no readOnly
-    }
     this.dispatchEvent(new Event("pending"));
-  }
-
-  #reset() {
-    this.#form.reset();
-    clearFaults(this.#form);
-    this.#recount();
   }
 
   /** @param {""|"good"|"warn"|"bad"} tone @param {string} words @param {Line} [line] quoted beneath */
   #tell(tone, words, line) {
     this.#told.dataset.tone = tone;
     this.#told.replaceChildren();
+    this.#toldOf = line?.id ?? null;
     if (!words) return;
     const saying = document.createElement("p");
     saying.textContent = words;
@@ -235,21 +362,12 @@ export class Composer extends EventTarget {
     if (line?.text !== undefined) {
       const quote = document.createElement("p");
       quote.className = "text";
+      quote.translate = false;
       quote.lang = line.language;
       quote.dir = line.direction;
       quote.textContent = line.text;
       this.#told.append(quote);
     }
     this.#told.scrollIntoView({ block: "nearest" });
-  }
-
-  /** @param {string} name @returns {string} */
-  #value(name) {
-    return /** @type {RadioNodeList} */ (this.#form.elements.namedItem(name)).value;
-  }
-
-  /** @param {string} name @returns {HTMLSelectElement} */
-  #select(name) {
-    return /** @type {HTMLSelectElement} */ (this.#form.elements.namedItem(name));
   }
 }

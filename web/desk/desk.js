@@ -1,36 +1,48 @@
 /**
  * The editors' desk: who is signed in, which channel, and how its parts hang together.
- * Keeps nothing in the browser but the channel in the address bar; the session is a cookie that it can't read.
+ * Keeps nothing in the browser but the channel in the address bar and what is typed (draft.js); the session is a
+ * cookie that it can't read.
  */
 
-import { Api, Refused } from "./api.js";
+import { Api, OtherSession, Refused, Unheard } from "./api.js";
 import { Board } from "./board.js";
 import { Composer } from "./compose.js";
-import { ask, Cancelling } from "./dialogs.js";
+import { ask, Cancelling, named } from "./dialogs.js";
+import { Drafts } from "./draft.js";
 import { clearFaults, showFaults } from "./fields.js";
+import { cleaned } from "./paste.js";
 
 /** @typedef {import("./api.js").Session} Session @typedef {import("./api.js").Channel} Channel */
 
+const HEARD_FOR = 10_000; // ms that an announcement stays, for a screen reader that is still speaking
 const CONNECTIONS = { connecting: "Connecting", live: "Live", delayed: "Delayed", offline: "Offline" };
 
 class Desk {
   #api = new Api();
+  /** @type {Drafts} */ #drafts;
   /** @type {Composer} */ #composer;
   /** @type {Board} */ #board;
   /** @type {Session|null} */ #session = null;
   /** @type {Channel|null} */ #channel = null;
   /** @type {string} who was signed in last: what is typed is theirs */ #owner = "";
+  #asking = false; // who is to go on
 
   /** @param {AbortSignal} signal */
   constructor(signal) {
     const say = (/** @type {string} */ tone, /** @type {string} */ words) => this.#board.say(tone, words);
     const cancelling = new Cancelling(part("#cancel"), this.#api, say, signal);
-    this.#composer = new Composer(part("#compose"), this.#api, signal);
-    this.#board = new Board(part(".board"), this.#api, (row) => cancelling.open(row), signal);
+    this.#drafts = new Drafts(signal);
+    this.#composer = new Composer(part("#compose"), this.#api, this.#drafts, announce, signal);
+    this.#board = new Board(part(".board"), this.#api, this.#drafts, (row) => cancelling.open(row), signal);
 
     this.#api.addEventListener("signedout", () => this.#lockOut(), { signal });
+    this.#api.addEventListener("othersession", (event) => this.#meetOther(detail(event)), { signal });
     this.#board.addEventListener("trust", (event) => this.#showTrust(detail(event)), { signal });
-    this.#board.addEventListener("new", (event) => this.#announce(detail(event)), { signal });
+    this.#board.addEventListener("new", (event) => {
+      const line = detail(event);
+      if (!this.#composer.isMine(line)) announce("On air:", line);
+    }, { signal });
+    this.#board.addEventListener("left", (event) => this.#composer.left(detail(event)), { signal });
     this.#board.addEventListener("shown", (event) => {
       this.#composer.seen(detail(event), this.#board.trust !== "offline");
     }, { signal });
@@ -49,7 +61,7 @@ class Desk {
     part("#channel").addEventListener("change", () => this.#choose(part("#channel").value), { signal });
     addEventListener("hashchange", () => this.start(), { signal });
     addEventListener("beforeunload", (event) => {
-      if (this.#composer.dirty || this.#board.dirty) event.preventDefault();
+      if (this.#composer.atRisk || this.#board.dirty) event.preventDefault();
     }, { signal });
   }
 
@@ -68,8 +80,9 @@ class Desk {
         }
       }
       this.#session = await this.#api.session();
-    } catch {
-      why = "The server does not answer. Your sign-in could not be checked; try again.";
+    } catch (problem) {
+      if (!(problem instanceof Refused || problem instanceof Unheard)) throw problem;
+      why = problem instanceof Refused ? problem.message : "The server does not answer. Your sign-in could not be checked; try again.";
     }
     if (this.#session) this.#enter(this.#session);
     else this.#door(why);
@@ -77,7 +90,7 @@ class Desk {
 
   async #signIn() {
     const [form, input, button] = [part("#signin"), part("#key"), part("#signin button")];
-    const key = input.value.trim();
+    const key = cleaned(input.value).text.trim();
     clearFaults(form);
     if (key === "") {
       showFaults(form, new Map([["key", "Type or paste your key."]]));
@@ -91,6 +104,7 @@ class Desk {
       input.value = "";
       this.#enter(this.#session);
     } catch (problem) {
+      if (!(problem instanceof Refused || problem instanceof Unheard)) throw problem;
       const words = problem instanceof Refused ? problem.detail : "The server does not answer. Try again.";
       showFaults(form, new Map([["key", words]]));
       input.select();
@@ -103,19 +117,24 @@ class Desk {
     if (this.#composer.dirty || this.#board.dirty) {
       const leave = await ask(part("#ask"), {
         title: "Sign out with words unpublished?",
-        more: this.#composer.pending
+        more: [this.#composer.pending
           ? "It is not known whether the last line went out, and what you typed would be gone."
-          : "What you typed would be gone.",
-        yes: "Sign out", no: "Stay",
+          : "What you typed would be gone."],
+        yes: ["Sign out"], no: "Stay",
       });
-      if (!leave) return;
+      if (leave !== "yes") return;
     }
     try {
       await this.#api.signOut();
-    } catch {
-      this.#board.say("bad", "The server does not answer: you are still signed in. Try again.");
+    } catch (problem) {
+      if (!(problem instanceof Refused || problem instanceof Unheard)) throw problem;
+      if (!(problem instanceof OtherSession)) {
+        const why = problem instanceof Refused ? problem.message : "The server does not answer.";
+        this.#board.say("bad", `You are still signed in. ${why} Try again.`);
+      }
       return;
     }
+    this.#drafts.clear();
     this.#forget();
     this.#door("You are signed out.");
   }
@@ -125,6 +144,54 @@ class Desk {
     if (this.#session === null) return;
     this.#session = null;
     this.#door("Your session has ended. Sign in again; what you typed is kept.");
+  }
+
+  /** In another tab somebody else has signed in: who goes on? @param {OtherSession} problem */
+  async #meetOther({ signedIn }) {
+    if (this.#asking || this.#session === null) return;
+    this.#asking = true;
+    try {
+            const kept = " Nothing was published or changed. What you typed is kept.";
+      const itself = signedIn === this.#owner; // or somebody of the same name: the page can't know
+      const answer = await ask(part("#ask"), {
+        title: itself ? "Signed in anew in another tab" : "Somebody else is signed in now",
+        more: itself
+          ? [named(signedIn), " was signed in anew in this browser, in another tab.", kept]
+          : [signedIn ? named(signedIn) : "Somebody else", " is signed in now in this browser; this page was signed in as ", named(this.#owner), ".", kept],
+        yes: signedIn ? ["Go on as ", named(signedIn)] : ["Go on anyway"], no: "Sign in again",
+      });
+      if (answer === "yes") await this.#goOn();
+      else if (answer === "no") {
+        this.#session = null;
+        this.#door("Sign in again. What you typed is kept for you; for anybody else it is removed.");
+      }
+    } finally {
+      this.#asking = false;
+    }
+  }
+
+  /** As whoever is signed in now, with what is typed. */
+  async #goOn() {
+    let session;
+    try {
+      session = await this.#api.session();
+    } catch (problem) {
+      if (!(problem instanceof Refused || problem instanceof Unheard)) throw problem;
+      this.#board.say("bad", `${problem.message} It could not be asked who is signed in. What you typed is kept; try again.`);
+      return;
+    }
+    if (session === null) {
+      this.#lockOut();
+      return;
+    }
+    if (session.channels.length === 0) {
+      this.#board.say("bad", `${session.name} works on no channel that there is. Sign in again; what you typed is kept.`);
+      return;
+    }
+    this.#session = session;
+    this.#owner = session.name;
+    this.#enter(session);
+    this.#composer.handOver();
   }
 
   #forget() {
@@ -153,13 +220,16 @@ class Desk {
       this.#session = session;
     }
     this.#owner = name;
+    this.#drafts.belongTo(name);
     part("#door").hidden = true;
     part("#desk").hidden = false;
     part("#name").textContent = name;
+    part("#name").title = name;
+    part("#languages").replaceChildren(...[...new Set(channels.map(({ language }) => language))].map((language) => new Option(language)));
     part("#channel").replaceChildren(...channels.map((channel) => new Option(`${channel.title} (${channel.slug})`, channel.slug)));
     if (channels.length === 0) {
       this.#forget();
-      this.#door("This key reaches no channel. Whoever made it can give it one.");
+      this.#door("This key works on no channel that there is. Ask an admin for another one.");
       return;
     }
     const wanted = new URLSearchParams(location.search).get("channel");
@@ -174,13 +244,14 @@ class Desk {
     if (this.#board.dirty) {
       const leave = await ask(part("#ask"), {
         title: "Leave a correction unsaved?",
-        more: `A change on ${this.#channel.title} is typed and not saved. It would be gone.`,
-        yes: "Leave it", no: "Stay",
+        more: ["A change on ", named(this.#channel.title), " is typed and not saved. It would be gone."],
+        yes: ["Leave it"], no: "Stay",
       });
-      if (!leave) {
+      if (leave !== "yes") {
         part("#channel").value = this.#channel.slug;
         return;
       }
+      this.#board.discard();
     }
     this.#go(channel);
   }
@@ -190,13 +261,14 @@ class Desk {
     part("#channel").value = channel.slug;
     const same = channel.slug === this.#channel?.slug;
     this.#channel = channel;
+    document.title = `${channel.title} · Ticker desk`;
+    if (!same) { // else back from the door: the board and what is typed in it still stand
+      this.#composer.aim(channel);
+      this.#board.watch(channel);
+    }
     const address = new URL(location.href);
     address.searchParams.set("channel", channel.slug);
-    history.replaceState(null, "", address);
-    document.title = `${channel.title} · Ticker desk`;
-    if (same) return; // back from the door: the board and what is typed in it still stand
-    this.#composer.aim(channel);
-    this.#board.watch(channel);
+    history.replaceState(null, "", address); // last: a browser may refuse it
   }
 
   /** @param {keyof typeof CONNECTIONS} trust */
@@ -206,14 +278,21 @@ class Desk {
     connection.dataset.state = trust;
     connection.querySelector(".word").textContent = CONNECTIONS[trust];
   }
+}
 
-  /** A line is new on the board: said to those who don't see it. @param {import("./api.js").Line} line */
-  #announce(line) {
-    const said = document.createElement("p");
-    said.lang = line.language;
-    said.textContent = line.text;
-    part("#heard").replaceChildren("On air: ", said);
+/** Say it to those who don't see the page: each event once. @param {string} words @param {import("./api.js").Line} [line] quoted */
+function announce(words, line) {
+  const said = document.createElement("p");
+  said.append(words);
+  if (line?.text !== undefined) {
+    const quote = document.createElement("span");
+    quote.lang = line.language;
+    quote.translate = false;
+    quote.textContent = line.text;
+    said.append(" ", quote);
   }
+  part("#heard").append(said);
+  setTimeout(() => said.remove(), HEARD_FOR);
 }
 
 /** @returns {any} a part of the page that is always there */

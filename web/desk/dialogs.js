@@ -1,29 +1,41 @@
-/** The two questions the desk asks before it does what can't be taken back. Knows the API; knows no board. */
+/** The questions the desk asks before it does what can't be taken back. Knows the API; knows no board. */
 
 import { Refused, Unheard } from "./api.js";
-import { clearFaults, sendKeys, showFaults } from "./fields.js";
+import { clearFaults, oneLine, sendKeys, showFaults, showRefused } from "./fields.js";
+import { folded } from "./paste.js";
 import { toTheSecond } from "./words.js";
 
+/** @typedef {(string|Node)[]} Words a name among them is a `named` */
+
 /**
- * @param {HTMLDialogElement} dialog @param {{title: string, more: string, yes: string, no: string}} words
- * @returns {Promise<boolean>} whether the answer was yes; Escape is no
+ * @param {HTMLDialogElement} dialog @param {{title: string, more: Words, yes: Words, no: string}} words
+ * @returns {Promise<"yes"|"no"|"">} the button pressed; Escape is ""
  */
 export function ask(dialog, { title, more, yes, no }) {
   dialog.querySelector("h2").textContent = title;
-  dialog.querySelector(".more").textContent = more;
-  dialog.querySelector("button[value=yes]").textContent = yes;
+  dialog.querySelector(".more").replaceChildren(...more);
+  dialog.querySelector("button[value=yes]").replaceChildren(...yes);
   dialog.querySelector("button[value=no]").textContent = no;
   dialog.returnValue = "";
   dialog.showModal();
   return new Promise((resolve) => {
-    dialog.addEventListener("close", () => resolve(dialog.returnValue === "yes"), { once: true });
+    dialog.addEventListener("close", () => resolve(/** @type {"yes"|"no"|""} */ (dialog.returnValue)), { once: true });
   });
+}
+
+/** Somebody's or something's name within a sentence: in its own direction, and never translated. @param {string} name */
+export function named(name) {
+  const place = document.createElement("bdi");
+  place.translate = false;
+  place.textContent = name;
+  return place;
 }
 
 /** Cancels a line for good, after the editor has seen which one and said so. */
 export class Cancelling {
   #dialog;
   #form;
+  #look;
   #api;
   #sending = false;
   /** @type {import("./row.js").Row|null} */ #row = null;
@@ -36,6 +48,7 @@ export class Cancelling {
     this.#api = api;
     this.#say = say;
     sendKeys(this.#form, {}, signal);
+    this.#look = oneLine(this.#note, null, signal);
     this.#form.addEventListener("submit", (event) => {
       event.preventDefault();
       this.#submit();
@@ -51,22 +64,27 @@ export class Cancelling {
   open(row) {
     this.#row = row;
     this.#form.reset();
+    this.#look();
     clearFaults(this.#form);
     this.#trouble("");
     row.quote(this.#dialog.querySelector("blockquote"));
     this.#dialog.showModal();
-    /** @type {HTMLElement} */ (this.#form.querySelector("input")).focus();
+    this.#note.focus();
+  }
+
+  /** @returns {HTMLInputElement} */
+  get #note() {
+    return this.#form.querySelector("input");
   }
 
   async #submit() {
-    if (this.#sending) return;
+    if (this.#sending || showRefused(this.#form)) return;
     this.#sending = true;
     this.#form.setAttribute("aria-busy", "true");
     this.#trouble("");
     clearFaults(this.#form);
     try {
-      const note = /** @type {HTMLInputElement} */ (this.#form.querySelector("input")).value.trim();
-      const { line } = await this.#api.cancel(this.#row.line, note);
+      const { line } = await this.#api.cancel(this.#row.line, folded(this.#note.value));
       this.#dialog.close();
       this.#say("good", `Canceled for good at ${toTheSecond(line.updated)}. The public no longer gets its words.`);
     } catch (problem) {
@@ -77,6 +95,7 @@ export class Cancelling {
         if (rest || problem.fields.size === 0) this.#trouble(rest || problem.message);
         if (problem.status === 401) this.#dialog.close(); // the door must not stand behind a dialog
       } else {
+        this.#trouble("This page itself failed. It is not known whether the line was canceled. Trying again is safe.");
         throw problem;
       }
     } finally {

@@ -1,13 +1,14 @@
 /** One line on the desk's board: how it looks, and which changes it offers. Knows no connection. */
 
-import { Correction, Holding, Releasing } from "./changes.js";
+import { Refused, Unheard } from "./api.js";
+import { Correction, Holding, Releasing, slotOf } from "./changes.js";
 import { hostOf, inFull, span, toTheMinute, URGENCIES } from "./words.js";
 
 /**
  * @typedef {import("./api.js").Line} Line
  * @typedef {"live"|"delayed"|"offline"} Trust how far the board can be believed
  * @typedef {{api: import("./api.js").Api, say: (tone: string, words: string) => void,
- *            cancel: (row: Row) => void, left: (row: Row) => void}} Desk
+ *            cancel: (row: Row) => void, left: (row: Row) => void, drafts: import("./draft.js").Drafts}} Desk
  */
 
 const CHANGES = { correct: Correction, withhold: Holding, release: Releasing };
@@ -102,19 +103,37 @@ export class Row {
     this.#change?.overtaken(null);
   }
 
+  /** Open again what was typed here before a reload or a crash. */
+  resume() {
+    const draft = this.#desk.drafts.find(slotOf(this.#line));
+    if (draft?.line === undefined || this.#line.status === "canceled") return;
+    const change = this.#open("correct", draft.line);
+    if (change instanceof Correction) change.resume(draft);
+  }
+
+  /** What is typed here is given up. */
+  discard() {
+    this.#change?.close();
+  }
+
   /** @param {"correct"|"withhold"|"release"} kind */
   open(kind) {
+    this.#open(kind, this.#line).focus();
+  }
+
+  /** @param {"correct"|"withhold"|"release"} kind @param {Line} line as the editor began with it */
+  #open(kind, line) {
     this.#change?.close();
     const panel = this.#part(".panel");
-    const change = new CHANGES[kind](this.#line, this.#desk.api);
+    const change = new CHANGES[kind](line, this.#desk.api, this.#desk.drafts);
     this.#change = change;
     panel.replaceChildren(change.form);
     panel.hidden = false;
     change.addEventListener("close", () => this.#closed(kind, change));
     change.addEventListener("kept", (event) => this.#desk.say("good", /** @type {CustomEvent} */ (event).detail));
     change.begin();
-    change.focus();
     this.#offer();
+    return change;
   }
 
   focus() {
@@ -192,7 +211,8 @@ export class Row {
       if (this.#line.status !== "withheld" || latest.version < this.#heldFor) return;
       this.#heldFor = latest.version;
       this.#tell(".held", latest.text, line);
-    } catch {
+    } catch (problem) {
+      if (!(problem instanceof Refused || problem instanceof Unheard)) throw problem;
       if (this.#line.status !== "withheld") return;
       held.hidden = false;
       held.textContent = "The held words could not be fetched.";
@@ -207,7 +227,7 @@ export class Row {
   #tell(selector, words, line) {
     const part = this.#part(selector);
     part.hidden = !words;
-    part.textContent = words || "";
+    set(part, words || "");
     if (line) {
       part.lang = line.language;
       part.dir = selector === ".source" || selector === ".note" ? "auto" : line.direction;

@@ -10,20 +10,19 @@ const MINUTE = 60;
 const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
 
-const graphemes = new Intl.Segmenter(undefined, { granularity: "grapheme" });
+const COUNTED_MAX = 20_000; // code units; what is longer is too long, whatever is counted
+
+const graphemes = Intl.Segmenter && new Intl.Segmenter(undefined, { granularity: "grapheme" });
 const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
 const short = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
 const dated = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
 const full = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "long" });
 
-/** The text as the server will keep it: NFC, trimmed, white space folded. @param {string} typed */
-export function folded(typed) {
-  return typed.normalize("NFC").trim().replace(/\s+/gu, " ");
-}
-
-/** Characters as readers count them (UAX #29). @param {string} text */
+/** Characters as readers count them (UAX #29); code points where the browser can't. @param {string} text */
 export function characters(text) {
+  if (text.length > COUNTED_MAX) return text.length;
   let count = 0;
+  if (!graphemes) return [...text].length;
   for (const _ of graphemes.segment(text)) count += 1;
   return count;
 }
