@@ -999,10 +999,11 @@ def test_what_the_desk_sends_is_kept_as_it_is(node: Any, page: Page) -> None:
         pasted,
     )
     taken = 0
-    for at_once, shown_before in sent:
+    for words, (at_once, shown_before) in zip(pasted, sent, strict=True):
         assert at_once == shown_before
         with contextlib.suppress(ValueError):  # refused: the desk has shown where
-            assert one_line(at_once, TEXT_MAX) == at_once
+            kept = one_line(re.sub(r"[\n\r]+", " ", words), TEXT_MAX)  # of rows the desk makes one line
+            assert at_once == kept
             taken += 1
     assert taken > len(pasted) / 2
 
