@@ -550,7 +550,8 @@ class House:
 def own_ports(service: Service) -> set[int]:
     """The ports that a service listens on inside its container."""
     ports = {
-        int(port["target"] if isinstance(port, dict) else port.removesuffix("/tcp").split(":")[-1]) for port in service.get("ports", [])
+        int(port["target"] if isinstance(port, dict) else port.removesuffix("/tcp").split(":")[-1])
+        for port in service.get("ports", [])
     }
     ports |= {int(port) for port in image_of(service).get("EXPOSE", [])}
     if test := service.get("healthcheck", {}).get("test"):

@@ -352,7 +352,7 @@ Answer = Callable[[Asked], bytes | None]
 
 
 class ScriptedNode:
-    """What a proxy takes for a node: notes what it is asked, and answers as it is told. None: breaks off, unanswered."""
+    """What a proxy takes for a node: notes what it is asked, and answers as it is told; None: it breaks off."""
 
     def __init__(self, answer: Answer) -> None:
         self.answer = answer
