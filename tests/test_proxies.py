@@ -30,7 +30,7 @@ from ticker.client import RETRY_STATUS
 
 SOCKETS, SECURE_SOCKETS, STREAMS = 70, 15, 15  # readers
 DRAIN = 3.0  # seconds: of which half is notice, and more than the second between two looks of a proxy
-PAUSE = 0.02  # seconds between two publishes
+PAUSE = 0.05  # seconds between two publishes
 BEHIND_MAX = 8  # lines that a reader may have to catch up on: the board that brings it up to date has ten
 ONE_MORE_TRY = 2  # tries that a publish may take
 
