@@ -87,6 +87,7 @@ class Follower:
         self.folds = {slug: Fold() for slug in channels}
         self.frames: list[Object] = []
         self.closed_with: list[int] = []
+        self.refused: list[int] = []  # with which status
         self.connections = 0
         self.gaps = 0
         self._socket: ClientConnection | None = None
@@ -148,6 +149,7 @@ class Follower:
                 if code == 1008 or 4400 <= code <= 4499:
                     return
             except InvalidStatus as refused:
+                self.refused.append(refused.response.status_code)
                 if refused.response.status_code != 503:
                     raise
             except Gap:

@@ -38,7 +38,10 @@ from tests.ports import free_port
 from tests.readers import Follower, Sent, Stream, open_stream
 from tests.redis_servers import until
 from ticker.client import RETRY_STATUS
+from ticker.fanout.hub import WAITING_MAX
 from ticker.fanout.relay import BEAT
+from ticker.http.head import BODY_MAX, HEAD_MAX
+from ticker.readers.admission import CONNECTIONS_MAX
 from ticker.serving.node import GRACE
 
 KEY = "the-admin-key-of-a-composed-house-of-at-least-32"
@@ -148,6 +151,61 @@ def test_the_world_reaches_the_proxy_alone_and_redis_only_the_nodes(file: dict[s
     assert file["networks"]["back"]["internal"] is True
 
 
+def published_ports(file: dict[str, Any]) -> set[tuple[str, int, int]]:
+    """The proxy's ports: on which address of the machine, which port, for which of the container's."""
+    ports = [port.removesuffix("/tcp").rsplit(":", 2) for port in file["services"]["proxy"]["ports"]]
+    return {(address, int(outside), int(inside)) for address, outside, inside in ports}
+
+
+def test_without_tls_nobody_but_this_machine_reaches_it(file: dict[str, Any]) -> None:
+    assert file["services"]["proxy"]["environment"]["TICKER_SITE"] == "http://"
+    assert published_ports(file) == {("127.0.0.1", 8080, 8080), ("127.0.0.1", 8443, 8443)}
+
+
+def test_with_what_its_head_says_to_put_in_the_environment_the_world_reaches_it_with_tls() -> None:
+    head, _, _ = (ROOT / "docker-compose.yml").read_text("utf-8").partition("\nx-contained")
+    variables = dict(re.findall(r"^#   (TICKER_\w+)=(\S+)", head, re.M))
+    shown = compose("config", TICKER_ADMIN_KEY=KEY, **variables)
+    assert shown.returncode == 0, shown.stderr
+    file = yaml.safe_load(shown.stdout)
+    assert published_ports(file) == {("0.0.0.0", 80, 8080), ("0.0.0.0", 443, 8443)}
+    assert file["services"]["ticker-1"]["environment"]["TICKER_PUBLIC_URL"] == f"https://{variables['TICKER_SITE']}"
+    servers = json.loads(adapt(ROOT / "deploy" / "Caddyfile", variables["TICKER_SITE"]))["apps"]["http"]["servers"]
+    (site,) = (server for server in servers.values() if variables["TICKER_SITE"] in json.dumps(server["routes"]))
+    assert site["listen"] == [":8443"]
+    assert "automatic_https" not in site
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_service_that_goes_wrong_takes_no_more_than_its_share(name: str, file: dict[str, Any]) -> None:
+    service = file["services"][name]
+    assert amount(service["mem_limit"]) <= 2 * GB
+    assert service["pids_limit"] <= 256
+    assert service["logging"]["driver"] == "local"
+    assert {"max-size", "max-file"} <= set(service["logging"]["options"])
+    assert all("size=" in mount for mount in service["tmpfs"])
+
+
+def test_a_limit_is_reached_by_the_process_before_it_is_by_the_container(file: dict[str, Any]) -> None:
+    """Redis refuses a line, a node drops slow readers, Caddy tidies up: better than to be killed."""
+    services = file["services"]
+    options = services["redis"]["command"]
+    assert amount(options[options.index("--maxmemory") + 1]) <= amount(services["redis"]["mem_limit"]) / 2
+    assert amount(services["proxy"]["environment"]["GOMEMLIMIT"]) < amount(services["proxy"]["mem_limit"])
+    at_the_worst = 64 * MB + WAITING_MAX + CONNECTIONS_MAX * (HEAD_MAX + BODY_MAX)
+    for node in NODES:
+        assert at_the_worst + 20_000 * 5_000 < amount(services[node]["mem_limit"])
+
+
+MB, GB = 2**20, 2**30
+
+
+def amount(written: str | int) -> int:
+    """Bytes, as Docker (2g), Redis (1gb) and Go (1800MiB) write them."""
+    number, unit = re.fullmatch(r"(\d+)(\w*)", str(written).lower()).groups()  # type: ignore[union-attr]
+    return int(number) * {"": 1, "m": MB, "mb": MB, "mib": MB, "g": GB, "gb": GB, "gib": GB}[unit]
+
+
 def test_redis_has_a_line_on_the_disk_before_it_says_so_and_throws_none_away(file: dict[str, Any]) -> None:
     words = file["services"]["redis"]["command"]
     options = dict(zip(words[1::2], words[2::2], strict=True))
@@ -186,8 +244,8 @@ def test_the_proxy_cuts_no_stream_and_holds_no_event_back(tmp_path: Path) -> Non
     assert '"uri": "/readyz"' in adapted
 
 
-def adapt(caddyfile: Path) -> str:
-    environment = {"PATH": os.environ["PATH"], "HOME": "/", "TICKER_SITE": "http://"}
+def adapt(caddyfile: Path, site: str = "http://") -> str:
+    environment = {"PATH": os.environ["PATH"], "HOME": "/", "TICKER_SITE": site}
     command = ["caddy", "adapt", "--config", str(caddyfile), "--adapter", "caddyfile"]
     return subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout
 
@@ -492,7 +550,8 @@ class House:
 def own_ports(service: Service) -> set[int]:
     """The ports that a service listens on inside its container."""
     ports = {
-        int(port["target"] if isinstance(port, dict) else port.split(":")[-1]) for port in service.get("ports", [])
+        int(port["target"] if isinstance(port, dict) else port.removesuffix("/tcp").split(":")[-1])
+        for port in service.get("ports", [])
     }
     ports |= {int(port) for port in image_of(service).get("EXPOSE", [])}
     if test := service.get("healthcheck", {}).get("test"):
@@ -704,11 +763,13 @@ def test_with_a_host_name_the_proxy_speaks_tls_and_the_desks_cookie_is_secure(ho
             plain = browser.get(f"http://localhost:{secure.port('proxy', 8080)}/desk")
             assert plain.status_code in (301, 302, 307, 308)
             assert plain.headers["location"].startswith("https://localhost")
+            assert browser.get(f"{url}/desk").headers.get_list("strict-transport-security") == ["max-age=31536000"]
         asyncio.run(greeted(url.replace("https", "wss")))
     finally:
         secure.close()
         proxy.close()
     believed = until(lambda: successful(house.http.post("/desk/session", json={"key": KEY}, headers=forged)))
+    assert "strict-transport-security" not in believed.headers
     assert "Secure" not in believed.headers["set-cookie"], "over plain HTTP, a client was believed that it came by TLS"
 
 

@@ -9,11 +9,13 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import httpx
 import pytest
 
 from tests.conftest import ROOT
 from tests.ports import free_port
+from ticker.cli import main
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 RUN_BY_OTHERS = {
@@ -92,6 +94,15 @@ def test_no_page_shows_a_command_that_is_not_run() -> None:
     """Commands stand in ```sh blocks; other shells' names would slip past this test."""
     for page in PAGES:
         assert not re.search(r"^```(bash|shell|console|zsh)", page.read_text("utf-8"), re.M), page
+
+
+def test_every_option_of_a_node_stands_in_the_operators_page() -> None:
+    page = (ROOT / "docs" / "operate.md").read_text("utf-8")
+    table = page.partition("| option of `serve` |")[2].partition("\n\n")[0]
+    shown = set(re.findall(r"`(--[a-z-]+)`", table))
+    options = [option for option in main.commands["serve"].params if isinstance(option, click.Option)]
+    assert [option.name for option in options if shown.isdisjoint([*option.opts, *option.secondary_opts])] == []
+    assert shown <= {name for option in options for name in [*option.opts, *option.secondary_opts]}
 
 
 def test_every_picture_is_small_and_shown_and_no_other_is() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import json
 import random
 import socket
@@ -19,7 +20,16 @@ from websockets.protocol import OPEN, Protocol, Side
 from tests.senders import SENDERS
 from ticker.fanout import hub as hub_module
 from ticker.fanout.frames import PING, BeatObject, Encoding, Frame, close_frame, frame, socket_frame
-from ticker.fanout.hub import BEAT_SLICES, BUFFER_MAX, CLOSE_AT_ONCE, SLICE, TRY_ELSEWHERE, Hub
+from ticker.fanout.hub import (
+    BEAT_SLICES,
+    BUFFER_MAX,
+    CLOSE_AT_ONCE,
+    CLOSE_EVERY,
+    NOTICE,
+    SLICE,
+    TRY_ELSEWHERE,
+    Hub,
+)
 from ticker.fanout.sending import Calls, Handle
 
 HALF_PAST_FOUR = datetime(2026, 5, 4, 16, 30, tzinfo=UTC)
@@ -463,26 +473,74 @@ async def test_connections_end_by_lot_where_they_are_to_have_an_age(hub: Hub) ->
 # Draining
 
 
-async def test_draining_sends_everyone_elsewhere_in_slices(hub: Hub) -> None:
-    readers = [MemoryReader(hub) for _ in range(2 * CLOSE_AT_ONCE + 50)]
-    left: list[int] = []
+@pytest.fixture
+async def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    return Clock(monkeypatch)
+
+
+class Clock:
+    """The hub's time, which passes while it sleeps and at no other moment."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 0.0
+        turn = asyncio.sleep
+
+        async def sleep(seconds: float) -> None:
+            self.now += seconds
+            await turn(0)
+
+        monkeypatch.setattr(hub_module.asyncio, "sleep", sleep)
+        monkeypatch.setattr(asyncio.get_running_loop(), "time", lambda: self.now)
+
+
+@pytest.mark.parametrize("number", [1, 2, 7, 100, 450, 20_000])
+async def test_goodbyes_are_spread_evenly_over_the_time_however_few_or_many_the_readers(
+    hub: Hub, clock: Clock, number: int
+) -> None:
+    readers = [MemoryReader(hub) for _ in range(number)]
+    await hub.drain(5.0)
+    assert hub.draining
+    assert len(hub) == 0
+    assert [len(reader.goodbyes) for reader in readers] == [1] * number
+    left = sorted(when for reader in readers for when, _ in reader.goodbyes)
+    for index, when in enumerate(left):
+        due = NOTICE + index * (5.0 - NOTICE) / number
+        assert due - 1e-6 < when < due + CLOSE_EVERY + 1e-6, f"reader {index} of {number}"
+    assert clock.now == left[-1], "and when the last one has left there is nothing to wait for"
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.1])
+async def test_without_time_everyone_leaves_all_the_same_and_others_get_their_turns(
+    hub: Hub, clock: Clock, seconds: float
+) -> None:
+    readers = [MemoryReader(hub) for _ in range(4 * CLOSE_AT_ONCE + 50)]
+    seen: list[int] = []
 
     async def look() -> None:
         """How many are left, whenever others have their turn."""
         while True:
-            if len(hub) not in left:
-                left.append(len(hub))
+            seen.append(len(hub))
             await asyncio.sleep(0)
 
     looking = asyncio.create_task(look())
-    began = asyncio.get_running_loop().time()
-    await hub.drain(0.3)
-    assert asyncio.get_running_loop().time() - began > 0.15
+    await hub.drain(seconds)
     looking.cancel()
-    assert [number for number in left if 0 < number < len(readers)] == [CLOSE_AT_ONCE + 50, 50]
-    assert len(hub) == 0
-    assert hub.draining
     assert [len(reader.goodbyes) for reader in readers] == [1] * len(readers)
+    assert clock.now < seconds + CLOSE_EVERY
+    assert max(before - after for before, after in itertools.pairwise([*seen, 0])) <= CLOSE_AT_ONCE
+
+
+async def test_a_slow_turn_makes_nobody_stay_longer(hub: Hub, clock: Clock) -> None:
+    """The loop was busy with something else: those who should have left meanwhile leave next."""
+    readers = [MemoryReader(hub) for _ in range(100)]
+    readers[30].close = lambda code, reason: setattr(clock, "now", clock.now + 1.0)  # type: ignore[method-assign]
+    await hub.drain(5.0)
+    assert clock.now < 5.0
+
+
+async def test_with_no_reader_there_is_nothing_to_wait_for(hub: Hub, clock: Clock) -> None:
+    await hub.drain(5.0)
+    assert (clock.now, hub.draining) == (0.0, True)
 
 
 async def test_full_readers_are_sent_elsewhere_too_with_the_code_that_says_come_back(hub: Hub) -> None:

@@ -26,7 +26,8 @@ WAITING_MAX = 128 * 1_048_576  # bytes waiting for all readers; beyond, those go
 STALLED_MAX = 30.0  # seconds something may wait for a reader; a phone that changes networks is back before
 PASS_MAX = 32_768  # bytes a pass; what one write may add to a reader that is about to be full
 SLICE = AT_ONCE  # readers written to before others get their turn
-CLOSE_AT_ONCE = 200  # readers a slice when draining, so that the loop goes on serving
+CLOSE_AT_ONCE = 200  # readers that are sent elsewhere before others get their turn
+CLOSE_EVERY = 0.02  # seconds between two looks at how many are due to leave
 BEAT_SLICES = 20  # a beat to all at once would be a burst without news
 NOTICE = 1.5  # seconds between "not ready" and the first goodbye: a load balancer looks once a second
 
@@ -308,20 +309,26 @@ class Hub:
         reader.abort()
 
     async def drain(self, seconds: float) -> None:
-        """Take nobody more, then send every reader elsewhere, in slices spread over what is left of `seconds`.
+        """Take nobody more, then send every reader elsewhere, evenly over what is left of `seconds`.
 
         Between the two is a pause, so that they are not sent back here by a load balancer that hasn't noticed.
         """
         self.draining = True
-        if self._readers:
-            notice = min(NOTICE, seconds / 2)
-            await asyncio.sleep(notice)
-            seconds -= notice
-        slices = max(1, -(-len(self._readers) // CLOSE_AT_ONCE))
+        if not self._readers:
+            return
+        notice = min(NOTICE, seconds / 2)
+        await asyncio.sleep(notice)
+        clock = asyncio.get_running_loop().time
+        began, left = clock(), 0
+        pace = (seconds - notice) / max(1, len(self._readers))  # seconds from one goodbye to the next
         while self._readers:
-            for reader in list(islice(self._readers, CLOSE_AT_ONCE)):
+            late = clock() - began - left * pace
+            due = min(CLOSE_AT_ONCE, 1 + int(late / pace)) if pace else CLOSE_AT_ONCE
+            for reader in list(islice(self._readers, due)):
                 self._send_elsewhere(reader, "This node restarts")
-            await asyncio.sleep(seconds / slices if self._readers else 0)
+            left += due
+            wait = began + left * pace - clock() if self._readers else 0
+            await asyncio.sleep(max(CLOSE_EVERY, wait) if wait > 0 else 0)
 
     def _send_elsewhere(self, reader: Reader, reason: str) -> None:
         self.leave(reader)
