@@ -43,6 +43,7 @@ from ticker.serving.exchange import Exchange
 HEAD_WITHIN = 10.0  # seconds for a request's head to come, from its first byte
 REQUEST_WITHIN = 30.0  # seconds for all of a request, from its first byte until its answer has left us
 KEEP_ALIVE = 20.0  # seconds a connection may be idle between two requests
+EMPTY_LINES_MAX = 8  # before a request; some clients send one, and each costs a copy of what follows it
 LINGER = 2.0  # seconds in which a client may take note of an answer that came before it had sent all
 THROWN_AWAY_MAX = 1_048_576  # bytes it may still send meanwhile
 CHECKS_MAX = 1_024  # readers who wait until this node knows what they have seen; beyond, they come back later
@@ -91,6 +92,7 @@ class Door(asyncio.Protocol):
         "_at_end",
         "_config",
         "_data",
+        "_empty_lines",
         "_entrance",
         "_exchange",
         "_loop",
@@ -114,6 +116,7 @@ class Door(asyncio.Protocol):
         self._phase = Phase.WAITING
         self._turn: Turn = "idle"
         self._data = b""  # of a request that is to come
+        self._empty_lines = 0  # before it
         self._seen = 0  # bytes of it that hold no end of a head
         self._exchange: Exchange | None = None
         self._answer_by = 0.0
@@ -200,9 +203,14 @@ class Door(asyncio.Protocol):
         if self._phase is Phase.WAITING:
             while self._data.startswith(b"\r\n"):  # RFC 9112, 2.2
                 self._data = self._data[2:]
+                self._empty_lines += 1
+                if self._empty_lines > EMPTY_LINES_MAX:
+                    self.refuse(HTTPStatus.BAD_REQUEST, f"More than {EMPTY_LINES_MAX} empty lines before a request.")
+                    return
             if not self._data:
                 return
             self._phase = Phase.HEAD
+            self._empty_lines = 0
             begun = self._loop.time()
             self.deadline = begun + HEAD_WITHIN
             self._answer_by = begun + REQUEST_WITHIN
