@@ -269,13 +269,24 @@ class Door(asyncio.Protocol):
         self._phase = Phase.WAITING
         self._set_turn("idle")
         self.deadline = self._loop.time() + self._entrance.keep_alive
-        self.resume_reading()
         if self._data:
             self._loop.call_soon(self._go_on)
+        else:
+            self.resume_reading()
 
     def _go_on(self) -> None:
+        """The next request, from what came with the one before. Only if that isn't all of it, more is read."""
         if self._phase is Phase.WAITING and not self._transport.is_closing():
             self._look()
+            if self._is_incomplete:
+                self.resume_reading()
+
+    @property
+    def _is_incomplete(self) -> bool:
+        """Whether more of the request is to come before it is answered."""
+        if self._phase is Phase.EXCHANGE and self._exchange:
+            return not self._exchange.conn.is_read
+        return self._phase in (Phase.WAITING, Phase.HEAD)
 
     # Readers
 
