@@ -37,7 +37,12 @@ async def run(
         Progress((len(attacks) + 2) * (seconds + 0.5) + LETTING_GO) as progress,
     ):
         async with world(
-            Path(folder, "node"), readers=readers, history=history, served_within=served_within, caddy=caddy, files=files
+            Path(folder, "node"),
+            readers=readers,
+            history=history,
+            served_within=served_within,
+            caddy=caddy,
+            files=files,
         ) as here:
             verdict = Verdict(here, late_max, readers_attacks)
             await here.peace(1.0)
@@ -58,7 +63,9 @@ async def run(
         limits = f", {files} open files" if files else ""
         print(f"\n{readers} readers{limits}; TCP memory of the whole machine ", end="")
         print(f"{here.tcp_before / MIB:.0f} MB before, {here.tcp_most / MIB:.0f} MB at most.")
-        print(f"{here.editor.answers} requests of the editor were answered. The log has {len(here.node.log):,} bytes.\n")
+        print(
+            f"{here.editor.answers} requests of the editor were answered. The log has {len(here.node.log):,} bytes.\n"
+        )
         print(verdict.table())
         for fault in verdict.faults:
             print(f"FAULT  {fault}")

@@ -150,7 +150,13 @@ async def embed(stranger: Stranger) -> None:
 
 @attack("/oembed with odd queries")
 async def oembed(stranger: Stranger) -> None:
-    urls = [FIT * "x", "http://[" + 2_000 * ":", "http://127.0.0.1/channels/" + 2_000 * "x/", 2_600 * "%26", "http:" * 1_500]
+    urls = [
+        FIT * "x",
+        "http://[" + 2_000 * ":",
+        "http://127.0.0.1/channels/" + 2_000 * "x/",
+        2_600 * "%26",
+        "http:" * 1_500,
+    ]
     asked = [request(f"/oembed?url={url}&maxwidth=1"[:FIT]) for url in urls]
     asked.append(request("/oembed?maxwidth=" + FIT * "9"))
     await stranger.flood((asked[n % len(asked)] for n in count()), connections=8, patient=True)
@@ -170,7 +176,13 @@ async def pages(stranger: Stranger) -> None:
 async def wrong_keys(stranger: Stranger) -> None:
     bodies = (b'{"text": "%d"}' % n for n in count())
     asked = (
-        request(LINES, f"Authorization: Bearer tk_{n:012}_{43 * 'x'}", "Content-Type: application/json", method="POST", body=body)
+        request(
+            LINES,
+            f"Authorization: Bearer tk_{n:012}_{43 * 'x'}",
+            "Content-Type: application/json",
+            method="POST",
+            body=body,
+        )
         for n, body in enumerate(bodies)
     )
     await stranger.flood(asked, connections=16, patient=True)
@@ -200,9 +212,7 @@ async def long_sign_ins(stranger: Stranger) -> None:
 
 
 def _bomb(name: str, media_type: str, *bodies: bytes, quick: bool = False) -> None:
-    asked = [
-        request(SESSION, f"Content-Type: {media_type}", method="POST", body=body[:65_000]) for body in bodies
-    ]
+    asked = [request(SESSION, f"Content-Type: {media_type}", method="POST", body=body[:65_000]) for body in bodies]
 
     @attack(name, quick=quick)
     async def bomb(stranger: Stranger) -> None:
@@ -221,7 +231,9 @@ _bomb(
     30_000 * b"\r\n",
     quick=True,
 )
-_bomb("a multipart boundary of 60 kB", "multipart/form-data; boundary=" + 60_000 * "x", 60_000 * b"x", 10_000 * b"--x\r\n")
+_bomb(
+    "a multipart boundary of 60 kB", "multipart/form-data; boundary=" + 60_000 * "x", 60_000 * b"x", 10_000 * b"--x\r\n"
+)
 _bomb(
     "form bombs on /desk/session",
     "application/x-www-form-urlencoded",

@@ -91,7 +91,11 @@ class Verdict:
         widths = [max(len(row[at]) for row in rows) for at in range(len(heads))]
         return "\n".join(
             "  ".join(
-                [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:-1], widths[1:-1], strict=True)), row[-1]]
+                [
+                    row[0].ljust(widths[0]),
+                    *(cell.rjust(width) for cell, width in zip(row[1:-1], widths[1:-1], strict=True)),
+                    row[-1],
+                ]
             ).rstrip()
             for row in rows
         )

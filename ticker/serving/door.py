@@ -2,8 +2,8 @@
 
     waiting ──first byte──▶ head ──a reader's──▶ checking ──▶ handed over: a reader (readers/handover.py)
        ▲                     │                      (only if it has seen more than this node)
-       │                     └──any other──▶ exchange ──answered, and all of it was read──┐
-       └────────────────────────────────────────────────────────────────────────────────┘
+       │                     └──any other──▶ queued ──▶ exchange ──answered, and all of it was read──┐
+       └───────────────────────────────────────────────────────────────────────────────────────────┘
     refused, answered before all of the request came, or the last one ──▶ ending ──▶ closed
 
 Rule 1: there is one reading of a request's head (http/head.py), and one decision, for the first request of a
@@ -23,6 +23,7 @@ import hashlib
 import socket
 from collections.abc import Mapping
 from enum import Enum
+from functools import partial
 from http import HTTPStatus
 from typing import Any, cast
 
@@ -39,6 +40,7 @@ from ticker.readers.live import PATH, RETRY, STREAM, STREAM_HEADERS, Live
 from ticker.security import ANSWERS
 from ticker.serving.connections import Connections, Turn
 from ticker.serving.exchange import Exchange
+from ticker.serving.turns import Turns
 
 HEAD_WITHIN = 10.0  # seconds for a request's head to come, from its first byte
 REQUEST_WITHIN = 30.0  # seconds for all of a request, from its first byte until its answer has left us
@@ -52,10 +54,14 @@ UNSENT_MAX = 65_536  # bytes of an answer that the kernel takes for a client tha
 _ACCEPT_SALT = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455, 1.3
 
 
+CHANGES = frozenset((b"POST", b"PATCH", b"PUT", b"DELETE"))  # under /v1/, these need a key
+
+
 class Phase(Enum):
     WAITING = "nothing of a request is there"
     HEAD = "some of a head is there"
     CHECKING = "a reader waits until this node knows what it has seen"
+    QUEUED = "a request's head is there, and its turn is to come"
     EXCHANGE = "uvicorn has the request; its body or its answer may be under way"
     ENDING = "the last answer is written, and what still comes is thrown away"
 
@@ -67,6 +73,7 @@ class Entrance:
         self.live = live
         self.keep_alive = keep_alive
         self.connections = Connections(live.room.connections)
+        self.turns = Turns()
         self.checking = 0  # readers who wait until this node knows what they have seen
 
     def __call__(
@@ -91,6 +98,7 @@ class Door(asyncio.Protocol):
         "_app_state",
         "_at_end",
         "_config",
+        "_credential",
         "_data",
         "_empty_lines",
         "_entrance",
@@ -120,6 +128,7 @@ class Door(asyncio.Protocol):
         self._seen = 0  # bytes of it that hold no end of a head
         self._exchange: Exchange | None = None
         self._answer_by = 0.0
+        self._credential = b""  # of a request that changes something
         self._used = False  # whether there has been a request
         self._at_end = False  # whether the client sends nothing more
         self._stopping = False
@@ -140,6 +149,9 @@ class Door(asyncio.Protocol):
                 self._look()
             case Phase.EXCHANGE:
                 self._more(data)
+            case Phase.QUEUED:
+                self._data += data
+                self.pause_reading()  # the rest when its turn comes
             case Phase.CHECKING:
                 self._data += data
                 if len(self._data) > INBOUND_MAX:
@@ -152,6 +164,8 @@ class Door(asyncio.Protocol):
     def eof_received(self) -> bool:
         """The client sends nothing more. What it has sent whole is answered; then the connection ends."""
         self._at_end = True
+        if self._phase is Phase.QUEUED:
+            return True
         return self._phase is Phase.EXCHANGE and self._exchange is not None and self._exchange.conn.is_read
 
     def pause_writing(self) -> None:
@@ -226,22 +240,36 @@ class Door(asyncio.Protocol):
         self._data, self._seen = data[end:], 0
         self._used = True
         if head.path != PATH or head.method != b"GET" or not self._is_readers(head):
-            self._begin(head)
+            self._queue(head)
+
+    def _queue(self, head: Head) -> None:
+        """Give the request to uvicorn, when its turn comes."""
+        self._phase = Phase.QUEUED
+        self.deadline = self._answer_by
+        self._set_turn("owing")
+        named = head.named
+        credential = named.get(b"authorization") or named.get(b"cookie", b"")
+        self._credential = credential if head.method in CHANGES and head.path.startswith("/v1/") else b""
+        self._entrance.turns.take(partial(self._begin, head), credential)
 
     def _begin(self, head: Head) -> None:
-        """Give the request to uvicorn."""
+        if self._phase is not Phase.QUEUED or self._transport.is_closing():
+            return
         self._phase = Phase.EXCHANGE
-        self.deadline = self._answer_by
         exchange = self._exchange
         if exchange is None:
             exchange = self._exchange = Exchange(self, self._config, self._state, self._app_state)
             exchange.connection_made(cast("asyncio.Transport", self))
             _bound(self._transport.get_extra_info("socket"))
-        self._set_turn("owing")
         exchange.begin(head.canonical())
         data, self._data = self._data, b""
         if data or exchange.conn.is_read:
             self._more(data)
+        if self._is_incomplete:
+            if self._at_end:
+                self._transport.abort()  # the rest won't come
+            else:
+                self.resume_reading()
 
     def _more(self, data: bytes) -> None:
         """Some of a request's body, and perhaps of what follows it."""
@@ -263,6 +291,8 @@ class Door(asyncio.Protocol):
         exchange = self._exchange
         if self._phase is not Phase.EXCHANGE or exchange is None:
             return
+        if self._credential and exchange.conn.is_granted:
+            self._entrance.turns.trust(self._credential)
         if exchange.ends or self._at_end or self._stopping or not exchange.conn.is_read:
             self._end()
             return
@@ -399,6 +429,8 @@ class Door(asyncio.Protocol):
             self.deadline = self._answer_by  # it reads, and may have its time for that
         elif self._phase is Phase.HEAD or not self._used:
             self.refuse(HTTPStatus.REQUEST_TIMEOUT, f"The request's head did not come within {HEAD_WITHIN:g} s.")
+        elif self._phase is Phase.QUEUED:
+            self._explain(Busy("Too much is asked of this node at once. Come back in a moment."))
         elif self._phase is Phase.EXCHANGE and self._exchange and not self._exchange.conn.is_read:
             self.refuse(HTTPStatus.REQUEST_TIMEOUT, f"The request did not come within {REQUEST_WITHIN:g} s.")
         else:
@@ -407,7 +439,7 @@ class Door(asyncio.Protocol):
     def give_way(self) -> None:
         """The room is needed by somebody else."""
         unread = self._transport.get_write_buffer_size() > 0
-        if not unread and (self._phase is Phase.HEAD or not self._used):
+        if not unread and (self._phase in (Phase.HEAD, Phase.QUEUED) or not self._used):
             self._explain(Busy("There are more connections than there is room for. Come back in a moment."))
         if self._exchange:
             self._exchange.give_up()
@@ -423,7 +455,7 @@ class Door(asyncio.Protocol):
         self._stopping = True
         if self._phase is Phase.WAITING and self._used:
             self._transport.close()
-        elif self._phase in (Phase.WAITING, Phase.HEAD, Phase.CHECKING):
+        elif self._phase in (Phase.WAITING, Phase.HEAD, Phase.QUEUED, Phase.CHECKING):
             self.refuse(HTTPStatus.SERVICE_UNAVAILABLE, "This node is stopping. Come back, to any node.")
 
     def _set_turn(self, turn: Turn) -> None:
