@@ -80,7 +80,7 @@ async def run_all(given: argparse.Namespace) -> bool:
         (each, way)
         for each in load()
         for way in each.ways
-        if (each.quick and way == "direct" or not given.quick) and given.only in each.name
+        if (each.quick and way == "direct" or not given.quick) and any(words in each.name for words in given.only.split(","))
     ]
     few = [(each, way) for each, way in chosen if each.few_files and way == "direct"]
     common = {
@@ -99,7 +99,7 @@ async def run_all(given: argparse.Namespace) -> bool:
 def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(description="Attack a node, and see what it costs its readers and its editor.")
     made.add_argument("--quick", action="store_true", help="some of the attacks, for less than a second each")
-    made.add_argument("--only", default="", help="attacks with these words in their names")
+    made.add_argument("--only", default="", metavar="A,B", help="attacks with one of these in their names")
     made.add_argument("--seconds", type=float, help="that each attack takes")
     made.add_argument("--readers", type=int, default=500)
     made.add_argument("--late-ms", type=float, default=LATE * 1000, help="the most that a line may be late")

@@ -46,21 +46,23 @@ def connections(port: int) -> list[Connection]:
                     return found
                 if kind == _ERROR:
                     raise OSError(-struct.unpack_from("=i", data, _message.size)[0], "sock_diag")
-                found.append(_connection(data[_message.size : length]))
+                if connection := _connection(data[_message.size : length]):
+                    found.append(connection)
                 data = data[length + 3 & ~3 :]
 
 
-def _connection(data: memoryview) -> Connection:
+def _connection(data: memoryview) -> Connection | None:
+    """None if the node has closed it and the kernel keeps its name alone."""
     (cookie,) = struct.unpack_from("=Q", data, 44)
     _, _, unsent, _, _ = _sizes.unpack_from(data, 52)
-    at, memory = 72, 0
+    at, memory = 72, None
     while at < len(data):
         length, kind = struct.unpack_from("=HH", data, at)
         if kind == _MEMORY:
             received, _, _, _, reserved, queued, options, backlog, *_ = struct.unpack_from("=9I", data, at + 4)
             memory = received + reserved + queued + options + backlog
         at += length + 3 & ~3
-    return Connection(cookie, unsent, memory)
+    return None if memory is None else Connection(cookie, unsent, memory)
 
 
 def resident(pid: int) -> int:

@@ -169,6 +169,7 @@ class World:
         """Until every connection that is held has gone, or should have."""
         self._now_attacking = NOBODY
         deadline = time.monotonic() + HELD_MAX + 2 * LOOK_EVERY
+        said = None
         while time.monotonic() < deadline:
             self.look_once()
             now = time.monotonic()
@@ -181,7 +182,9 @@ class World:
             ]
             if not held:
                 return
-            say(f"{len(held)} connections are still held, for {now - min(life.since for life in held):.0f} s")
+            if (told := int(now - deadline) // 10) != said:
+                said = told
+                say(f"{len(held)} connections are still held, for {now - min(life.since for life in held):.0f} s")
             await asyncio.sleep(2 * LOOK_EVERY)
 
     async def close(self) -> None:
