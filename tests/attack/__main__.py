@@ -80,7 +80,8 @@ async def run_all(given: argparse.Namespace) -> bool:
         (each, way)
         for each in load()
         for way in each.ways
-        if (each.quick and way == "direct" or not given.quick) and any(words in each.name for words in given.only.split(","))
+        if (each.quick and way == "direct" or not given.quick)
+        and any(words in each.name for words in given.only.split(","))
     ]
     few = [(each, way) for each, way in chosen if each.few_files and way == "direct"]
     common = {

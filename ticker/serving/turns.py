@@ -1,7 +1,8 @@
 """Whose request is begun next. Knows no connection, and no request's content.
 
 Rule 1: requests are begun one a turn of the event loop, first come, first served. However many ask at once, a turn is
-        as short as one answer, and readers' lines go between two of them.
+        as short as one answer, and readers' lines go between two of them. While some wait, all of this takes a part
+        of a core: the thread that keeps a line for an editor needs the rest.
 Rule 2: whoever has changed something here before, with a credential that was good, is not kept waiting. So a flood
         of what anybody may ask for, or of wrong keys, is no queue for editors.
 """
@@ -15,6 +16,9 @@ from collections.abc import Callable
 
 TRUSTED_MAX = 1_024  # credentials that are remembered; a newsroom has a few hundred people
 
+REST = 1.0  # times as long as what was begun took, until the next, while some wait
+REST_MIN = 0.002  # seconds; the loop's timers count milliseconds
+
 
 class Turns:
     """The queue of one node."""
@@ -22,6 +26,8 @@ class Turns:
     def __init__(self) -> None:
         self._waiting: deque[Callable[[], None]] = deque()
         self._going = False
+        self._began = 0.0
+        self._owed = 0.0  # seconds of rest
         self._trusted: dict[bytes, None] = {}  # by digest, the one used last is the last
 
     def take(self, begin: Callable[[], None], credential: bytes) -> None:
@@ -33,8 +39,8 @@ class Turns:
             self._waiting.append(begin)
         else:
             self._going = True
-            asyncio.get_running_loop().call_soon(self._next)
-            begin()
+            self._owed = 0.0
+            self._go(begin)
 
     def trust(self, credential: bytes) -> None:
         """Something was changed with this credential."""
@@ -46,12 +52,27 @@ class Turns:
         self._trusted.pop(digest, None)
         self._trusted[digest] = None
 
+    def _go(self, begin: Callable[[], None]) -> None:
+        loop = asyncio.get_running_loop()
+        self._began = loop.time()
+        loop.call_soon(self._next)
+        begin()
+
     def _next(self) -> None:
-        if not self._waiting:
+        """A turn later."""
+        loop = asyncio.get_running_loop()
+        self._owed += REST * (loop.time() - self._began)
+        if self._waiting and self._owed > REST_MIN:
+            loop.call_later(self._owed, self._rested)
+            self._owed = 0.0
+        else:
+            self._rested()
+
+    def _rested(self) -> None:
+        if self._waiting:
+            self._go(self._waiting.popleft())
+        else:
             self._going = False
-            return
-        asyncio.get_running_loop().call_soon(self._next)
-        self._waiting.popleft()()
 
 
 def _digest(credential: bytes) -> bytes:
