@@ -32,7 +32,9 @@ async def said(here: NodeHere, data: bytes, until: bytes = b"\r\n\r\n") -> bytes
             return await (reader.readuntil(until) if until else reader.read())
 
 
-async def test_a_few_empty_lines_before_a_request_are_passed_over_and_a_flood_of_them_is_refused(here: NodeHere) -> None:
+async def test_a_few_empty_lines_before_a_request_are_passed_over_and_a_flood_of_them_is_refused(
+    here: NodeHere,
+) -> None:
     assert (await said(here, EMPTY_LINES_MAX * b"\r\n" + HEALTHY)).startswith(b"HTTP/1.1 200 ")
     assert (await said(here, 100_000 * b"\r\n" + HEALTHY)).startswith(b"HTTP/1.1 400 ")
 
