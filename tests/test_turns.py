@@ -62,7 +62,8 @@ async def test_of_requests_sent_ahead_no_more_is_read_than_is_worked_on(here: No
 
 async def test_a_request_cut_anywhere_goes_on_when_one_came_before_it(here: NodeHere) -> None:
     """Reading stops while a request is worked on, and goes on for the rest of the next."""
-    posted = b'POST /desk/session HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 12\r\n\r\n{"key": "x"}'
+    head = b"POST /desk/session HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 12\r\n\r\n"
+    posted = head + b'{"key": "x"}'
     for second in (HEALTHY, posted):
         for at in (1, 20, len(second) - 1):
             reader, writer = await asyncio.open_connection("127.0.0.1", here.port)
@@ -82,7 +83,8 @@ async def test_more_cookies_than_a_browser_keeps_are_refused(here: NodeHere) -> 
 
 async def test_who_has_changed_something_is_trusted_and_nobody_else(here: NodeHere) -> None:
     queue = here.entrance.turns
-    lines = b"POST /v1/channels/en/lines HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\nContent-Length: 5\r\n%s\r\nWords"
+    lines = b"POST /v1/channels/en/lines HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\n"
+    lines += b"Content-Length: 5\r\n%s\r\nWords"
     for asked in (
         HEALTHY.replace(b"Host", b"Authorization: Bearer wrong\r\nHost"),
         lines % b"Authorization: Bearer wrong\r\n",

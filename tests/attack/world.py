@@ -1,4 +1,4 @@
-"""Who takes part: the node, its readers, its editor, and what is seen of them from outside. Knows no attack's content."""
+"""Who takes part: the node, its readers, its editor, and what is seen of them from outside. Knows no attack's bytes."""
 
 from __future__ import annotations
 

@@ -46,6 +46,7 @@ HEAD_WITHIN = 10.0  # seconds for a request's head to come, from its first byte
 REQUEST_WITHIN = 30.0  # seconds for all of a request, from its first byte until its answer has left us
 KEEP_ALIVE = 20.0  # seconds a connection may be idle between two requests
 EMPTY_LINES_MAX = 8  # before a request; some clients send one, and each costs a copy of what follows it
+EXCHANGE_COST = 16_384  # bytes that a request takes beside its own, until it is answered
 LINGER = 2.0  # seconds in which a client may take note of an answer that came before it had sent all
 THROWN_AWAY_MAX = 1_048_576  # bytes it may still send meanwhile
 CHECKS_MAX = 1_024  # readers who wait until this node knows what they have seen; beyond, they come back later
@@ -103,6 +104,7 @@ class Door(asyncio.Protocol):
         "_empty_lines",
         "_entrance",
         "_exchange",
+        "_kept",
         "_loop",
         "_phase",
         "_seen",
@@ -127,6 +129,7 @@ class Door(asyncio.Protocol):
         self._empty_lines = 0  # before it
         self._seen = 0  # bytes of it that hold no end of a head
         self._exchange: Exchange | None = None
+        self._kept = 0  # bytes
         self._answer_by = 0.0
         self._credential = b""  # of a request that changes something
         self._used = False  # whether there has been a request
@@ -151,6 +154,7 @@ class Door(asyncio.Protocol):
                 self._more(data)
             case Phase.QUEUED:
                 self._data += data
+                self._keep(self._kept + len(data))
                 self.pause_reading()  # the rest when its turn comes
             case Phase.CHECKING:
                 self._data += data
@@ -172,6 +176,7 @@ class Door(asyncio.Protocol):
         if self._exchange:
             self._exchange.pause_writing()
             self._set_turn("owing")
+            self._keep(len(self._data) + self._transport.get_write_buffer_size() + EXCHANGE_COST)
 
     def resume_writing(self) -> None:
         if self._exchange:
@@ -232,6 +237,7 @@ class Door(asyncio.Protocol):
         try:
             if not (end := end_of_head(data, self._seen)):
                 self._seen = len(data)
+                self._keep(len(data))
                 return
             head = read_head(data[:end])
         except BadHead as bad:
@@ -240,17 +246,19 @@ class Door(asyncio.Protocol):
         self._data, self._seen = data[end:], 0
         self._used = True
         if head.path != PATH or head.method != b"GET" or not self._is_readers(head):
-            self._queue(head)
+            self._queue(head, len(data))
 
-    def _queue(self, head: Head) -> None:
-        """Give the request to uvicorn, when its turn comes."""
+    def _queue(self, head: Head, size: int) -> None:
+        """Give the request to uvicorn, when its turn comes. `size` is what is here of it, in bytes."""
         self._phase = Phase.QUEUED
         self.deadline = self._answer_by
         self._set_turn("owing")
         named = head.named
         credential = named.get(b"authorization") or named.get(b"cookie", b"")
         self._credential = credential if head.method in CHANGES and head.path.startswith("/v1/") else b""
-        self._entrance.turns.take(partial(self._begin, head), credential)
+        self._keep(size + EXCHANGE_COST)
+        if self._phase is Phase.QUEUED:
+            self._entrance.turns.take(partial(self._begin, head), credential)
 
     def _begin(self, head: Head) -> None:
         if self._phase is not Phase.QUEUED or self._transport.is_closing():
@@ -276,7 +284,9 @@ class Door(asyncio.Protocol):
         exchange = self._exchange
         assert exchange
         if not exchange.conn.is_read:
-            data = exchange.feed(data)
+            self._keep(self._kept + len(data))
+            if self._phase is Phase.EXCHANGE:
+                data = exchange.feed(data)
             if self._phase is not Phase.EXCHANGE:
                 return
         if exchange.conn.is_read:
@@ -298,6 +308,9 @@ class Door(asyncio.Protocol):
             return
         self._phase = Phase.WAITING
         self._set_turn("idle")
+        self._keep(len(self._data) + self._transport.get_write_buffer_size())
+        if self._phase is not Phase.WAITING:
+            return
         self.deadline = self._loop.time() + self._entrance.keep_alive
         if self._data:
             self._loop.call_soon(self._go_on)
@@ -414,6 +427,7 @@ class Door(asyncio.Protocol):
         self._phase = Phase.ENDING
         self._data = b""
         self._set_turn("owing")
+        self._keep(self._transport.get_write_buffer_size())
         self.deadline = self._loop.time() + LINGER
         self._answer_by = max(self._answer_by, self.deadline)
         if all_is_read or self._at_end:
@@ -457,6 +471,11 @@ class Door(asyncio.Protocol):
             self._transport.close()
         elif self._phase in (Phase.WAITING, Phase.HEAD, Phase.QUEUED, Phase.CHECKING):
             self.refuse(HTTPStatus.SERVICE_UNAVAILABLE, "This node is stopping. Come back, to any node.")
+
+    def _keep(self, size: int) -> None:
+        """So many bytes wait here: of a request, or of an answer that isn't read."""
+        self._kept = size
+        self._entrance.connections.keep(self, self._turn, size)
 
     def _set_turn(self, turn: Turn) -> None:
         self._entrance.connections.turn(self, self._turn, turn)
