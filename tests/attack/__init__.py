@@ -1,6 +1,6 @@
 """Attacks a node with nothing but its address, while 500 readers read and an editor publishes and corrects.
 
-    python -m tests.attack [--quick] [--only 'A|B'] [--seconds 4] [--readers 500]
+    python -m tests.attack [--quick] [--only 'A|B'] [--seconds 2] [--readers 500]
 
 Each attack runs in a process of its own (`attacker`); what it does is in `floods`, `holds`, `requests`, `frames` and
 `questions`, written with what a stranger can do with connections (`stranger`). Readers have a process too (`readers`),

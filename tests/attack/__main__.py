@@ -78,12 +78,12 @@ async def run_all(given: argparse.Namespace) -> bool:
         (each, way)
         for each in load()
         for way in each.ways
-        if (each.quick and way == "direct" or not given.quick)
+        if ((each.quick and way == "direct") or not given.quick)
         and any(words in each.name for words in given.only.split("|"))
     ]
     few = [(each, way) for each, way in chosen if each.few_files and way == "direct"]
     common = {
-        "seconds": given.seconds or (0.7 if given.quick else 4.0),
+        "seconds": given.seconds or (0.5 if given.quick else 2.0),
         "history": 300 if given.quick else 1_500,
         "late_max": given.late_ms / 1000,
         "served_within": given.served_within,

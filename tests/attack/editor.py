@@ -63,11 +63,11 @@ class Editor:
             self._last = json.loads(answer[1])["id"]
 
     async def _look(self) -> None:
-        await self._served("the desk", request("/desk", "Connection: close"), 200)
         answer = await self._served("sign-in", sign_in(self._key).replace(b"Host", b"Connection: close\r\nHost"), 204)
         if answer:
             cookie = answer[0].partition(b"set-cookie: ")[2].partition(b";")[0].decode()
             await self._served("the session", request(SESSION, f"Cookie: {cookie}", "Connection: close"), 200)
+            await self._served("the desk", request("/desk", f"Cookie: {cookie}", "Connection: close"), 200)
 
     async def _served(self, what: str, asked: bytes, expected: int) -> tuple[bytes, bytes] | None:
         """The answer's head and body."""

@@ -46,6 +46,7 @@ HEAD_WITHIN = 10.0  # seconds for a request's head to come, from its first byte
 REQUEST_WITHIN = 30.0  # seconds for all of a request, from its first byte until its answer has left us
 KEEP_ALIVE = 20.0  # seconds a connection may be idle between two requests
 EMPTY_LINES_MAX = 8  # before a request; some clients send one, and each costs a copy of what follows it
+UNWRITTEN_MAX = 16_384  # bytes of an answer that wait here before its maker waits too
 EXCHANGE_COST = 16_384  # bytes that a request takes beside its own, until it is answered
 LINGER = 2.0  # seconds in which a client may take note of an answer that came before it had sent all
 THROWN_AWAY_MAX = 1_048_576  # bytes it may still send meanwhile
@@ -55,6 +56,7 @@ UNSENT_MAX = 65_536  # bytes of an answer that the kernel takes for a client tha
 _ACCEPT_SALT = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455, 1.3
 
 
+SESSION = "/desk/session"  # to see it needs a good key, too
 CHANGES = frozenset((b"POST", b"PATCH", b"PUT", b"DELETE"))  # under /v1/, these need a key
 
 
@@ -255,10 +257,15 @@ class Door(asyncio.Protocol):
         self._set_turn("owing")
         named = head.named
         credential = named.get(b"authorization") or named.get(b"cookie", b"")
-        self._credential = credential if head.method in CHANGES and head.path.startswith("/v1/") else b""
+        needs_one = head.method in CHANGES and head.path.startswith("/v1/")
+        is_session = head.path == SESSION
+        self._credential = credential if needs_one or (is_session and head.method == b"GET") else b""
         self._keep(size + EXCHANGE_COST)
         if self._phase is Phase.QUEUED:
-            self._entrance.turns.take(partial(self._begin, head), credential)
+            signs_in = (
+                is_session and head.method == b"POST" and head.length is not None and len(self._data) >= head.length
+            )
+            self._entrance.turns.take(partial(self._begin, head), credential, signs_in=signs_in)
 
     def _begin(self, head: Head) -> None:
         if self._phase is not Phase.QUEUED or self._transport.is_closing():
@@ -268,6 +275,7 @@ class Door(asyncio.Protocol):
         if exchange is None:
             exchange = self._exchange = Exchange(self, self._config, self._state, self._app_state)
             exchange.connection_made(cast("asyncio.Transport", self))
+            self._transport.set_write_buffer_limits(high=UNWRITTEN_MAX)
             _bound(self._transport.get_extra_info("socket"))
         exchange.begin(head.canonical())
         data, self._data = self._data, b""
