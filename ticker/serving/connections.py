@@ -17,7 +17,7 @@ import logging
 import os
 from typing import Literal, Protocol
 
-KEPT_MAX = 16 * 1_048_576  # bytes of theirs, all together: hundreds of the largest requests, a thousand usual ones
+KEPT_MAX = 24 * 1_048_576  # bytes of theirs, here and in the kernel: hundreds of the largest, thousands of usual ones
 SWEEP = 1.0  # seconds between two looks at who is late
 
 Turn = Literal["idle", "owing", "ours"]

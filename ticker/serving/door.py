@@ -51,7 +51,7 @@ EXCHANGE_COST = 16_384  # bytes that a request takes beside its own, until it is
 LINGER = 2.0  # seconds in which a client may take note of an answer that came before it had sent all
 THROWN_AWAY_MAX = 1_048_576  # bytes it may still send meanwhile
 CHECKS_MAX = 1_024  # readers who wait until this node knows what they have seen; beyond, they come back later
-UNSENT_MAX = 65_536  # bytes of an answer that the kernel takes for a client that doesn't read; by itself, megabytes
+UNSENT_MAX = 32_768  # bytes of an answer that the kernel takes for a client that doesn't read; by itself, megabytes
 
 _ACCEPT_SALT = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455, 1.3
 
@@ -178,7 +178,7 @@ class Door(asyncio.Protocol):
         if self._exchange:
             self._exchange.pause_writing()
             self._set_turn("owing")
-            self._keep(len(self._data) + self._transport.get_write_buffer_size() + EXCHANGE_COST)
+            self._keep(len(self._data) + EXCHANGE_COST)
 
     def resume_writing(self) -> None:
         if self._exchange:
@@ -316,7 +316,7 @@ class Door(asyncio.Protocol):
             return
         self._phase = Phase.WAITING
         self._set_turn("idle")
-        self._keep(len(self._data) + self._transport.get_write_buffer_size())
+        self._keep(len(self._data))
         if self._phase is not Phase.WAITING:
             return
         self.deadline = self._loop.time() + self._entrance.keep_alive
@@ -435,7 +435,7 @@ class Door(asyncio.Protocol):
         self._phase = Phase.ENDING
         self._data = b""
         self._set_turn("owing")
-        self._keep(self._transport.get_write_buffer_size())
+        self._keep(0)
         self.deadline = self._loop.time() + LINGER
         self._answer_by = max(self._answer_by, self.deadline)
         if all_is_read or self._at_end:
@@ -481,9 +481,11 @@ class Door(asyncio.Protocol):
             self.refuse(HTTPStatus.SERVICE_UNAVAILABLE, "This node is stopping. Come back, to any node.")
 
     def _keep(self, size: int) -> None:
-        """So many bytes wait here: of a request, or of an answer that isn't read."""
+        """So many bytes are here of a request, beside what there is of an answer that isn't read."""
         self._kept = size
-        self._entrance.connections.keep(self, self._turn, size)
+        unread = self._transport.get_write_buffer_size()
+        kept = size + unread + UNSENT_MAX if unread else size
+        self._entrance.connections.keep(self, self._turn, kept)
 
     def _set_turn(self, turn: Turn) -> None:
         self._entrance.connections.turn(self, self._turn, turn)
