@@ -2,8 +2,8 @@
 
     waiting ──first byte──▶ head ──a reader's──▶ checking ──▶ handed over: a reader (readers/handover.py)
        ▲                     │                      (only if it has seen more than this node)
-       │                     └──any other──▶ exchange ──answered, and all of it was read──┐
-       └────────────────────────────────────────────────────────────────────────────────┘
+       │                     └──any other──▶ queued ──▶ exchange ──answered, and all of it was read──┐
+       └───────────────────────────────────────────────────────────────────────────────────────────┘
     refused, answered before all of the request came, or the last one ──▶ ending ──▶ closed
 
 Rule 1: there is one reading of a request's head (http/head.py), and one decision, for the first request of a
@@ -23,6 +23,7 @@ import hashlib
 import socket
 from collections.abc import Mapping
 from enum import Enum
+from functools import partial
 from http import HTTPStatus
 from typing import Any, cast
 
@@ -39,22 +40,31 @@ from ticker.readers.live import PATH, RETRY, STREAM, STREAM_HEADERS, Live
 from ticker.security import ANSWERS
 from ticker.serving.connections import Connections, Turn
 from ticker.serving.exchange import Exchange
+from ticker.serving.turns import Turns
 
 HEAD_WITHIN = 10.0  # seconds for a request's head to come, from its first byte
 REQUEST_WITHIN = 30.0  # seconds for all of a request, from its first byte until its answer has left us
 KEEP_ALIVE = 20.0  # seconds a connection may be idle between two requests
+EMPTY_LINES_MAX = 8  # before a request; some clients send one, and each costs a copy of what follows it
+UNWRITTEN_MAX = 16_384  # bytes of an answer that wait here before its maker waits too
+EXCHANGE_COST = 16_384  # bytes that a request takes beside its own, until it is answered
 LINGER = 2.0  # seconds in which a client may take note of an answer that came before it had sent all
 THROWN_AWAY_MAX = 1_048_576  # bytes it may still send meanwhile
 CHECKS_MAX = 1_024  # readers who wait until this node knows what they have seen; beyond, they come back later
-UNSENT_MAX = 65_536  # bytes of an answer that the kernel takes for a client that doesn't read; by itself, megabytes
+UNSENT_MAX = 32_768  # bytes of an answer that the kernel takes for a client that doesn't read; by itself, megabytes
 
 _ACCEPT_SALT = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455, 1.3
+
+
+SESSION = "/desk/session"  # to see it needs a good key, too
+CHANGES = frozenset((b"POST", b"PATCH", b"PUT", b"DELETE"))  # under /v1/, these need a key
 
 
 class Phase(Enum):
     WAITING = "nothing of a request is there"
     HEAD = "some of a head is there"
     CHECKING = "a reader waits until this node knows what it has seen"
+    QUEUED = "a request's head is there, and its turn is to come"
     EXCHANGE = "uvicorn has the request; its body or its answer may be under way"
     ENDING = "the last answer is written, and what still comes is thrown away"
 
@@ -66,6 +76,7 @@ class Entrance:
         self.live = live
         self.keep_alive = keep_alive
         self.connections = Connections(live.room.connections)
+        self.turns = Turns()
         self.checking = 0  # readers who wait until this node knows what they have seen
 
     def __call__(
@@ -90,9 +101,12 @@ class Door(asyncio.Protocol):
         "_app_state",
         "_at_end",
         "_config",
+        "_credential",
         "_data",
+        "_empty_lines",
         "_entrance",
         "_exchange",
+        "_kept",
         "_loop",
         "_phase",
         "_seen",
@@ -114,9 +128,12 @@ class Door(asyncio.Protocol):
         self._phase = Phase.WAITING
         self._turn: Turn = "idle"
         self._data = b""  # of a request that is to come
+        self._empty_lines = 0  # before it
         self._seen = 0  # bytes of it that hold no end of a head
         self._exchange: Exchange | None = None
+        self._kept = 0  # bytes
         self._answer_by = 0.0
+        self._credential = b""  # of a request that changes something
         self._used = False  # whether there has been a request
         self._at_end = False  # whether the client sends nothing more
         self._stopping = False
@@ -137,6 +154,10 @@ class Door(asyncio.Protocol):
                 self._look()
             case Phase.EXCHANGE:
                 self._more(data)
+            case Phase.QUEUED:
+                self._data += data
+                self._keep(self._kept + len(data))
+                self.pause_reading()  # the rest when its turn comes
             case Phase.CHECKING:
                 self._data += data
                 if len(self._data) > INBOUND_MAX:
@@ -149,12 +170,15 @@ class Door(asyncio.Protocol):
     def eof_received(self) -> bool:
         """The client sends nothing more. What it has sent whole is answered; then the connection ends."""
         self._at_end = True
+        if self._phase is Phase.QUEUED:
+            return True
         return self._phase is Phase.EXCHANGE and self._exchange is not None and self._exchange.conn.is_read
 
     def pause_writing(self) -> None:
         if self._exchange:
             self._exchange.pause_writing()
             self._set_turn("owing")
+            self._keep(len(self._data) + EXCHANGE_COST)
 
     def resume_writing(self) -> None:
         if self._exchange:
@@ -202,9 +226,14 @@ class Door(asyncio.Protocol):
         if self._phase is Phase.WAITING:
             while self._data.startswith(b"\r\n"):  # RFC 9112, 2.2
                 self._data = self._data[2:]
+                self._empty_lines += 1
+                if self._empty_lines > EMPTY_LINES_MAX:
+                    self.refuse(HTTPStatus.BAD_REQUEST, f"More than {EMPTY_LINES_MAX} empty lines before a request.")
+                    return
             if self._data in (b"", b"\r"):
                 return
             self._phase = Phase.HEAD
+            self._empty_lines = 0
             begun = self._loop.time()
             self.deadline = begun + HEAD_WITHIN
             self._answer_by = begun + REQUEST_WITHIN
@@ -212,6 +241,7 @@ class Door(asyncio.Protocol):
         try:
             if not (end := end_of_head(data, self._seen)):
                 self._seen = len(data)
+                self._keep(len(data))
                 return
             head = read_head(data[:end])
         except BadHead as bad:
@@ -220,29 +250,53 @@ class Door(asyncio.Protocol):
         self._data, self._seen = data[end:], 0
         self._used = True
         if head.path != PATH or head.method != b"GET" or not self._is_readers(head):
-            self._begin(head)
+            self._queue(head, len(data))
+
+    def _queue(self, head: Head, size: int) -> None:
+        """Give the request to uvicorn, when its turn comes. `size` is what is here of it, in bytes."""
+        self._phase = Phase.QUEUED
+        self.deadline = self._answer_by
+        self._set_turn("owing")
+        named = head.named
+        credential = named.get(b"authorization") or named.get(b"cookie", b"")
+        needs_one = head.method in CHANGES and head.path.startswith("/v1/")
+        is_session = head.path == SESSION
+        self._credential = credential if needs_one or (is_session and head.method == b"GET") else b""
+        self._keep(size + EXCHANGE_COST)
+        if self._phase is Phase.QUEUED:
+            signs_in = (
+                is_session and head.method == b"POST" and head.length is not None and len(self._data) >= head.length
+            )
+            self._entrance.turns.take(partial(self._begin, head), credential, signs_in=signs_in)
 
     def _begin(self, head: Head) -> None:
-        """Give the request to uvicorn."""
+        if self._phase is not Phase.QUEUED or self._transport.is_closing():
+            return
         self._phase = Phase.EXCHANGE
-        self.deadline = self._answer_by
         exchange = self._exchange
         if exchange is None:
             exchange = self._exchange = Exchange(self, self._config, self._state, self._app_state)
             exchange.connection_made(cast("asyncio.Transport", self))
+            self._transport.set_write_buffer_limits(high=UNWRITTEN_MAX)
             _bound(self._transport.get_extra_info("socket"))
-        self._set_turn("owing")
         exchange.begin(head.canonical())
         data, self._data = self._data, b""
         if data or exchange.conn.is_read:
             self._more(data)
+        if self._is_incomplete:
+            if self._at_end:
+                self._transport.abort()  # the rest won't come
+            else:
+                self.resume_reading()
 
     def _more(self, data: bytes) -> None:
         """Some of a request's body, and perhaps of what follows it."""
         exchange = self._exchange
         assert exchange
         if not exchange.conn.is_read:
-            data = exchange.feed(data)
+            self._keep(self._kept + len(data))
+            if self._phase is Phase.EXCHANGE:
+                data = exchange.feed(data)
             if self._phase is not Phase.EXCHANGE:
                 return
         if exchange.conn.is_read:
@@ -257,19 +311,35 @@ class Door(asyncio.Protocol):
         exchange = self._exchange
         if self._phase is not Phase.EXCHANGE or exchange is None:
             return
+        if self._credential and exchange.conn.is_granted:
+            self._entrance.turns.trust(self._credential)
         if exchange.ends or self._at_end or self._stopping or not exchange.conn.is_read:
             self._end()
             return
         self._phase = Phase.WAITING
         self._set_turn("idle")
+        self._keep(len(self._data))
+        if self._phase is not Phase.WAITING:
+            return
         self.deadline = self._loop.time() + self._entrance.keep_alive
-        self.resume_reading()
         if self._data:
             self._loop.call_soon(self._go_on)
+        else:
+            self.resume_reading()
 
     def _go_on(self) -> None:
+        """The next request, from what came with the one before. Only if that isn't all of it, more is read."""
         if self._phase is Phase.WAITING and not self._transport.is_closing():
             self._look()
+            if self._is_incomplete:
+                self.resume_reading()
+
+    @property
+    def _is_incomplete(self) -> bool:
+        """Whether more of the request is to come before it is answered."""
+        if self._phase is Phase.EXCHANGE and self._exchange:
+            return not self._exchange.conn.is_read
+        return self._phase in (Phase.WAITING, Phase.HEAD)
 
     # Readers
 
@@ -367,6 +437,7 @@ class Door(asyncio.Protocol):
         self._phase = Phase.ENDING
         self._data = b""
         self._set_turn("owing")
+        self._keep(0)
         self.deadline = self._loop.time() + LINGER
         self._answer_by = max(self._answer_by, self.deadline)
         if all_is_read or self._at_end:
@@ -382,6 +453,8 @@ class Door(asyncio.Protocol):
             self.deadline = self._answer_by  # it reads, and may have its time for that
         elif self._phase is Phase.HEAD or not self._used:
             self.refuse(HTTPStatus.REQUEST_TIMEOUT, f"The request's head did not come within {HEAD_WITHIN:g} s.")
+        elif self._phase is Phase.QUEUED:
+            self._explain(Busy("Too much is asked of this node at once. Come back in a moment."))
         elif self._phase is Phase.EXCHANGE and self._exchange and not self._exchange.conn.is_read:
             self.refuse(HTTPStatus.REQUEST_TIMEOUT, f"The request did not come within {REQUEST_WITHIN:g} s.")
         else:
@@ -390,7 +463,7 @@ class Door(asyncio.Protocol):
     def give_way(self) -> None:
         """The room is needed by somebody else."""
         unread = self._transport.get_write_buffer_size() > 0
-        if not unread and (self._phase is Phase.HEAD or not self._used):
+        if not unread and (self._phase in (Phase.HEAD, Phase.QUEUED) or not self._used):
             self._explain(Busy("There are more connections than there is room for. Come back in a moment."))
         if self._exchange:
             self._exchange.give_up()
@@ -406,8 +479,15 @@ class Door(asyncio.Protocol):
         self._stopping = True
         if self._phase is Phase.WAITING and self._used:
             self._transport.close()
-        elif self._phase in (Phase.WAITING, Phase.HEAD, Phase.CHECKING):
+        elif self._phase in (Phase.WAITING, Phase.HEAD, Phase.QUEUED, Phase.CHECKING):
             self.refuse(HTTPStatus.SERVICE_UNAVAILABLE, "This node is stopping. Come back, to any node.")
+
+    def _keep(self, size: int) -> None:
+        """So many bytes are here of a request, beside what there is of an answer that isn't read."""
+        self._kept = size
+        unread = self._transport.get_write_buffer_size()
+        kept = size + unread + UNSENT_MAX if unread else size
+        self._entrance.connections.keep(self, self._turn, kept)
 
     def _set_turn(self, turn: Turn) -> None:
         self._entrance.connections.turn(self, self._turn, turn)

@@ -42,6 +42,8 @@ class Parser(h11.Connection):
         super().__init__(h11.SERVER, LEFT_OVER_MAX)
         self._chunks = 0
         self._size = 0
+        self.is_granted = False
+        """Whether the answer is that it was done."""
         self.error: h11.RemoteProtocolError | None = None
 
     @property
@@ -76,6 +78,8 @@ class Parser(h11.Connection):
             event = h11.Response(
                 status_code=event.status_code, headers=[*others, (b"connection", b"close")], reason=event.reason
             )
+        if type(event) is h11.Response:
+            self.is_granted = 200 <= event.status_code < 300
         return super().send(event)
 
 

@@ -30,6 +30,10 @@ from ticker.settings import Settings
 BACKLOG = 4_096  # connections the kernel holds while we are busy: every open page comes back at once
 ACCEPT_AT_ONCE = 64  # connections taken from the kernel before others get their turn
 GRACE = 12  # seconds that requests under way may still take: a change is tried for some seconds when Redis hangs
+UNREAD_MAX = 16_384  # bytes that the kernel keeps of what a client sends before we want it
+SWITCH_EVERY = (
+    0.0005  # seconds until the newswire's thread, which keeps a line, gets its turn of a busy loop; 5 ms else
+)
 READY_WITHIN = 10.0  # seconds until the boards are loaded
 
 log = logging.getLogger("ticker")
@@ -71,6 +75,7 @@ def bind(host: str, port: int, *, shared: bool = False) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     if shared:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, UNREAD_MAX)  # each connection's; twice that, to be exact
     try:
         listener.bind((host, port))
     except OSError as error:
@@ -96,6 +101,7 @@ async def serve(
     `introduced`: what a person wants to know has been printed already.
     """
     _raise_file_limit()
+    sys.setswitchinterval(SWITCH_EVERY)
     node = Node(settings)
     async with node.running():
         try:

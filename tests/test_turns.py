@@ -1,0 +1,139 @@
+"""A flood of requests: what it may cost, and who is not kept waiting by it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from readers import ADMIN_KEY, WITHIN, NodeHere, serving_here
+
+from ticker.serving import turns
+from ticker.serving.door import EMPTY_LINES_MAX
+from ticker.serving.turns import TRUSTED_MAX, Turns
+
+HEALTHY = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+KEY = f"Bearer {ADMIN_KEY}".encode()
+
+
+@pytest.fixture
+async def here(tmp_path: Path) -> AsyncIterator[NodeHere]:
+    async with serving_here(tmp_path) as here:
+        yield here
+
+
+async def said(here: NodeHere, data: bytes, until: bytes = b"\r\n\r\n") -> bytes:
+    reader, writer = await asyncio.open_connection("127.0.0.1", here.port)
+    with contextlib.closing(writer):
+        writer.write(data)
+        async with asyncio.timeout(WITHIN):
+            return await (reader.readuntil(until) if until else reader.read())
+
+
+async def test_a_few_empty_lines_before_a_request_are_passed_over_and_a_flood_of_them_is_refused(
+    here: NodeHere,
+) -> None:
+    assert (await said(here, EMPTY_LINES_MAX * b"\r\n" + HEALTHY)).startswith(b"HTTP/1.1 200 ")
+    assert (await said(here, 100_000 * b"\r\n" + HEALTHY)).startswith(b"HTTP/1.1 400 ")
+
+
+async def test_empty_lines_are_counted_for_each_request_anew(here: NodeHere) -> None:
+    lines = (EMPTY_LINES_MAX - 1) * b"\r\n"
+    last = HEALTHY.replace(b"Host", b"Connection: close\r\nHost")
+    answers = await said(here, 3 * (lines + HEALTHY) + lines + last, until=b"")
+    assert answers.count(b"HTTP/1.1 200 ") == 4
+
+
+async def test_of_requests_sent_ahead_no_more_is_read_than_is_worked_on(here: NodeHere) -> None:
+    """A client that sends without pause had all of it kept in memory: 100 MB a second."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", here.port)
+    most = answered = 0
+    with contextlib.closing(writer):
+        writer.write(200_000 * HEALTHY)
+        async with asyncio.timeout(WITHIN):
+            while answered < 300:
+                answered += (await reader.readuntil(b'"ok"}')).count(b"HTTP/1.1 200")
+                (door,) = (each for turn in here.entrance.connections._by_turn.values() for each in turn)
+                most = max(most, len(door._data))
+    assert 0 < most <= 2 * 262_144  # a read or two of the event loop
+
+
+async def test_a_request_cut_anywhere_goes_on_when_one_came_before_it(here: NodeHere) -> None:
+    """Reading stops while a request is worked on, and goes on for the rest of the next."""
+    head = b"POST /desk/session HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 12\r\n\r\n"
+    posted = head + b'{"key": "x"}'
+    for second in (HEALTHY, posted):
+        for at in (1, 20, len(second) - 1):
+            reader, writer = await asyncio.open_connection("127.0.0.1", here.port)
+            with contextlib.closing(writer):
+                writer.write(HEALTHY + second[:at])
+                async with asyncio.timeout(WITHIN):
+                    assert (await reader.readuntil(b'"ok"}')).startswith(b"HTTP/1.1 200 ")
+                    writer.write(second[at:])
+                    assert (await reader.readline()).startswith(b"HTTP/1.1 ")
+
+
+async def test_more_cookies_than_a_browser_keeps_are_refused(here: NodeHere) -> None:
+    asked = b"GET /desk/session HTTP/1.1\r\nHost: x\r\nCookie: %s\r\n\r\n"
+    assert (await said(here, asked % (180 * b"a=1; "))).startswith(b"HTTP/1.1 401 ")
+    assert (await said(here, asked % (20_000 * b"a=;"))).startswith(b"HTTP/1.1 431 ")
+
+
+async def test_who_has_changed_something_is_trusted_and_nobody_else(here: NodeHere) -> None:
+    queue = here.entrance.turns
+    lines = b"POST /v1/channels/en/lines HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\n"
+    lines += b"Content-Length: 5\r\n%s\r\nWords"
+    for asked in (
+        HEALTHY.replace(b"Host", b"Authorization: Bearer wrong\r\nHost"),
+        lines % b"Authorization: Bearer wrong\r\n",
+        b"OPTIONS /v1/channels/en/lines HTTP/1.1\r\nHost: x\r\nOrigin: https://x\r\nAuthorization: Bearer wrong\r\n"
+        b"Access-Control-Request-Method: GET\r\n\r\n",
+        b"DELETE /desk/session HTTP/1.1\r\nHost: x\r\nCookie: a=b\r\n\r\n",
+    ):
+        await said(here, asked)
+    assert not queue._trusted
+    assert (await said(here, lines % b"Authorization: %s\r\n" % KEY)).startswith(b"HTTP/1.1 201 ")
+    assert len(queue._trusted) == 1
+
+
+# The queue by itself
+
+
+async def test_one_is_begun_a_turn_and_who_is_trusted_does_not_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turns, "REST", 0.0)
+    queue, begun = Turns(), []
+    queue.trust(b"good")
+    for number in range(3):
+        queue.take(lambda number=number: begun.append(number), b"wrong")  # type: ignore[misc]
+    queue.take(lambda: begun.append("trusted"), b"good")
+    assert begun == [0, "trusted"]
+    for so_far in ([0, "trusted", 1], [0, "trusted", 1, 2]):
+        await asyncio.sleep(0)
+        assert begun == so_far
+
+
+async def test_while_some_wait_there_is_a_rest_after_what_took_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turns, "REST", WITHIN)
+    queue, begun = Turns(), []
+    loop = asyncio.get_running_loop()
+
+    def long() -> None:
+        begun.append("long")
+        until = loop.time() + 0.01
+        while loop.time() < until:
+            pass
+
+    queue.take(long, b"")
+    queue.take(lambda: begun.append("next"), b"")
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert begun == ["long"]
+
+
+def test_trust_is_bounded() -> None:
+    queue = Turns()
+    for number in range(2 * TRUSTED_MAX):
+        queue.trust(b"%d" % number)
+    assert len(queue._trusted) == TRUSTED_MAX
