@@ -44,11 +44,11 @@ class Cursor(NamedTuple):
         return datetime.fromtimestamp(self.ms // 1000, UTC).replace(microsecond=self.ms % 1000 * 1000)
 
     @classmethod
-    def parse(cls, value: str) -> Self:
-        """Raises Malformed where `value` isn't `MS-N`."""
+    def parse(cls, value: str, what: str = "cursor") -> Self:
+        """Raises Malformed where `value` isn't `MS-N`; `what` whoever sent it meant it to be."""
         ms, dash, n = value.partition("-")
         if not (dash and _is_number(ms) and _is_number(n)):
-            raise Malformed(f"{value[:64]!r} is not a cursor. A cursor looks like 1763892000000-0.")
+            raise Malformed(f"{value[:64]!r} is not a {what}. A {what} looks like 1763892000000-0.")
         return cls(int(ms), int(n))
 
 

@@ -37,6 +37,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     """Seconds after which a reader is sent elsewhere, on average; None: it may stay."""
     io_uring: bool = True
     """Whether lines may go out by io_uring, where the kernel has it."""
+    print_key: bool = False
+    """Whether keys may be printed where standard output is no terminal."""
 
 
 def duration(value: str) -> int:

@@ -309,14 +309,14 @@ class RedisNewswire:
         return Snapshot(head.decode() or None, [_decode_line(line) for line in lines if line])
 
     async def line(self, channel: str, line_id: str) -> Line:
-        Cursor.parse(line_id)
+        Cursor.parse(line_id, "line's id")
         body = await self._do("HGET", self._key(channel, "lines"), line_id)
         if body is None:
             raise NotFound(f"There is no line {line_id} in the channel {channel}.")
         return _decode_line(body)
 
     async def versions(self, channel: str, line_id: str) -> list[Event]:
-        Cursor.parse(line_id)
+        Cursor.parse(line_id, "line's id")
         cursors = await self._do("LRANGE", self._key(channel, f"versions:{line_id}"), 0, -1)
         found = [await self._range(channel, cursor.decode(), cursor.decode(), 1) for cursor in cursors]
         events = [event for page in found for event in page]

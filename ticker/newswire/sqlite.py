@@ -299,7 +299,7 @@ class SqliteNewswire:
         return await self._read(self._line, channel, line_id)
 
     def _line(self, db: sqlite3.Connection, channel: str, line_id: str) -> Line:
-        first = Cursor.parse(line_id)
+        first = Cursor.parse(line_id, "line's id")
         row = db.execute(
             "SELECT body FROM line WHERE channel = ? AND ms = ? AND n = ?", (channel, first.ms, first.n)
         ).fetchone()
@@ -311,7 +311,7 @@ class SqliteNewswire:
         return await self._read(self._versions, channel, line_id)
 
     def _versions(self, db: sqlite3.Connection, channel: str, line_id: str) -> list[Event]:
-        first = Cursor.parse(line_id)
+        first = Cursor.parse(line_id, "line's id")
         rows = db.execute(
             "SELECT ms, n, prev, by, body FROM event WHERE channel = ? AND line_ms = ? AND line_n = ? ORDER BY ms, n",
             (channel, first.ms, first.n),
