@@ -123,7 +123,7 @@ def test_the_builder_follows_every_choice_by_keyboard_alone(node: RunningNode, p
     expect(page.locator("#snippet-banner")).to_contain_text("integrity")
     for name, value in {"mode": "list", "theme": "dark", "max": "3", "sticky": "bottom"}.items():
         expect(banner).to_have_attribute(name, value)
-    attributes = 'channel="ar" mode="list" theme="dark" max="3" sticky="bottom" hide-when-empty'
+    attributes = 'channel="ar" mode="list" theme="dark" dir="rtl" max="3" sticky="bottom" hide-when-empty'
     assert snippet(page, "banner").endswith(f"<breaking-ticker {attributes}></breaking-ticker>")
     expect(page.locator("breaking-ticker[state=live] >> text=الجسر مفتوح").first).to_be_visible()
     before = snippet(page, "banner")
@@ -345,6 +345,27 @@ def test_without_javascript_the_demo_page_has_every_line(node: RunningNode, brow
             expect(banner.get_by_role("link", name="The bridge is open")).to_have_count(1)
         expect(page.get_by_text("الجسر مفتوح")).to_be_visible()
         expect(page.get_by_text("Sin noticias")).to_be_visible()  # es has no line
+
+
+@pytest.mark.parametrize("path", ["/channels/en", "/demo", "/embed/en"])
+def test_on_paper_every_line_is_there_in_black_and_with_its_day(node: RunningNode, browser: Browser, path: str) -> None:
+    day = node.publish("en", "A flash", urgency="flash")["published"][:10]
+    with browser.new_context(java_script_enabled=False, color_scheme="dark") as context:
+        page = context.new_page()
+        page.goto(f"{node.url}{path}")
+        page.emulate_media(media="print")
+        # (No script of the page's runs; ours do.)
+        for banner in page.locator("breaking-ticker[channel=en]").all():
+            assert banner.evaluate("(banner) => banner.scrollHeight <= banner.clientHeight + 4"), path
+            assert banner.evaluate("({ firstElementChild: ol }) => ol.scrollHeight <= ol.clientHeight + 1"), path
+            flash = banner.get_by_text("A flash", exact=True)
+            assert flash.evaluate("(words) => getComputedStyle(words).color") == "rgb(0, 0, 0)"
+            label = banner.evaluate("(banner) => getComputedStyle(banner, '::before').color")
+            assert label == "rgb(0, 0, 0)"
+            before = flash.locator("xpath=../time").evaluate("(time) => getComputedStyle(time, '::before').content")
+            assert before == f'"{day} "'
+        assert page.evaluate("getComputedStyle(document.documentElement).colorScheme") == "light"
+    node.cancel("en", node.board("en")[0]["id"])
 
 
 @pytest.mark.parametrize("path", ["/embed", "/channels/en", "/demo", "/desk"])

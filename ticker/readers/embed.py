@@ -161,7 +161,9 @@ class Embeds:
             script["src"] = f"{self._public_url}/ticker-{self._widget.version}.js"
             script |= {"integrity": self._widget.integrity, "crossorigin": "anonymous"}
         in_frame = structs.replace(look, sticky="")
-        tags = [_tag("script", script), _tag("breaking-ticker", {"channel": channel.slug, **look.attributes})]
+        # Before its first board the banner doesn't know its channel's direction, and would change sides then.
+        known = structs.replace(look, dir=look.dir or ("" if look.lang or channel.direction == "ltr" else "rtl"))
+        tags = [_tag("script", script), _tag("breaking-ticker", {"channel": channel.slug, **known.attributes})]
         policy = f"script-src {self._public_url}; connect-src {self._public_url} {self._socket_url};"
         if room := look.room:
             tags.insert(0, f"<style>{room}</style>")
