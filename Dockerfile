@@ -1,5 +1,6 @@
 # A node. `docker build -t breaking-ticker .`, then see docker-compose.yml; alone, with its lines in a volume:
-#   docker run --read-only --tmpfs /tmp --memory 1g --pids-limit 256 -v ticker:/var/lib/ticker -p 127.0.0.1:8000:8000 breaking-ticker
+#   docker run --read-only --tmpfs /tmp --memory 1g --pids-limit 256 -v ticker:/var/lib/ticker \
+#     -p 127.0.0.1:8000:8000 -e TICKER_PUBLIC_URL=http://127.0.0.1:8000 breaking-ticker
 
 FROM python:3.11-slim AS build
 WORKDIR /src

@@ -4,6 +4,7 @@
 # make attack what strangers can cost it
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
+HOST   ?= 127.0.0.1
 PORT   ?= 8000
 DEMO   ?= .demo
 BIN    := .venv/bin
@@ -13,10 +14,11 @@ BIN    := .venv/bin
 help:
 	@sed -n '1,4p' Makefile | sed 's/^# //'
 
-# The demo keeps its lines and its key in $(DEMO), so that it is the same after a restart.
+# The demo keeps its lines and its key in $(DEMO), so that it is the same after a restart. HOST=0.0.0.0 opens it to
+# other machines; PORT=8001 where 8000 is taken.
 run: .venv/run
 	@mkdir -p $(DEMO) && test -s $(DEMO)/key || (umask 077; $(BIN)/python -c 'import secrets; print("demo_" + secrets.token_urlsafe(32))' > $(DEMO)/key)
-	@TICKER_ADMIN_KEY=$$(cat $(DEMO)/key) exec $(BIN)/ticker serve --demo --port $(PORT) --newswire sqlite:///$(DEMO)/ticker.db --drain 1
+	@TICKER_ADMIN_KEY=$$(cat $(DEMO)/key) exec $(BIN)/ticker serve --demo --host $(HOST) --port $(PORT) --newswire sqlite:///$(DEMO)/ticker.db --drain 1
 
 test: .venv/dev
 	@scripts/need chromium chromium

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,6 +20,8 @@ from hypothesis import HealthCheck, settings
 
 from tests.patience import AT_LEISURE, NO_BEATS, ON_REDIS, WITHIN, be_patient, environment
 from tests.ports import free_port
+from ticker import __version__
+from ticker.readers.build import build
 
 be_patient()
 
@@ -41,6 +44,16 @@ language = "ar"
 title = "Español"
 language = "es"
 """
+
+
+def as_released(folder: Path) -> Path:
+    """The folder, with a copy of the product in it that a node started there runs; of this version, as released."""
+    for name in ("ticker", "web"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True)
+    released = folder / "web" / "released" / f"ticker-{__version__}.js"
+    released.parent.mkdir(exist_ok=True)
+    released.write_bytes(build((ROOT / "web" / "ticker.js").read_bytes()))
+    return folder
 
 
 class RunningNode:
@@ -72,6 +85,7 @@ class RunningNode:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "ticker.toml").write_text(config, "utf-8")
         self._env = environment(folder / "constants", AT_LEISURE | constants)
+        self._env["TICKER_PRINT_KEY"] = "1"  # to the pipe that we read
         if admin_key:
             self._env["TICKER_ADMIN_KEY"] = admin_key
         self._elsewhere = any(option.startswith("redis") for option in options)

@@ -254,6 +254,64 @@ def test_a_line_is_corrected_withheld_released_and_canceled(shared: Any, channel
     assert quickly("release", "-c", channel, line, node=shared).returncode == REFUSED
 
 
+def test_everything_that_a_line_carries_can_be_corrected_and_taken_away(shared: Any, channel: str) -> None:
+    line = quick("publish", "-c", channel, "Ferries stop", "--source", "Guard", "--pinned", node=shared).strip()
+    given = "--urgency flash --link https://paper.example/a --story storm --language fr --not-pinned".split()
+    given += ["--note", "More is known", "--expires-in", "never", "--direction", "rtl"]
+    assert quick("correct", "-c", channel, line, *given, node=shared) == f"{line}\n"
+    (shown,) = shared.board(channel)
+    assert (shown["text"], shown["source"], shown["urgency"]) == ("Ferries stop", "Guard", "flash")
+    assert (shown["url"], shown["story"], shown["pinned"]) == ("https://paper.example/a", "storm", False)
+    assert (shown["language"], shown["direction"], shown["expires"], shown["note"]) == (
+        "fr",
+        "rtl",
+        None,
+        "More is known",
+    )
+    assert shown["corrected"] is None  # its words stand
+
+    away = "--link= --source= --story= --note= --pinned --expires-in 1h".split()
+    quick("correct", "-c", channel, line, *away, node=shared)
+    (shown,) = shared.board(channel)
+    assert [shown[name] for name in ("url", "source", "story", "note", "pinned")] == [None, None, None, None, True]
+    assert shown["expires"] is not None
+
+
+def test_a_release_may_be_for_good(shared: Any, channel: str) -> None:
+    line = quick("publish", "-c", channel, "Ferries stop", node=shared).strip()
+    quick("withhold", "-c", channel, line, node=shared)
+    quick("release", "-c", channel, line, "--expires-in", "never", node=shared)
+    assert [each["expires"] for each in shared.board(channel)] == [None]
+
+
+def test_what_stands_is_listed_with_its_day(shared: Any, channel: str) -> None:
+    assert "0 lines · nothing yet" in quick("list", "-c", channel, node=shared)
+    line = quick("publish", "-c", channel, "Trams are back", "--pinned", node=shared).strip()
+    head, told = quick("list", "-c", channel, node=shared).splitlines()
+    assert f"{channel} · 1 line · {line}" in head
+    assert re.match(rf" +\d{{4}}-\d\d-\d\d \d\d:\d\d:\d\dZ  {line}  urgent    Trams are back \(pinned\)", told)
+    assert json.loads(quick("list", "-c", channel, "--json", node=shared))["lines"] == shared.board(channel)
+
+
+def test_a_line_is_shown_with_its_history_and_for_editors_with_who(shared: Any, channel: str) -> None:
+    line = quick("publish", "-c", channel, "Ferries stop at 17:00", "--source", "Guard", node=shared).strip()
+    quick("correct", "-c", channel, line, "Ferries stop at 18:00", "--note", "Corrects the hour", node=shared)
+    rows = dict(
+        re.split(" {2,}", row, maxsplit=1) for row in quick("show", "-c", channel, line, node=shared).splitlines()
+    )
+    assert (rows["text"], rows["source"], rows["pinned"], rows["url"]) == ("Ferries stop at 18:00", "Guard", "no", "–")
+    assert json.loads(quick("show", "-c", channel, line, "--json", node=shared)) == shared.board(channel)[0]
+    first, second = quick("show", "-c", channel, line, "--versions", node=shared).splitlines()
+    assert "17:00" in first
+    assert "18:00 (corrected)  (Corrects the hour)" in second
+    quick("cancel", "-c", channel, line, node=shared)
+    assert "17:00" not in quick("show", "-c", channel, line, "--versions", node=shared)
+    audit = quick("show", "-c", channel, line, "--audit", node=shared)
+    assert "17:00" in audit
+    assert "by TICKER_ADMIN_KEY" in audit
+    assert quickly("show", "-c", channel, line, "--audit", TICKER_URL=shared.url).returncode == REFUSED
+
+
 def test_a_correction_comes_from_standard_input(shared: Any, channel: str) -> None:
     line = quick("publish", "-c", channel, "Frist draft", node=shared).strip()
     quick("correct", "-c", channel, line, "-", node=shared, given="First draft\n")
@@ -261,6 +319,33 @@ def test_a_correction_comes_from_standard_input(shared: Any, channel: str) -> No
 
 
 # Exit status
+
+
+def test_one_mistake_has_one_status_however_it_is_given(shared: Any, channel: str, tmp_path: Path) -> None:
+    (tmp_path / "line.txt").write_text("x" * 281)
+    for said in (["x" * 281], ["-"], ["--file", "-"], ["--file", str(tmp_path / "line.txt")]):
+        result = quickly("publish", "-c", channel, *said, node=shared, given="x" * 281)
+        assert (result.returncode, result.stdout) == (MISUSED, ""), said
+        assert "280" in result.stderr
+    assert shared.board(channel) == []
+
+
+def test_a_value_is_named_as_it_was_given(shared: Any, channel: str) -> None:
+    for option, value in (("--link", "nowhere"), ("--expires-in", "soon"), ("--story", "No Slug")):
+        said = quickly("publish", "-c", channel, "Hello", option, value, node=shared).stderr
+        assert said.startswith(f"ticker: {option}: "), said
+    assert quickly("publish", "-c", channel, "", node=shared).stderr.startswith("ticker: TEXT: ")
+    said = quickly("key", "create", "Desk", "--channel", "nowhere", node=shared).stderr
+    assert said.startswith("ticker: --channel: There is no channel"), said
+
+
+def test_an_id_that_is_none_is_called_an_id(shared: Any, channel: str) -> None:
+    for command in ("show", "withhold", "cancel"):
+        result = quickly(command, "-c", channel, "no id", node=shared)
+        assert result.returncode == REFUSED
+        assert "is not a line's id" in result.stderr
+    answer = shared.http.get(f"/v1/channels/{channel}/events?after=nonsense")
+    assert "is not a cursor" in answer.json()["detail"]
 
 
 def test_a_key_that_opens_nothing_exits_with_1(shared: Any, channel: str) -> None:
@@ -275,7 +360,10 @@ def test_a_key_that_opens_nothing_exits_with_1(shared: Any, channel: str) -> Non
     "arguments",
     [
         ("publish", "-c", "nowhere", "Hello"),
-        ("publish", "-c", "ar", "x" * 281),
+        ("publish", "-c", "No Slug?", "Hello"),
+        ("publish", "-c", "ar#", "Hello"),
+        ("list", "-c", "nowhere"),
+        ("show", "-c", "ar", "1-0"),
         ("correct", "-c", "ar", "1-0", "Hello"),
         ("cancel", "-c", "ar", "no id"),
         ("key", "revoke", "nosuchid"),
@@ -299,6 +387,28 @@ def test_what_the_node_refuses_exits_with_1_and_says_why(shared: Any, arguments:
         ("publish", "-c", "en", "words", "--urgency", "huge"),
         ("publish", "-c", "en", "words", "--expires-in", "soon"),
         ("publish", "-c", "en", "words", "--retry-for", "-1"),
+        ("publish", "-c", "en", "words", "--retry-for", "nan"),
+        ("publish", "-c", "en", "x" * 281),
+        ("publish", "-c", "en", ""),
+        ("publish", "-c", "", "words"),
+        ("publish", "-c", "en", "words", "--link", "nowhere"),
+        ("publish", "-c", "en", "words", "--source", ""),
+        ("publish", "-c", "en", "words", "--story", "No Slug"),
+        ("publish", "-c", "en", "words", "--language", "x y"),
+        ("publish", "-c", "en", "words", "--url", "localhost:8000"),
+        ("publish", "-c", "en", "words", "--url", "http://["),
+        ("publish", "-c", "en", "words", "--url", "ftp://127.0.0.1"),
+        ("tail", "-c", "en", "--url", "ws://127.0.0.1"),
+        ("correct", "-c", "en", "1-0"),
+        ("correct", "-c", "en", "1-0", "x" * 281),
+        ("correct", "-c", "en", "1-0", "--language", ""),
+        ("correct", "-c", "en", "", "words"),
+        ("withhold", "-c", "en", "1-0", "--note", "x" * 281),
+        ("release", "-c", "en", "1-0", "--expires-in", "0s"),
+        ("cancel", "-c", "en", "1-0", "--note", ""),
+        ("show", "-c", "en", "1-0", "--versions", "--audit"),
+        ("key", "create", "Desk", "--role", "chief", "--channel", "en"),
+        ("key", "create", "Desk", "--role", "admin", "--channel", "en"),
         ("publish", "-c", "en", "words", "--key", "schlüssel"),
         ("key", "create", "Desk", "--role", "king"),
         ("no-such-command",),
@@ -331,6 +441,64 @@ def test_an_unreachable_node_exits_with_3(arguments: str) -> None:
     result = quickly(*arguments.split(), "--url", NOWHERE, "--retry-for", "0")
     assert (result.returncode, result.stdout) == (UNREACHABLE, "")
     assert "TICKER_URL" in result.stderr
+
+
+@contextlib.contextmanager
+def another_server(status: str, body: str, media_type: str = "text/html") -> Iterator[str]:
+    """What answers everything in one way, and is no node."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    client, _ = listener.accept()
+                    with client:
+                        client.recv(65_536)
+                        head = f"HTTP/1.1 {status}\r\nContent-Type: {media_type}\r\nConnection: close\r\n"
+                        client.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n{body}".encode())
+
+        serving = threading.Thread(target=serve)
+        serving.start()
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
+            serving.join(WITHIN)
+
+
+WRONG_SERVERS = {
+    "another": ("501 Unsupported method ('POST')", "<html>no</html>", "text/html"),
+    "a page": ("200 OK", "<html>hello</html>", "text/html"),
+    "other JSON": ("404 Not Found", '{"error": "nothing here"}', "application/json"),
+    "moved": ("301 Moved Permanently\r\nLocation: https://ticker.example/", "", "text/html"),
+}
+
+
+@pytest.mark.parametrize("server", WRONG_SERVERS)
+@pytest.mark.parametrize("command", ["publish -c en Hello", "list -c en", "key list", "tail -c en"])
+def test_a_server_that_is_no_node_is_called_so(server: str, command: str) -> None:
+    if (server, command) == ("moved", "tail -c en"):
+        return  # followed, as WebSockets are
+    with another_server(*WRONG_SERVERS[server]) as url:
+        result = quickly(*command.split(), TICKER_URL=url)
+    assert (result.returncode, result.stdout) == (UNREACHABLE, "")
+    assert ("https://ticker.example/" if server == "moved" else "is no Ticker node") in result.stderr
+    assert result.stderr.endswith(". Is --url (TICKER_URL) right, and the node up?\n")
+
+
+def test_a_node_that_cannot_do_it_now_is_not_said_to_have_a_wrong_address() -> None:
+    problem = json.dumps({"title": "x", "detail": "This node can't hear the newswire just now. Nothing was published."})
+    with another_server("503 Service Unavailable", problem, "application/problem+json") as url:
+        result = quickly("publish", "-c", "en", "Hello", "--retry-for", "0", TICKER_URL=url)
+    assert result.returncode == UNREACHABLE
+    assert result.stderr == f"ticker: {url} says 503: {json.loads(problem)['detail']}\n"
+
+
+def test_a_password_in_the_address_is_not_repeated() -> None:
+    for command in ("publish -c en Hello", "tail -c en"):
+        result = quickly(*command.split(), "--retry-for", "0", TICKER_URL="http://ada:hidden@127.0.0.1:9")
+        assert result.returncode == UNREACHABLE
+        assert "hidden" not in result.stderr
 
 
 def test_tail_tries_for_as_long_as_it_is_told_to() -> None:
@@ -433,7 +601,7 @@ def test_tail_prints_each_frame_as_json(shared: Any, channel: str, other: str) -
 def test_tail_prints_words_for_people(shared: Any, channel: str) -> None:
     shared.publish(channel, "Trams are back")
     with started("tail", node=shared, TICKER_CHANNEL=channel) as tail:
-        assert f"{channel} · 1 lines" in next_line(tail.stdout)
+        assert f"{channel} · 1 line ·" in next_line(tail.stdout)
         assert "Trams are back" in next_line(tail.stdout)
         line = shared.publish(channel, "Ferries stop at 18:00", urgency="flash")
         told = next_line(tail.stdout)
@@ -527,8 +695,43 @@ def test_check_says_that_all_is_well(tmp_path: Path) -> None:
     for part in ("newswire       ok", "clock          ok"):
         assert part in printed
     (tmp_path / "ticker.toml").unlink()
-    assert "1 channels (breaking)" in done("check", cwd=tmp_path, TICKER_NEWSWIRE="sqlite:///other.db")
+    assert "1 channel (breaking)" in done("check", cwd=tmp_path, TICKER_NEWSWIRE="sqlite:///other.db")
     assert [file.name for file in tmp_path.iterdir()] == []  # as root, it would lock out the service
+
+
+def test_check_makes_no_file(tmp_path: Path) -> None:
+    assert "ticker.db is not there yet" in done("check", cwd=tmp_path)
+    assert list(tmp_path.iterdir()) == []
+    result = ticker("check", "--newswire", "sqlite:///nowhere/ticker.db", cwd=tmp_path)
+    assert result.returncode == MISUSED
+    assert "nowhere/ticker.db" in result.stderr
+
+
+def test_check_leaves_the_file_to_whoever_the_node_runs_as(start_node: Any) -> None:
+    """As root it would leave files beside it that lock the service out."""
+    node = start_node()
+    node.stop()
+    other = 54_321 if os.geteuid() == 0 else os.geteuid()
+    for path in (node.folder, *node.folder.glob("ticker.db*")):
+        os.chown(path, other, -1)
+    assert "is whole" in done("check", cwd=node.folder)
+    assert {path.stat().st_uid for path in node.folder.glob("ticker.db*")} == {other}
+
+
+def test_a_variable_that_no_option_has_is_named(tmp_path: Path) -> None:
+    printed = done("check", cwd=tmp_path, TICKER_PROT="8000", TICKER_ADMIN_KEY="k" * 32, TICKER_CORRECT_LINK="x")
+    assert "TICKER_PROT: no option of ours" in printed
+    for known in ("TICKER_ADMIN_KEY:", "TICKER_CORRECT_LINK", "TICKER_RETRY_FOR"):
+        assert known not in printed
+    result = ticker("serve", "--config", "none.toml", cwd=tmp_path, TICKER_PROT="8000")
+    assert "TICKER_PROT" in result.stderr
+
+
+@pytest.mark.parametrize("url", ["ticker.example", "ftp://ticker.example", "https://", "https://ticker.example/?x=1"])
+def test_a_public_address_that_is_none_is_refused(tmp_path: Path, url: str) -> None:
+    result = ticker("serve", "--port", "0", "--public-url", url, cwd=tmp_path)
+    assert (result.returncode, result.stdout) == (MISUSED, "")
+    assert "--public-url" in result.stderr
 
 
 BAD_CONFIGURATIONS = [
@@ -662,5 +865,5 @@ def test_the_version_is_told() -> None:
 
 def test_the_commands_of_the_contract_are_all_there() -> None:
     promised = {"serve", "publish", "correct", "cancel", "withhold", "release", "tail", "check"}
-    promised |= {"key create", "key list", "key revoke", "channel list"}
+    promised |= {"key create", "key list", "key revoke", "channel list", "list", "show"}
     assert promised <= set(EVERY_COMMAND)

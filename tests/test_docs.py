@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import click
@@ -18,7 +20,10 @@ from tests.ports import free_port
 from ticker.cli import main
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+CLONE = """git clone "$REPOSITORY" breaking-ticker
+cd breaking-ticker"""
 RUN_BY_OTHERS = {
+    CLONE: "a test below runs it",
     "make run": "the fixture below runs it",
     "make test": "runs this test",
 }
@@ -74,9 +79,7 @@ def test_every_command_of_the_page_works(page: Path, demo: tuple[str, Path], tmp
     (work / ".demo").symlink_to(folder)
     script = script.replace("http://127.0.0.1:8000", url).replace("curl ", "curl --fail-with-body -sS ")
     if "ticker.db" in script:
-        subprocess.run(
-            [ROOT / ".venv/bin/ticker", "check"], cwd=work, check=True, capture_output=True
-        )  # makes the file
+        make_file(work)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("TICKER_")}
     environment |= {"TICKER_URL": url, "TICKER_KEY": (folder / "key").read_text().strip()}
     ran = subprocess.run(
@@ -88,6 +91,110 @@ def test_every_command_of_the_page_works(page: Path, demo: tuple[str, Path], tmp
         timeout=600,
     )
     assert ran.returncode == 0, f"{ran.stdout}\n{ran.stderr}"
+
+
+def make_file(folder: Path) -> None:
+    """As a node's first start does."""
+    command = [ROOT / ".venv/bin/ticker", "serve", "--port", "0"]
+    process = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    assert process.stdout
+    assert process.stdout.readline()
+    process.kill()
+    process.wait(60)
+    process.stdout.close()
+
+
+def test_what_is_cloned_starts_by_the_next_command(tmp_path: Path) -> None:
+    """From a repository of what stands here; what `make run` would do is read out."""
+    origin = tmp_path / "origin"
+    origin.mkdir()
+    for name in ("Makefile", "pyproject.toml", "scripts", "ticker.toml"):
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+        copy(ROOT / name, origin / name)
+    as_somebody = ["-c", "user.name=Ada", "-c", "user.email=ada@example.org"]
+    for command in (["init", "-q"], ["add", "."], [*as_somebody, "commit", "-qm", "All of it"]):
+        subprocess.run(["git", *command], cwd=origin, check=True)
+    assert CLONE in (ROOT / "README.md").read_text("utf-8")
+    environment = os.environ | {"REPOSITORY": str(origin)}
+    script = f"{CLONE}\nmake --dry-run run PORT=8001 HOST=0.0.0.0"
+    ran = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert "scripts/venv" in ran.stdout
+    assert "serve --demo --host 0.0.0.0 --port 8001" in ran.stdout
+
+
+# scripts/venv, on machines that lack something
+
+WITHOUT_ENSUREPIP = """#!/bin/sh
+case "$*" in *ensurepip*|"-m virtualenv"*) exit 1;; "-m venv"*) echo "no ensurepip" >&2; exit 1;; esac
+exec {python} "$@"
+"""
+NOT_ROOT = """#!/bin/sh
+if [ "$1" = -u ]; then echo 1000; else exec /usr/bin/id "$@"; fi
+"""
+MAKES_ONE = """#!/bin/sh
+[ "$1" = --version ] && exit
+[ "$1" = pip ] && exit 1
+for last; do :; done
+echo "$(basename "$0") $*" > made-by
+{python} -m venv "$last"
+rm -f "$last"/bin/pip  # which an index would be asked through
+printf '#!/bin/sh\\n' > "$last"/bin/pip; chmod +x "$last"/bin/pip
+printf '#!/bin/sh\\n' > "$last"/bin/stub; chmod +x "$last"/bin/stub; mv "$last"/bin/stub "$last"/bin/python
+"""
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs scripts/venv as a user who is no administrator, with a Python that can make no environments, and with what
+    is named beside it."""
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    (tmp_path / "scripts").mkdir()
+    for name in ("venv", "need"):
+        shutil.copy(ROOT / "scripts" / name, tmp_path / "scripts" / name)
+
+    def put(name: str, text: str) -> None:
+        (programs / name).write_text(text.replace("{python}", sys.executable))
+        (programs / name).chmod(0o755)
+
+    def run(*there: str) -> subprocess.CompletedProcess[str]:
+        put("python", WITHOUT_ENSUREPIP)
+        put("id", NOT_ROOT)
+        put("sudo", "#!/bin/sh\nexit 1\n")
+        for name in there:
+            put(name, MAKES_ONE)
+        return subprocess.run(
+            ["sh", "scripts/venv", str(programs / "python")],
+            cwd=tmp_path,
+            env={"PATH": f"{programs}:/usr/bin:/bin", "HOME": str(tmp_path)},
+            capture_output=True,
+            text=True,
+        )
+
+    return run
+
+
+def test_without_an_administrator_the_ways_are_named(
+    machine: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    ran = machine()
+    assert ran.returncode == 1
+    for way in ("apt-get install python3-venv", "uv", "pip install --user virtualenv", "virtualenv.pyz"):
+        assert way in ran.stderr
+    assert not (tmp_path / ".venv").exists()
+
+
+@pytest.mark.parametrize("tool", ["uv", "virtualenv"])
+def test_what_can_make_an_environment_is_taken(
+    machine: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path, tool: str
+) -> None:
+    ran = machine(tool)
+    assert ran.returncode == 0, ran.stderr
+    assert (tmp_path / "made-by").read_text().startswith(tool)
+    assert (tmp_path / ".venv" / "bin" / "python").exists()
 
 
 def test_no_page_shows_a_command_that_is_not_run() -> None:

@@ -10,6 +10,7 @@ import logging
 import re
 import unicodedata
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -19,11 +20,13 @@ import httpx
 import pytest
 from starlette.applications import Starlette
 
-from tests.conftest import ROOT, RunningNode
+from tests.conftest import ROOT, RunningNode, as_released
 from ticker import __version__
-from ticker.channel import LABELS
+from ticker.channel import LABELS, Channel
+from ticker.line import Cursor, Draft, begin
 from ticker.readers.build import NotBuilt, build, with_numbers
 from ticker.readers.look import Look
+from ticker.readers.pages import open_templates, plain
 from ticker.readers.widget import Widget, Words, best_encoding
 
 WEB = ROOT / "web"
@@ -37,7 +40,7 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningNode]:
     """One for all tests here: they publish little, each to a channel that it names."""
     config = '[channels.en]\ntitle = "English"\n\n[channels.ar]\ntitle = "العربية"\nlanguage = "ar"\n'
     config += '\n[channels.odd]\ntitle = "<b>\\"Odd\\"</b> & more"\nlabel = "It\'s <new>"\n'
-    node = RunningNode(tmp_path_factory.mktemp("embed"), config=config)
+    node = RunningNode(as_released(tmp_path_factory.mktemp("embed")), config=config)
     yield node
     node.close()
 
@@ -93,7 +96,8 @@ def test_the_same_source_gives_the_same_bytes() -> None:
     assert build(SOURCE) == build(SOURCE)
 
 
-def test_a_restart_and_another_node_serve_the_same_bytes(node: RunningNode, start_node: Any) -> None:
+def test_a_restart_and_another_node_serve_the_same_bytes(node: RunningNode, start_node: Any, tmp_path: Path) -> None:
+    as_released(tmp_path / "node")
     other = start_node()
     before = raw(other, PINNED)[1]
     other.stop()
@@ -169,6 +173,20 @@ def test_a_version_that_no_release_carried_is_not_found(node: RunningNode) -> No
         assert "immutable" not in response.headers["cache-control"]
 
 
+def test_a_version_that_is_not_released_yet_cannot_be_pinned(start_node: Any) -> None:
+    """The next node would not have it: the page that pinned it would lose its banner."""
+    node = start_node()
+    assert not RELEASED.exists()
+    response, body = raw(node, PINNED)
+    assert (response.status_code, response.headers["cache-control"]) == (404, "no-store")
+    assert "/ticker.js" in json.loads(body)["detail"]
+    html = httpx.get(f"{node.url}/embed?version={__version__}").text
+    assert "Pinned" not in html
+    assert __version__ not in html
+    assert "integrity" not in snippets(node, f"version={__version__}")["banner"]
+    assert raw(node, "/ticker.js")[0].status_code == 200
+
+
 def web_of_a_later_release(folder: Path, source: bytes = SOURCE) -> Path:
     (folder / "released").mkdir()
     (folder / "released" / "ticker-0.0.9.js").write_text("export const old = 1")
@@ -187,8 +205,9 @@ async def test_a_page_that_pinned_a_former_version_keeps_its_banner(tmp_path: Pa
     await widget.prepare()
     former = await served(widget, "/ticker-0.0.9.js")
     assert (former.text, "immutable" in former.headers["cache-control"]) == ("export const old = 1", True)
-    assert (await served(widget, "/ticker-0.2.0.js")).content == (await served(widget, "/ticker.js")).content
     assert (await served(widget, "/ticker-0.1.9.js")).status_code == 404
+    assert (await served(widget, "/ticker-0.2.0.js")).status_code == 404  # not released yet
+    assert not widget.released
 
 
 async def test_a_released_build_is_what_its_version_pins_whatever_this_machine_builds(tmp_path: Path) -> None:
@@ -390,10 +409,29 @@ def snippets(node: RunningNode, query: str) -> dict[str, str]:
     }
 
 
-def test_without_a_choice_the_snippet_is_two_lines(node: RunningNode) -> None:
-    assert snippets(node, "")["banner"] == (
-        f'<script type="module" src="{node.url}/ticker.js"></script>\n<breaking-ticker channel="en"></breaking-ticker>'
+def test_the_snippet_is_a_script_and_a_tag_and_the_room_that_they_will_take(node: RunningNode) -> None:
+    script = f'<script type="module" src="{node.url}/ticker.js"></script>'
+    style, _, tags = snippets(node, "")["banner"].partition("</style>\n")
+    assert tags == f'{script}\n<breaking-ticker channel="en"></breaking-ticker>'
+    assert (
+        'breaking-ticker:not(:defined)::before { content: ""; display: block; block-size: calc(4.5em + 2px) }' in style
     )
+    assert (
+        'breaking-ticker[mode="list"]:not(:defined) { display: block; block-size: 34em }'
+        in (snippets(node, "mode=list")["banner"])
+    )
+    assert "block-size: 18em" in snippets(node, "mode=list&max=3")["banner"]
+    assert "block-size: 34em" in snippets(node, "mode=list&max=50")["banner"]
+    assert "<style>" not in snippets(node, "hide-when-empty=on")["banner"]
+
+
+@pytest.mark.parametrize("query", ["", "mode=scroll", "mode=list&max=2"])
+def test_the_policy_lets_in_the_style_that_keeps_the_room(node: RunningNode, query: str) -> None:
+    found = snippets(node, query)
+    style = found["banner"].removeprefix("<style>").partition("</style>")[0]
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    assert f"style-src 'sha256-{digest}'" in found["policy"]
+    assert "style-src" not in snippets(node, "hide-when-empty=on")["policy"]
 
 
 def test_the_form_is_answered_without_a_script(node: RunningNode) -> None:
@@ -536,3 +574,102 @@ def test_the_manifest_the_types_and_the_docs_say_what_the_widget_has() -> None:
         assert f"`{name}" in guide or f"`{name}()`" in guide, name
     for name in parts | properties:
         assert f"`{name}`" in guide, name
+
+
+# Pages that readers and machines open
+
+
+TODAY = datetime(2026, 5, 4, 0, 10, tzinfo=UTC)
+
+
+def times(published: datetime, now: datetime = TODAY) -> list[tuple[str | None, str]]:
+    """What the server writes of when a line was published, on a page without a script."""
+    channel = Channel(slug="en", title="English", language="en", direction="ltr", label="Breaking")
+    line = begin(Draft(text="Rain"), channel, Cursor(int(published.timestamp() * 1000), 0))
+    template = open_templates(WEB).get_template("channel/lines.html")
+    page = Tags(template.render(lines=[plain(line)], words=WORDS["en"], now=now))
+    return [(page.one("time").get("data-day"), page.words.split("Rain")[0].strip())]
+
+
+def test_a_time_of_another_day_has_its_day() -> None:
+    assert times(TODAY) == [("2026-05-04 ", "00:10 UTC")]
+    assert times(TODAY - timedelta(minutes=11)) == [(None, "2026-05-03 23:59 UTC")]
+    assert times(TODAY - timedelta(days=3)) == [(None, "2026-05-01 00:10 UTC")]
+    assert times(TODAY - timedelta(days=365)) == [(None, "2025-05-04 00:10 UTC")]
+
+
+@pytest.mark.parametrize("path", ["/channels/en", "/embed/en", "/demo"])
+def test_every_page_writes_times_by_that_rule(node: RunningNode, path: str) -> None:
+    line = node.publish("en", "Of today, or of a moment before midnight")
+    page = Tags(httpx.get(f"{node.url}{path}").text)
+    written = [time for time in page.all("time") if (time["datetime"] or "") == line["published"][:19] + "Z"]
+    assert written
+    for time in written:
+        assert (time.get("data-day") or f"{line['published'][:10]} ") == f"{line['published'][:10]} "
+
+
+def meta(page: Tags) -> dict[str, str]:
+    found = {each.get("name") or each.get("property"): each.get("content") for each in page.all("meta")}
+    return {str(name): str(content) for name, content in found.items() if name}
+
+
+@pytest.mark.parametrize("path", ["/channels/en", "/channels/ar", "/channels/odd", "/demo"])
+def test_public_pages_say_what_they_are_to_those_that_link_to_them(node: RunningNode, path: str) -> None:
+    node.publish("en", "Words that may be retracted")
+    page = Tags(httpx.get(f"{node.url}{path}").text)
+    said = meta(page)
+    (canonical,) = [link["href"] for link in page.all("link") if link.get("rel") == "canonical"]
+    assert canonical == said["og:url"] == f"{node.url}{path}"
+    assert said["description"] == said["og:description"]
+    assert said["og:title"]
+    assert said["og:type"] == "website"
+    assert said["color-scheme"] == "light dark"
+    assert not any("retracted" in words for words in said.values())
+    image = httpx.get(said["og:image"])
+    assert image.headers["content-type"] == "image/png"
+    width, height = (int.from_bytes(image.content[at : at + 4]) for at in (16, 20))
+    assert (str(width), str(height)) == (said["og:image:width"], said["og:image:height"])
+
+
+def test_every_page_tells_the_browser_its_colours(node: RunningNode) -> None:
+    """Or it flashes white before its style sheet is there."""
+    for path, colours in {
+        "/embed": "light dark",
+        "/embed/en": "light dark",
+        "/embed/en?theme=dark": "dark",
+        "/embed/en?theme=light": "light",
+        "/channels/nowhere": "light dark",
+        "/embed/nowhere": "light dark",
+    }.items():
+        page = Tags(httpx.get(f"{node.url}{path}", headers=FROM_A_BROWSER).text)
+        assert meta(page)["color-scheme"] == colours, path
+
+
+FROM_A_BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
+
+
+@pytest.mark.parametrize("path", ["/channels/<b>x", "/channels/nowhere", "/embed/nowhere"])
+def test_a_channel_that_is_not_there_is_a_page_for_readers_and_a_problem_for_programs(
+    node: RunningNode, path: str
+) -> None:
+    answer = httpx.get(f"{node.url}{path}", headers=FROM_A_BROWSER)
+    assert (answer.status_code, answer.headers["content-type"]) == (404, "text/html; charset=utf-8")
+    assert answer.headers["cache-control"] == "no-store"
+    assert answer.headers["vary"] == "Accept"
+    assert "<b>x" not in answer.text
+    links = {link["href"]: link["hreflang"] for link in Tags(answer.text).all("a")}
+    assert links == {"/channels/en": "en", "/channels/ar": "ar", "/channels/odd": "en"}
+    framed = "frame-ancestors *" in answer.headers["content-security-policy"]
+    assert framed == path.startswith("/embed")
+    for accept in ("*/*", "application/json", "application/problem+json, */*;q=0.1", "text/html;q=0, */*"):
+        answer = httpx.get(f"{node.url}{path}", headers={"Accept": accept})
+        assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json"), accept
+
+
+def test_the_demo_page_leads_on(node: RunningNode) -> None:
+    page = Tags(httpx.get(f"{node.url}/demo").text)
+    leads = {link["href"] for link in page.all("a")}
+    assert {"/desk", "/embed", "#try", "/channels/en", "/channels/ar"} <= leads
+    assert f"{node.url}/v1/channels/en/lines" in page.words
+    assert "curl" in page.words
+    assert node.key not in page.words

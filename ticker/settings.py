@@ -41,6 +41,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     """Whether lines may go out by io_uring, where the kernel has it."""
     log_addresses: bool = False
     """Whether the log of security events names the address that each came from."""
+    print_key: bool = False
+    """Whether keys may be printed where standard output is no terminal."""
 
 
 def duration(value: str) -> int:

@@ -10,7 +10,8 @@ import pytest
 from playwright.sync_api import Browser, Frame, FrameLocator, Page, Route, WebSocketRoute, expect
 
 from tests.browser.conftest import Site, until
-from tests.conftest import RunningNode
+from tests.conftest import RunningNode, as_released
+from ticker import __version__
 
 LIVE = "breaking-ticker[state=live]"
 LONG = "A line so long that it takes several rows on the screen of a phone, and then some more. " * 3
@@ -19,7 +20,7 @@ LONG = "A line so long that it takes several rows on the screen of a phone, and 
 @pytest.fixture(scope="module")
 def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningNode]:
     """One for all tests here: none minds what another has published."""
-    node = RunningNode(tmp_path_factory.mktemp("embed"), constants={})
+    node = RunningNode(as_released(tmp_path_factory.mktemp("embed")), constants={})
     node.publish("en", LONG)
     node.publish("en", "The bridge is open", url="https://paper.example/bridge")
     node.publish("ar", "الجسر مفتوح")
@@ -73,32 +74,32 @@ class SlowLine:
         if self._through:
             socket.connect_to_server()
 
-    def fill(self, frames: list[Frame]) -> list[Any]:
-        """Bring what was held back; where the lines stood at each stage."""
+    def fill(self, frames: list[Frame], what: str = PLACES) -> list[Any]:
+        """Bring what was held back; where the lines, or what else is asked for, stood at each stage."""
         for frame in frames:  # (what is evaluated in a frame that is still on its way there, breaks off)
             frame.wait_for_function("() => performance.getEntriesByName('first-contentful-paint').length")
         until(self._page, lambda: len(self._scripts) == len(frames))
-        places = [self._places(frames)]
+        places = [self._places(frames, what)]
         for script in self._scripts:
             script.continue_()
         for frame in frames:
             expect(frame.locator("breaking-ticker:not(:defined)")).to_have_count(0)
         until(self._page, lambda: bool(self._sockets))
-        places.append(self._places(frames))
+        places.append(self._places(frames, what))
         held, self._through = self._sockets.copy(), True
         for socket in held:
             socket.connect_to_server()
         for frame in frames:
             expect(frame.locator("breaking-ticker:not([state=live])")).to_have_count(0)
             expect(frame.locator("breaking-ticker .text").first).to_be_attached()
-        places.append(self._places(frames))
+        places.append(self._places(frames, what))
         return places
 
     @staticmethod
-    def _places(frames: list[Frame]) -> list[Any]:
+    def _places(frames: list[Frame], what: str) -> list[Any]:
         for frame in frames:
             frame.evaluate(TWO_FRAMES)
-        return [frame.evaluate(PLACES) for frame in frames]
+        return [frame.evaluate(what) for frame in frames]
 
 
 # The builder
@@ -122,7 +123,7 @@ def test_the_builder_follows_every_choice_by_keyboard_alone(node: RunningNode, p
     expect(page.locator("#snippet-banner")).to_contain_text("integrity")
     for name, value in {"mode": "list", "theme": "dark", "max": "3", "sticky": "bottom"}.items():
         expect(banner).to_have_attribute(name, value)
-    attributes = 'channel="ar" mode="list" theme="dark" max="3" sticky="bottom" hide-when-empty'
+    attributes = 'channel="ar" mode="list" theme="dark" dir="rtl" max="3" sticky="bottom" hide-when-empty'
     assert snippet(page, "banner").endswith(f"<breaking-ticker {attributes}></breaking-ticker>")
     expect(page.locator("breaking-ticker[state=live] >> text=الجسر مفتوح").first).to_be_visible()
     before = snippet(page, "banner")
@@ -141,7 +142,7 @@ def test_a_snippet_is_copied_whole(node: RunningNode, page: Page) -> None:
     page.clock.install()
     page.goto(f"{node.url}/embed?mode=list")
     stop_clock(page)
-    page.get_by_role("button", name="Copy Two lines of HTML").click()
+    page.get_by_role("button", name="Copy HTML").click()
     expect(page.get_by_role("status").filter(has_text="Copied")).to_be_attached()
     assert page.evaluate("navigator.clipboard.readText()") == snippet(page, "banner")
 
@@ -171,7 +172,7 @@ def test_without_javascript_the_builder_builds(node: RunningNode, browser: Brows
 def test_the_builder_fits_its_window(node: RunningNode, page: Page, width: int) -> None:
     """WCAG 2.2, 1.4.10: down to 320 CSS pixels nothing is to be scrolled sideways."""
     page.set_viewport_size({"width": width, "height": 800})
-    page.goto(f"{node.url}/embed?channel=ar&mode=list&version=0.1.0")
+    page.goto(f"{node.url}/embed?channel=ar&mode=list&version={__version__}")
     page.locator("summary").first.click()
     assert page.evaluate("document.documentElement.scrollWidth") == width
 
@@ -181,7 +182,7 @@ def test_the_builder_fits_its_window(node: RunningNode, page: Page, width: int) 
 
 def test_the_snippets_work_on_another_site(node: RunningNode, page: Page, paper: Callable[..., Page]) -> None:
     """Pinned, with its hash, and under the policy that the builder names."""
-    page.goto(f"{node.url}/embed?mode=list&version=0.1.0")
+    page.goto(f"{node.url}/embed?mode=list&version={__version__}")
     banner, policy = snippet(page, "banner"), page.locator("#snippet-policy").text_content()
     assert "integrity" in banner
     paper(
@@ -191,10 +192,32 @@ def test_the_snippets_work_on_another_site(node: RunningNode, page: Page, paper:
     assert page.errors == []
 
 
+@pytest.mark.parametrize("query", ["", "mode=scroll", "mode=list", "mode=list&max=3", "sticky=top&channel=ar"])
+def test_a_page_with_the_snippet_does_not_move_when_its_script_comes(
+    node: RunningNode, page: Page, site: Site, query: str
+) -> None:
+    """On a phone, in a column of a wide page, and across it."""
+    page.goto(f"{node.url}/embed?{query}")
+    head, _, tag = snippet(page, "banner").rpartition("\n")
+    for width, column in ((360, "auto"), (1280, "600px"), (1280, "auto")):
+        reader = page.context.new_page()
+        reader.set_viewport_size({"width": width, "height": 1500})
+        slow = SlowLine(reader)
+        body = f"<p>Before<div style='inline-size: {column}'>{tag}</div><p id=after>After the banner"
+        reader.goto(
+            site.serve(f"<!doctype html><title>A paper</title>{head}<body style='font: 17px sans-serif'>{body}"),
+            wait_until="commit",
+        )
+        stood = slow.fill([reader.main_frame], "document.getElementById('after').getBoundingClientRect().top")
+        assert reader.evaluate("shifts") == [], (width, column)
+        assert len({round(place) for (place,) in stood}) == 1, (width, column, stood)
+        reader.close()
+
+
 def test_a_file_that_is_not_the_pinned_one_does_not_run(
     node: RunningNode, page: Page, paper: Callable[..., Page]
 ) -> None:
-    page.goto(f"{node.url}/embed?version=0.1.0")
+    page.goto(f"{node.url}/embed?version={__version__}")
     banner = snippet(page, "banner")
     forged = re.sub(r"sha384-.{8}", "sha384-AAAAAAAA", banner)
     with page.expect_event("console", lambda message: "integrity" in message.text):
@@ -322,6 +345,27 @@ def test_without_javascript_the_demo_page_has_every_line(node: RunningNode, brow
             expect(banner.get_by_role("link", name="The bridge is open")).to_have_count(1)
         expect(page.get_by_text("الجسر مفتوح")).to_be_visible()
         expect(page.get_by_text("Sin noticias")).to_be_visible()  # es has no line
+
+
+@pytest.mark.parametrize("path", ["/channels/en", "/demo", "/embed/en"])
+def test_on_paper_every_line_is_there_in_black_and_with_its_day(node: RunningNode, browser: Browser, path: str) -> None:
+    day = node.publish("en", "A flash", urgency="flash")["published"][:10]
+    with browser.new_context(java_script_enabled=False, color_scheme="dark") as context:
+        page = context.new_page()
+        page.goto(f"{node.url}{path}")
+        page.emulate_media(media="print")
+        # (No script of the page's runs; ours do.)
+        for banner in page.locator("breaking-ticker[channel=en]").all():
+            assert banner.evaluate("(banner) => banner.scrollHeight <= banner.clientHeight + 4"), path
+            assert banner.evaluate("({ firstElementChild: ol }) => ol.scrollHeight <= ol.clientHeight + 1"), path
+            flash = banner.get_by_text("A flash", exact=True)
+            assert flash.evaluate("(words) => getComputedStyle(words).color") == "rgb(0, 0, 0)"
+            label = banner.evaluate("(banner) => getComputedStyle(banner, '::before').color")
+            assert label == "rgb(0, 0, 0)"
+            before = flash.locator("xpath=../time").evaluate("(time) => getComputedStyle(time, '::before').content")
+            assert before == f'"{day} "'
+        assert page.evaluate("getComputedStyle(document.documentElement).colorScheme") == "light"
+    node.cancel("en", node.board("en")[0]["id"])
 
 
 @pytest.mark.parametrize("path", ["/embed", "/channels/en", "/demo", "/desk"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import re
 from collections.abc import Mapping
 from urllib.parse import parse_qsl, urlencode, urlsplit
@@ -19,7 +21,7 @@ from ticker.channel import LABELS, Channel
 from ticker.errors import NotFound
 from ticker.fanout.relay import Relay
 from ticker.readers.look import SHOWN_MAX, Look
-from ticker.readers.pages import plain
+from ticker.readers.pages import no_channel, plain
 from ticker.readers.snapshot import CACHED
 from ticker.readers.widget import FOR_ANY_PAGE, Widget, Words
 from ticker.security import PAGE_POLICY
@@ -28,6 +30,7 @@ FRAME_WIDTH = 600  # CSS pixels, where a consumer names no limit: an article's c
 # CSS pixels, by mode: in a column, and in a page that is at least so wide
 HEIGHTS = {"": (134, 74), "scroll": (94, 58), "list": (480, 480)}
 WIDE_FROM = 672
+FRAMED = "frame-ancestors *"
 SANDBOX = "allow-scripts allow-popups allow-popups-to-escape-sandbox"  # popups: a line's link opens in a tab of its own
 
 _EMBEDDED = re.compile(r"/(channels|embed)/([^/]+)/?")
@@ -58,7 +61,7 @@ class Embeds:
         self._frame_policy = (
             f"default-src 'none'; script-src {ours}; style-src {ours}; img-src data:; "
             f"connect-src {ours} {self._socket_url}; form-action 'none'; base-uri 'none'; "
-            "require-trusted-types-for 'script'; trusted-types 'none'; frame-ancestors *"
+            f"require-trusted-types-for 'script'; trusted-types 'none'; {FRAMED}"
         )
 
     def routes(self) -> list[Route]:
@@ -73,7 +76,7 @@ class Embeds:
         channels = self._relay.channels
         channel = channels.get(request.query_params.get("channel", "")) or next(iter(channels.values()))
         look = Look.asked(request.query_params)
-        pinned = request.query_params.get("version") == self._widget.version
+        pinned = self._widget.released and request.query_params.get("version") == self._widget.version
         html = self._templates.get_template("embed/index.html").render(
             channels=list(channels.values()),
             channel=channel,
@@ -81,7 +84,7 @@ class Embeds:
             direction=look.direction(channel),
             labels=LABELS,
             shown_max=SHOWN_MAX,
-            version=self._widget.version,
+            version=self._widget.version if self._widget.released else None,
             pinned=pinned,
             snippets=self._snippets(channel, look, pinned),
         )
@@ -92,13 +95,15 @@ class Embeds:
         """The banner as a page of its own. Its lines are in it, and the banner takes their place."""
         slug = request.path_params["channel"]
         if (channel := self._relay.channels.get(slug)) is None:
-            raise NotFound(f"There is no channel {slug[:64]!r}. The channels are at /v1/channels.")
+            return no_channel(request, self._templates, self._relay, framed=True)
         look = structs.replace(Look.asked(request.query_params), sticky="")
+        board = self._relay.board(slug)
         html = self._templates.get_template("embed/frame.html").render(
             channel=channel,
             look=look,
             direction=look.direction(channel),
-            lines=[plain(line) for line in look.chosen(self._relay.board(slug).lines)],
+            lines=[plain(line) for line in look.chosen(board.lines)],
+            now=board.now,
             words=self._words.of(look.lang or channel.language),
             public_url=self._public_url,
             address=self._address(channel, look),
@@ -156,12 +161,19 @@ class Embeds:
             script["src"] = f"{self._public_url}/ticker-{self._widget.version}.js"
             script |= {"integrity": self._widget.integrity, "crossorigin": "anonymous"}
         in_frame = structs.replace(look, sticky="")
+        # Before its first board the banner doesn't know its channel's direction, and would change sides then.
+        known = structs.replace(look, dir=look.dir or ("" if look.lang or channel.direction == "ltr" else "rtl"))
+        tags = [_tag("script", script), _tag("breaking-ticker", {"channel": channel.slug, **known.attributes})]
+        policy = f"script-src {self._public_url}; connect-src {self._public_url} {self._socket_url};"
+        if room := look.room:
+            tags.insert(0, f"<style>{room}</style>")
+            policy += f" style-src 'sha256-{base64.b64encode(hashlib.sha256(room.encode()).digest()).decode()}';"
         return Snippets(
-            banner=f"{_tag('script', script)}\n{_tag('breaking-ticker', {'channel': channel.slug, **look.attributes})}",
+            banner="\n".join(tags),
             frame=self._iframe(channel, in_frame, "100%", _height(look, 0)),
             resize=_RESIZE.replace("SERVER", str(escape(self._public_url))),
             link=self._address(channel, in_frame),
-            policy=f"script-src {self._public_url}; connect-src {self._public_url} {self._socket_url};",
+            policy=policy,
         )
 
     def _iframe(self, channel: Channel, look: Look, width: int | str, height: int) -> str:

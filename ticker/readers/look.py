@@ -17,6 +17,7 @@ THEMES = ("light", "dark")
 PLACES = ("top", "bottom")
 URGENCIES: tuple[Urgency, ...] = get_args(Urgency)  # the most urgent first
 YES = ("", "1", "true", "on")
+ROW_HEIGHTS = {"": (4.5, 5.5), "scroll": (3.5, 3)}  # em, by mode: beside the label, and below it
 SHOWN_MAX = 100  # lines; no board has more
 
 
@@ -59,6 +60,27 @@ class Look(Struct, frozen=True, kw_only=True, omit_defaults=True, rename="kebab"
         given: dict[str, str | bool] = msgspec.to_builtins(self)
         return {name: "" if value is True else str(value) for name, value in given.items()}
 
+    @property
+    def room(self) -> str:
+        """A style sheet that keeps the banner's place free until its script is there; empty where it keeps none.
+
+        By the width that it is given, as the banner's own (web/ticker.js): the same heights, or the page moves.
+        """
+        if self.hide_when_empty:
+            return ""
+        chosen = f'[mode="{self.mode}"]' if self.mode else ""
+        chosen += f'[max="{self.max}"]' if self.mode == "list" and self.max else ""
+        waiting = f"breaking-ticker{chosen}:not(:defined)"
+        if self.mode == "list":
+            return f"\n{waiting} {{ display: block; block-size: {_list_height(self.max)}em }}\n"
+        wide, narrow = ROW_HEIGHTS[self.mode]
+        narrow_height = f"calc(max(44px, 2.75em) + {narrow}em + 2px)"
+        return (
+            f"\n{waiting} {{ display: block; container-type: inline-size }}\n"
+            f'{waiting}::before {{ content: ""; display: block; block-size: calc({wide}em + 2px) }}\n'
+            f"@container (width < 42em) {{ {waiting}::before {{ block-size: {narrow_height} }} }}\n"
+        )
+
     def direction(self, channel: Channel) -> str:
         return self.dir or (direction_of(self.lang) if self.lang else channel.direction)
 
@@ -72,6 +94,11 @@ class Look(Struct, frozen=True, kw_only=True, omit_defaults=True, rename="kebab"
                 chosen.append(line)
                 room -= line.status == "usable"
         return chosen
+
+
+def _list_height(shown: str) -> int:
+    """Em: a row for the label, and five for each line, up to what fits a column."""
+    return min(5 * int(shown) + 3, 34) if shown else 34
 
 
 def _one_of(words: tuple[str, ...], given: str | None) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -47,8 +48,8 @@ class Pages:
     async def channel(self, request: Request) -> Response:
         slug = request.path_params["channel"]
         if (channel := self._relay.channels.get(slug)) is None:
-            raise NotFound(f"There is no channel {slug[:64]!r}. The channels are at /v1/channels.")
-        return self._page("channel/index.html", public_url=self._public_url, **self._banner(channel))
+            return no_channel(request, self._templates, self._relay)
+        return self._page("channel/index.html", **self._banner(channel))
 
     def _banner(self, channel: Channel) -> dict[str, Any]:
         """What a template writes a banner of: its lines are in the page before it is."""
@@ -61,7 +62,7 @@ class Pages:
         }
 
     def _page(self, name: str, **values: Any) -> Response:
-        html = self._templates.get_template(name).render(**values)
+        html = self._templates.get_template(name).render(public_url=self._public_url, **values)
         headers = {"Cache-Control": "no-cache", "Content-Security-Policy": PAGE_POLICY}
         return Response(html, headers=headers, media_type="text/html")
 
@@ -70,7 +71,34 @@ def open_templates(web: Path) -> Environment:
     """The templates of our pages; whatever they are given is escaped."""
     templates = Environment(loader=FileSystemLoader(web), autoescape=True, undefined=StrictUndefined)
     templates.filters["rfc3339"] = _rfc3339
+    templates.filters["day"] = lambda time: time.strftime("%Y-%m-%d")
+    templates.filters["clock"] = lambda time: time.strftime("%H:%M UTC")
     return templates
+
+
+def no_channel(request: Request, templates: Environment, relay: Relay, *, framed: bool = False) -> Response:
+    """The answer where there is no such channel: a page for readers, who may see it in a frame of other pages.
+
+    Raises NotFound, for programs.
+    """
+    slug = request.path_params["channel"]
+    if not wants_page(request.headers.get("accept", "")):
+        raise NotFound(f"There is no channel {slug[:64]!r}. The channels are at /v1/channels.")
+    html = templates.get_template("channel/none.html").render(
+        slug=slug[:64], channels=relay.channels.values(), framed=framed
+    )
+    policy = PAGE_POLICY.replace("frame-ancestors 'none'", "frame-ancestors *") if framed else PAGE_POLICY
+    headers = {"Cache-Control": "no-store", "Content-Security-Policy": policy, "Vary": "Accept"}
+    return Response(html, 404, headers=headers, media_type="text/html")
+
+
+def wants_page(accept: str) -> bool:
+    """Whether an Accept header (RFC 9110, 12.5.1) names HTML, as browsers' do, and doesn't refuse it."""
+    for each in accept.lower().split(","):
+        kind, *parameters = (part.replace(" ", "") for part in each.split(";"))
+        if kind in ("text/html", "application/xhtml+xml"):
+            return not any(re.fullmatch(r"q=0(\.0*)?", parameter) for parameter in parameters)
+    return False
 
 
 def plain(line: Line) -> dict[str, Any]:

@@ -64,7 +64,8 @@ class Widget:
     """`/ticker.js` follows the node; `/ticker-{version}.js` never changes, so that a page may pin its hash.
 
     A release carries the builds of the versions before it, and its own, in `released/` (ADR 7): a page that
-    has pinned one of them keeps its banner when the nodes are upgraded.
+    has pinned one of them keeps its banner when the nodes are upgraded. What isn't in there can't be pinned: the
+    next node would not have it.
     """
 
     def __init__(self, web: Path, version: str) -> None:
@@ -76,11 +77,17 @@ class Widget:
     async def prepare(self) -> None:
         """Build and compress what most readers will ask for."""
         self._latest = await asyncio.to_thread(self._build)
-        await self._pinned(self.version)
+        if self.released:
+            await self._pinned(self.version)
+
+    @property
+    def released(self) -> bool:
+        """Whether this node's version is a release, so that pages may pin it."""
+        return self.version in self._released
 
     @property
     def integrity(self) -> str:
-        """Of the pinned file of this node's version."""
+        """Of the pinned file of this node's version, which is released."""
         return self._files[self.version].integrity
 
     def routes(self) -> list[Route]:
@@ -91,14 +98,14 @@ class Widget:
 
     async def pinned(self, request: Request) -> Response:
         version = request.path_params["version"]
-        if version != self.version and version not in self._released:
-            raise HTTPException(404, f"This node serves version {self.version}: /ticker-{self.version}.js.")
+        if version not in self._released:
+            known = ", ".join(sorted(self._released)) or "none yet"
+            raise HTTPException(404, f"There is no release {version[:20]!r} here. Releases: {known}. Else: /ticker.js.")
         return (await self._pinned(version)).answer(request, IMMUTABLE)
 
     async def _pinned(self, version: str) -> File:
         if version not in self._files:
-            path = self._released.get(version)
-            self._files[version] = await asyncio.to_thread(_script, path.read_bytes()) if path else self._latest
+            self._files[version] = await asyncio.to_thread(_script, self._released[version].read_bytes())
         return self._files[version]
 
     def _build(self) -> File:

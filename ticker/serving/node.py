@@ -18,6 +18,7 @@ from typing import Any, cast
 import uvicorn
 import uvloop
 
+from ticker import introduction
 from ticker.app import Node
 from ticker.demo import play
 from ticker.desk.keys import Keyring
@@ -122,7 +123,7 @@ async def serve(
         )
         listener.listen(BACKLOG)  # before anybody is told where: whoever comes at once waits a moment
         if not introduced:
-            await _introduce(settings, node.keyring, demo)
+            await introduction.introduce(settings, node.keyring, demo=demo)
         _quieten_garbage_collector()
         playing = asyncio.create_task(play(node.newswire, node.relay)) if demo else None
         await _Server(config, node, drain).serve([listener])
@@ -136,33 +137,9 @@ async def introduce(settings: Settings, *, demo: bool) -> None:
     newswire = open_newswire(settings.newswire, settings.node)
     await newswire.open(settings.channels)
     try:
-        await _introduce(settings, Keyring(newswire, settings.admin_key), demo)
+        await introduction.introduce(settings, Keyring(newswire, settings.admin_key), demo=demo)
     finally:
         await newswire.close()
-
-
-async def _introduce(settings: Settings, keyring: Keyring, demo: bool) -> None:
-    """What a person at the terminal wants to know, on standard output; the log goes to standard error."""
-    token = await keyring.first()
-    lines = [f"Ticker is on at {settings.public_url}"]
-    known = token or (settings.admin_key if demo else None)
-    if token:
-        lines += ["", "The first key, an admin's. It is shown this once; keep it:", f"  {token}"]
-    if known:
-        link = f"{settings.public_url}/desk#once={await keyring.one_time(known)}"
-        lines += ["", "The desk, signed in (this link works once, within the hour):", f"  {link}"]
-    if demo:
-        first = next(iter(settings.channels))
-        lines += [
-            "",
-            "The demo page, with the banner on it:",
-            f"  {settings.public_url}/demo",
-            "",
-            "Publish, and watch it:",
-            f'  curl -H "Authorization: Bearer {known}" \\',
-            f"    --data-urlencode 'text=Hello, readers' {settings.public_url}/v1/channels/{first}/lines",
-        ]
-    print("\n".join(lines), "\n", flush=True)
 
 
 def _trusted_proxies(given: str) -> list[str] | str:
