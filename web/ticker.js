@@ -262,7 +262,7 @@ const connect = (server) => {
         why = `has these: ${channels.map((/** @type {any} */ each) => each.channel).join(", ")}`;
         if (!unknown) return;
       } catch (error) {
-        why = `is no Ticker server, or away: ${error}`;
+        why = `is no Ticker server: ${error}`;
       }
       console.error(`<breaking-ticker channel="${channel}">: ${server} ${why}`);
     },
@@ -737,8 +737,7 @@ const STYLE = `
 }
 :focus-visible { outline-offset: -3px; outline: 2px solid }
 button, a { cursor: pointer }
-/* The words of a link can be selected: they aren't carried off, and lie above what makes the whole line one. */
-a { -webkit-user-drag: none }
+/* The words of a link can be selected, from beside it: they lie above what makes the whole line a link. */
 li:has(a) { isolation: isolate }
 li:has(a) .words { pointer-events: none }
 .words * { pointer-events: auto }
@@ -787,7 +786,7 @@ button { min-height: 44px; font: 1.25em system-ui; min-width: 44px }
 .scroll .bar{grid-template-rows:max(44px,2.75em)3em}.controls{background:var(--accent);color:var(--on)}}
 /* Who uses cqi has its style computed twice: no more than need be. */
 @container (width < 24em) {
-.bar{--each:8em}.position{display:none}.head,li,.empty,.wait,.away{padding-inline:min(var(--ticker-gutter,1em),5cqi)}.label{font-size:min(.9em,5.5cqi)}}
+.bar{--each:9em}.position{display:none}.head,li,.empty,.wait,.away{padding-inline:min(var(--ticker-gutter,1em),5cqi)}.label{font-size:min(.9em,5.5cqi)}}
 
 .list .bar { grid: max(44px,2.75em) minmax(0, 1fr) / minmax(0,1fr) auto; border-top: 3px solid var(--accent);
   height: var(--ticker-block-size,min(var(--max) * var(--each,5em) + 3em,34em)) }

@@ -181,7 +181,7 @@ def test_polls_and_changes_of_what_does_not_show_touch_no_row(
         node.correct(channel, line["id"], pinned=True, expires=None)
     with page.expect_response(lambda response: response.url.endswith("/lines")):
         pass
-    assert page.evaluate("touched.length") == 0
+    assert page.evaluate("touched.map(({ target }) => target.outerHTML ?? target.data)") == []
     node.correct(channel, line["id"], text="Mayor to speak at 19:00")
     expect(page.get_by_role("link", name="19:00")).to_be_focused()
     expect(page.locator("li .mark")).to_have_text("Corrected")
@@ -202,14 +202,15 @@ def test_words_of_a_link_can_be_selected_and_hold_the_line(node: RunningNode, sh
     at = page.url
     words = page.locator("li.on .text")
     expect(words).to_contain_text("Line number 1")
-    place = words.bounding_box()
+    time, place = page.locator("li.on .time").bounding_box(), words.bounding_box()
+    assert time
     assert place
-    page.mouse.move(place["x"] + 2, place["y"] + place["height"] / 2)
+    page.mouse.move(time["x"] + 2, place["y"] + place["height"] / 2)  # browsers start no selection on a link
     page.mouse.down()
     page.mouse.move(place["x"] + 90, place["y"] + place["height"] / 2, steps=5)
     page.mouse.up()
     selected = "document.querySelector('breaking-ticker').shadowRoot.getSelection().toString()"
-    assert page.evaluate(selected).startswith("Line")
+    assert page.evaluate(selected).find("Line num") >= 0
     assert page.url == at
     page.mouse.move(1, 600)
     node.publish(channel, "A new line")
