@@ -1298,7 +1298,7 @@ const inside = (host, internals) => {
     let space = null;
     for (const [tag, name, content] of parts) {
       let part = row.parts[name];
-      if (!content || part?.localName !== tag) {
+      if (part ? !content || part.localName !== tag : content) {
         part?.nextSibling?.remove();
         part?.remove();
         delete row.parts[name];
