@@ -158,12 +158,13 @@ def test_only_a_list_of_lines_is_taken_out_of_the_tag(node: RunningNode, show: O
 
 
 def test_polls_and_changes_of_what_does_not_show_touch_no_row(
-    node: RunningNode, page: Page, show: Open, channel: str
+    node: RunningNode, page: Page, site: Site, channel: str
 ) -> None:
     page.add_init_script(f"Math.random = () => 0.02; {NO_WEBSOCKET}; {NO_SSE}")
     line = node.publish(channel, "Mayor to speak at 18:00", url=LINK)
     page.set_viewport_size({"width": 1000, "height": 700})
-    page = show_polling(node, page, banner(channel, LIST))
+    page.goto(site.serve(host(node, banner(channel, LIST))))
+    expect(page.locator("breaking-ticker[state=delayed]")).to_be_attached()
     link = page.get_by_role("link", name="Mayor")
     link.focus()
     page.keyboard.press("Shift+Tab")
@@ -186,13 +187,6 @@ def test_polls_and_changes_of_what_does_not_show_touch_no_row(
     expect(page.get_by_role("link", name="19:00")).to_be_focused()
     expect(page.locator("li .mark")).to_have_text("Corrected")
     assert page.evaluate("link.isConnected")
-
-
-def show_polling(node: RunningNode, page: Page, tags: str) -> Page:
-    page.goto(f"{node.url}/healthz")
-    page.set_content(host(node, tags))
-    expect(page.locator("breaking-ticker[state=delayed]")).to_be_attached()
-    return page
 
 
 def test_words_of_a_link_can_be_selected_and_hold_the_line(node: RunningNode, show: Open, channel: str) -> None:
