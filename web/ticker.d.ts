@@ -122,6 +122,8 @@ export interface BreakingTickerEventMap {
   "ticker:state": CustomEvent<{ state: State }>;
   /** A reader opens a line's link. `preventDefault()` keeps the browser from following it. */
   "ticker:open": CustomEvent<{ line: Line }>;
+  /** A reader closes the banner. `preventDefault()` keeps it open. */
+  "ticker:dismiss": CustomEvent<{ channel: string }>;
 }
 
 /** Listeners as React takes them. To be spread: most compilers of JSX refuse a colon in the name of an attribute. */
@@ -134,6 +136,8 @@ export class BreakingTicker extends HTMLElement {
   /** Hold the banner still until `resume`; corrections, holds and cancellations still show. */
   pause(): void;
   resume(): void;
+  /** Close it, as a reader does: the next flash brings it back. No event is told of. */
+  dismiss(): void;
   /** Connect anew, now, and take the whole board. */
   refresh(): void;
 

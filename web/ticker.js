@@ -60,6 +60,7 @@ const BACKOFF = 500; // doubled with every failure, six times at most
 const POLL = 20_000; // at most: each pause is drawn from 0 to this, so that readers spread out
 const REST = 60_000; // after a page was last seen
 const LONG = 600_000; // between tries of a WebSocket where it fails; and the most that Retry-After can ask for
+const REFUSED = 30_000; // until a channel that the server doesn't have is asked for again: doubled each time, up to LONG
 
 /** Ids and cursors are `MS-N`: compared number by number. (An `Intl.Collator` could, and takes 7 ms to make.)
  * @param {string} a @param {string} b */
@@ -170,6 +171,9 @@ export class Board {
  * @typedef {(changes?: Change[], missed?: boolean) => void} Listener
  */
 
+/** @param {string} channel */
+const boardOf = (channel) => `/v1/channels/${encodeURIComponent(channel)}/lines`;
+
 const QUIET = 0; // why a connection was ended: there is something better to do
 
 /**
@@ -194,11 +198,16 @@ const connect = (server) => {
   const asked = {};
   /** What the connection carries. @type {Record<string, Board>} */
   let carried = {};
-  /** What the server told us to ask for no more. @type {string[]} */
+  /** Channels that the server doesn't have, or closes on: asked for again by themselves, and rarely.
+   * @type {string[]} */
   let refused = [];
+  let refusedPause = REFUSED;
+  let refusedTimer = 0;
+  /** Of which channels the console was told why they show nothing. */
+  const told = new Set();
   /** @type {State} */
   let state = "connecting";
-  let rung = 0; // of the ladder: WebSocket, SSE, polling
+  let transport = 0; // 0: WebSocket, 1: SSE, 2: polling
   /** Ends all that we do. @type {AbortController|undefined} */
   let running;
   /** Ends what the leader waits for, a connection or a pause. Undefined: we follow.
@@ -236,6 +245,28 @@ const connect = (server) => {
     state: (channel) =>
       refused.includes(channel) ? "offline" : state === "live" && !boards[channel]?.ready ? "connecting" : state,
 
+    /**
+     * Say in the console, once, why a banner has no lines.
+     * @param {string} channel "" where it names none
+     */
+    async explain(channel) {
+      const unknown = !channel || refused.includes(channel);
+      const reason = unknown ? channel : "away";
+      if (told.has(reason) || !(unknown || (state === "offline" && !boards[channel].ready))) return;
+      told.add(reason);
+      let why;
+      try {
+        const response = await fetch(server + "/v1/channels", { credentials: "omit" });
+        if (!response.ok) throw response.status;
+        const { channels } = await response.json();
+        why = `has these: ${channels.map((/** @type {any} */ each) => each.channel).join(", ")}`;
+        if (!unknown) return;
+      } catch (error) {
+        why = `is no Ticker server: ${error}`;
+      }
+      console.error(`<breaking-ticker channel="${channel}">: ${server} ${why}`);
+    },
+
     /** Connect anew, now, and take whole boards. */
     refresh() {
       refused = [];
@@ -246,7 +277,7 @@ const connect = (server) => {
 
   /** Try again from the top; no reader need hear of it. */
   const again = () => {
-    rung = 0;
+    transport = 0;
     attempt?.abort(QUIET);
   };
 
@@ -287,6 +318,7 @@ const connect = (server) => {
     tabs?.close();
     running = attempt = tabs = others = undefined;
     clearTimeout(watchdog);
+    clearTimeout(refusedTimer);
     setState("connecting");
   };
 
@@ -342,8 +374,9 @@ const connect = (server) => {
   /** @param {AbortSignal} signal */
   const lead = async (signal) => {
     let failures = 0; // in a row
+    retryRefused();
 
-    for (rung = 0; !signal.aborted; ) {
+    for (transport = 0; !signal.aborted; ) {
       const began = Date.now();
       const { signal: ended } = (attempt = new AbortController());
       const channels = wanted();
@@ -352,25 +385,24 @@ const connect = (server) => {
         live += `&channel=${encodeURIComponent(channel)}&cursor=${channel}:${boards[channel].cursor ?? ""}`;
       let retry = 0;
       carried = { ...boards };
-      if (!channels.length) rung = 2;
+      if (!channels.length) transport = 2;
       watch(FIRST_FRAME);
       try {
-        if (rung > 1)
-          for (const channel of channels)
-            await get(`/v1/channels/${encodeURIComponent(channel)}/lines`, ended, channel);
-        else if (rung) await get(live, ended);
+        if (transport > 1)
+          for (const channel of channels) await get(boardOf(channel), ended, channel);
+        else if (transport) await get(live, ended);
         else await socket(live, ended);
       } catch (/** @type {any} */ error) {
         retry = Math.min(LONG, error.headers?.get("Retry-After") * SECOND) || 0;
       }
 
       const heard = feed.heard > began;
-      const polling = rung > 1;
+      const polling = transport > 1;
       if (feed.heard - began > (polling ? 0 : FIRST_FRAME)) failures = 0;
       if (ended.reason === QUIET) continue;
 
       if (heard ? !polling : polling || retry) setState(heard && state === "live" ? "connecting" : "offline");
-      if (!heard) rung = (rung + 1) % 3;
+      if (!heard) transport = (transport + 1) % 3;
       // A pause, which the watchdog ends. Full jitter:
       // https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
       const most = heard && polling ? POLL : retry || BACKOFF * 2 ** Math.min(6, ++failures);
@@ -389,7 +421,7 @@ const connect = (server) => {
       };
       signal.onabort = socket.onclose = (/** @type {any} */ { code }) => {
         socket.close();
-        if (/^(1008|44)/.test(code)) refuse(wanted());
+        if (/^(1008|44)/.test(code)) refuse(wanted(), LONG);
         resolve(0);
       };
     });
@@ -405,7 +437,7 @@ const connect = (server) => {
       credentials: "omit",
       signal,
     });
-    if (channel && response.status === 404) refuse(channel);
+    if (response.status === 404 && channel) refuse([channel], REFUSED);
     if (!response.ok) throw response;
     let rest = "";
     const stream = /** @type {ReadableStream} */ (response.body).pipeThrough(new TextDecoderStream());
@@ -439,7 +471,7 @@ const connect = (server) => {
     feed.heard = Date.now();
     if (attempt) {
       tell(data); // before our state: by their own they tell whether they were away
-      setState(rung > 1 ? "delayed" : "live");
+      setState(transport > 1 ? "delayed" : "live");
       watch();
     }
     if (result?.map) emit(board, result, missed);
@@ -468,11 +500,35 @@ const connect = (server) => {
 
   // What we say of ourselves
 
-  /** @param {string|string[]} channels */
-  const refuse = (channels) => {
-    refused = refused.concat(channels);
+  /** @param {string[]} channels @param {number} pause until they are asked for again */
+  const refuse = (channels, pause) => {
+    refused = [...new Set([...refused, ...channels])];
+    refusedPause = pause;
+    retryRefused();
     setState("offline");
     again();
+  };
+
+  /** Ask for what was refused, apart from the connection: together, one that isn't there costs all the others theirs. */
+  const retryRefused = () => {
+    clearTimeout(refusedTimer);
+    if (!refused.length) return;
+    refusedTimer = setTimeout(
+      async () => {
+        for (const channel of refused) {
+          if (!attempt || !boards[channel]) continue;
+          try {
+            await get(boardOf(channel), /** @type {AbortController} */ (running).signal);
+            refused = refused.filter((each) => each !== channel);
+            emit(boards[channel], []);
+          } catch {} // it isn't there yet, or we are offline altogether
+        }
+        refusedPause = Math.min(LONG, refusedPause * 2);
+        retryRefused();
+        carry();
+      },
+      refusedPause * (0.5 + Math.random()),
+    );
   };
 
   /** @param {State} now */
@@ -526,6 +582,8 @@ const UNITS = [["day", 1440], ["hour", 60], ["minute", 1]]; // prettier-ignore
 const SAY_AFTER = 0.5 * SECOND; // a burst is announced as one
 const SAY_AT_MOST = 3; // the newest of a burst
 const SAID_FOR = 10 * SECOND; // then the live region is emptied
+/** What follows in the page, and is inside a tag that isn't closed. No one means it to be shown until there are lines. */
+const FOLLOWS = "main,article,header,footer,h1,script";
 const URGENCIES = "flash bulletin urgent update".split(" ");
 const RIGHT_TO_LEFT = /^(ar|ckb|dv|fa|he|ps|sd|ug|ur|yi)\b/i;
 
@@ -546,6 +604,7 @@ const ENGLISH = {
   previous: "Previous",
   pause: "Pause",
   fresh: "New",
+  flash: "Flash",
   close: "Close",
   away: "While you were away",
 };
@@ -572,24 +631,39 @@ const write = (node, text) => {
   if (node.textContent !== text) node.textContent = text;
 };
 
-const calm = () => matchMedia("(prefers-reduced-motion:reduce)").matches;
+const lessMotion = globalThis.matchMedia?.("(prefers-reduced-motion:reduce)");
 
-/**
- * The page's one live region, in the light DOM and empty until something is said (WCAG 2.2, 4.1.3).
- * @type {HTMLElement}
- */
-let voice;
+// What is said (WCAG 2.2, 4.1.3), in the light DOM. The tag is no one else's: what morphs a page takes a <div> for one
+// of its own.
+
+/** The page's one live region, empty until something is said. @type {HTMLElement} */
+let liveRegion;
+/** It, and beside it the alerts: within it, they might be said twice. @type {HTMLElement} */
+let announcer;
 let listeners = 0;
-let breath = 0;
+let announceTimer = 0;
 /** To be said next, as one: by line. @type {Map<string, Node>} */
 const sentence = new Map();
 
+/** Put it into the page: what morphs or replaces that takes it away. */
+const attach = () => {
+  if (announcer.isConnected) return;
+  for (const copy of document.querySelectorAll(announcer.localName)) copy.remove(); // of a page that was kept, or cloned
+  document.body?.append(announcer);
+};
+
 /** @param {number} by how many banners more */
 const listen = (by) => {
-  // By CSSOM, not by a style attribute: the page's Content-Security-Policy may forbid those.
-  voice ??= make("div", "ticker-voice", { ariaLive: "polite", style: "position:fixed!important;clip-path:inset(50%)!important" });
-  if (!(listeners += by)) voice.remove();
-  else if (!voice.isConnected) document.body?.append(voice);
+  if (!announcer) {
+    liveRegion = make("div", "", { ariaLive: "polite" });
+    announcer = document.createElement("ticker-announcer");
+    // By CSSOM, not by a style attribute: the page's Content-Security-Policy may forbid those.
+    announcer.style.cssText = "position:fixed!important;clip-path:inset(50%)!important";
+    announcer.append(liveRegion);
+  }
+  listeners += by;
+  if (listeners) attach();
+  else announcer.remove();
 };
 
 /**
@@ -601,21 +675,27 @@ const listen = (by) => {
 const say = (what, key, alert, ...words) => {
   if (what.said) return;
   what.said = true;
+  attach();
   const part = make("p", "", alert && { role: "alert" }, ...words);
-  for (const each of [...voice.children]) each.role || each.remove(); // an alert may not have been heard yet
+  liveRegion.replaceChildren(); // an alert may not have been heard yet
   sentence.delete(key);
-  if (alert) voice.append(part);
+  if (alert) announcer.append(part);
   else sentence.set(key, part);
-  clearTimeout(breath);
-  breath = setTimeout(() => {
-    voice.append(...[...sentence.values()].slice(-SAY_AT_MOST));
+  clearTimeout(announceTimer);
+  announceTimer = setTimeout(() => {
+    liveRegion.append(...[...sentence.values()].slice(-SAY_AT_MOST));
     sentence.clear();
-    breath = setTimeout(() => voice.replaceChildren(), SAID_FOR);
+    announceTimer = setTimeout(() => {
+      liveRegion.replaceChildren();
+      announcer.replaceChildren(liveRegion);
+    }, SAID_FOR);
   }, SAY_AFTER);
 };
 
 const STYLE = `
-:host { display: block }
+/* As wide as there is room, in any layout; where it is asked what it needs by itself, a small phone's width. */
+:host { display: block; break-inside: avoid; writing-mode: horizontal-tb; flex-shrink: 999999;
+  min-width: min(12em,100%); width: -moz-available; width: -webkit-fill-available; width: stretch }
 :host([sticky]) { position: sticky !important; z-index: var(--ticker-z-index,9); top: 0 }
 :host([sticky="bottom"]) { top: auto; bottom: 0 }
 :host([hidden]), [hidden], .fresh:empty,
@@ -623,6 +703,7 @@ const STYLE = `
 :host(:not([dismissible])) .close, :host([hide-when-empty]) .frame:not(:has(li, .wait:not([hidden]))),
 .empty:has(+ * li) {
   display: none !important }
+.rest { display: block }
 * { all: unset; box-sizing: border-box; unicode-bidi: isolate }
 
 .frame {
@@ -635,7 +716,9 @@ const STYLE = `
   --red: light-dark(var(--accent),color-mix(in oklab,var(--accent),#fff 52%));
   all: initial;
   display: block;
+  width: 100%;
   container-type: inline-size;
+  contain-intrinsic-inline-size: min(20em,80vw);
   font: inherit;
   color-scheme: inherit;
   font-family: var(--ticker-font,inherit);
@@ -654,6 +737,11 @@ const STYLE = `
 }
 :focus-visible { outline-offset: -3px; outline: 2px solid }
 button, a { cursor: pointer }
+/* The words of a link can be selected, from beside it: they lie above what makes the whole line a link. */
+li:has(a) { isolation: isolate }
+li:has(a) .words { pointer-events: none }
+.words * { pointer-events: auto }
+a::after { z-index: -1 }
 a:hover { text-decoration: underline }
 button { min-height: 44px; font: 1.25em system-ui; min-width: 44px }
 .position { min-width: 3em }
@@ -669,10 +757,10 @@ button { min-height: 44px; font: 1.25em system-ui; min-width: 44px }
 :is(.fresh, a)::after { content: ""; position: absolute; inset: 0 }
 .controls { display: flex; order: 1; text-align: center; align-items: center; color: var(--dim) }
 .stage { position: relative; z-index: var(--z) }
-.time, .source, .mark, .note, .position, .pause { font-size: .85em }
+.time, .source, .mark, .flash, .note, .position, .pause { font-size: .85em }
 .time, .source, .note, .empty { color: var(--dim) }
-.mark { padding: 0 .4em; border: 1px solid }
-.fresh, .label, .mark, .pause, .text, .away { font-weight: 700 }
+.mark, .flash { padding: 0 .4em; border: 1px solid; line-height: 1 } /* no row is higher for it */
+.fresh, .label, .mark, .flash, .pause, .text, .away { font-weight: 700 }
 .away { background: var(--surface) }
 
 .frame:not(.list) li:not(.on) { display: none }
@@ -686,7 +774,7 @@ button { min-height: 44px; font: 1.25em system-ui; min-width: 44px }
 /* A line that is too long for its place is read in full, over what is below, by pointing at it or going there. */
 .rotate .bar:is(:hover, :focus-within) { --z: 1; --rows: 99 }
 .rotate .on { min-height: calc(100% + 1px); bottom: auto; border-block-end: var(--rule); background: var(--surface) }
-.rotate .bar:has(.on[data-urgency="flash"] .text) { --dim: var(--on); --ink: var(--on); --surface: var(--accent) }
+.rotate .bar:has(.on .flash) { --dim: var(--on); --ink: var(--on); --surface: var(--accent) }
 
 .scroll .bar { grid-template-rows: 3.5em }
 .scroll .stage { overflow: clip }
@@ -698,9 +786,10 @@ button { min-height: 44px; font: 1.25em system-ui; min-width: 44px }
 .scroll .bar{grid-template-rows:max(44px,2.75em)3em}.controls{background:var(--accent);color:var(--on)}}
 /* Who uses cqi has its style computed twice: no more than need be. */
 @container (width < 24em) {
-.position{display:none}.head,li,.empty,.wait,.away{padding-inline:min(var(--ticker-gutter,1em),5cqi)}.label{font-size:min(.9em,5.5cqi)}}
+.bar{--each:9em}.position{display:none}.head,li,.empty,.wait,.away{padding-inline:min(var(--ticker-gutter,1em),5cqi)}.label{font-size:min(.9em,5.5cqi)}}
 
-.list .bar { grid: max(44px,2.75em) minmax(0, 1fr) / minmax(0,1fr) auto; border-top: 3px solid var(--accent); height: var(--ticker-block-size,var(--max)) }
+.list .bar { grid: max(44px,2.75em) minmax(0, 1fr) / minmax(0,1fr) auto; border-top: 3px solid var(--accent);
+  height: var(--ticker-block-size,min(var(--max) * var(--each,5em) + 3em,34em)) }
 .list :is(.head, .controls) { color: var(--red); background: none }
 .list .stage { overflow: auto; order: 2; grid-column: 1/3 }
 /* Rows step down for what is new, inside a block that keeps its height: browsers don't count it as a layout shift of
@@ -709,11 +798,106 @@ button { min-height: 44px; font: 1.25em system-ui; min-width: 44px }
 .list :is(.empty, .wait, li, .away) { border-top: var(--rule); padding-block: .8em }
 .list :is(.note, .text) { display: block }
 [data-urgency="update"] .text { font-weight: 400 }
-.frame:not(.rotate) [data-urgency="flash"] .text { color: var(--red) }
+.frame:not(.rotate) :is(.flash, .flash ~ .text) { color: var(--red) }
 .list .stage .away { inset: 0 }
+
+@media (forced-colors: active) {
+  .head, .rotate .bar:has(.on .flash) { border: 1px solid }
+  .flash { border-width: 3px }
+}
+@media print { /* all lines, dark, and nothing to press */
+  :host { position: static !important; break-inside: auto }
+  .frame * { background: none !important; color: #000 !important }
+  .controls, .fresh, .away { display: none !important }
+  .bar, .head, .stage, li, .words { all: unset !important; display: block !important }
+  .stage li { border-top: 1px solid !important }
+}
 `;
 
-/** @typedef {{item: HTMLLIElement, line: Line, time: HTMLTimeElement, motion?: Animation}} Row */
+/**
+ * Keep a sticky banner on the screen. CSS does that, as long as what is around it reaches to the end of the page, and
+ * `bottom` stands at that end: else it is taken out of the flow.
+ * @param {HTMLElement} host
+ * @param {CSSStyleSheet} sheet of its own, for where it stands then
+ * @param {AbortSignal} signal ends it
+ */
+const keepPlace = (host, sheet, signal) => {
+  const sticky = host.getAttribute("sticky");
+  if (sticky === null) return;
+  const edge = sticky === "bottom" ? sticky : "top";
+  /** Keeps its room at the top, meanwhile. The tag is no one else's. */
+  const room = document.createElement("ticker-room");
+  let out = false;
+  /** For what the page leaves free. */
+  const free = new CSSStyleSheet();
+  let covered = 0;
+  document.adoptedStyleSheets.push(free);
+
+  /**
+   * Nothing that has focus is behind the banner (WCAG 2.2, 2.4.11), nor is the end of the page. Where the page leaves
+   * enough free by itself, that is left as it is.
+   * @param {number} size
+   */
+  const leaveFree = (size) => {
+    if (covered === size) return;
+    covered = size;
+    free.replaceSync("");
+    const own = /** @type {any} */ (getComputedStyle(document.documentElement));
+    const rule = (/** @type {string} */ name, /** @type {number} */ px) =>
+      `${name}:${Math.max(px, parseFloat(own[name]) || 0)}px!important;`;
+    free.replaceSync(
+      `@media not print{html{${rule(`scroll-padding-${edge}`, size)}${rule("padding-bottom", out && edge === "bottom" ? size : 0)}}}`,
+    );
+  };
+
+  const putBack = () => {
+    out = false;
+    sheet.replaceSync("");
+    room.remove();
+  };
+
+  const place = () => {
+    const { left, top, width, height } = host.getBoundingClientRect();
+    const inset = parseFloat(getComputedStyle(host)[edge]) || 0;
+    let within = false; // something that scrolls by itself
+    for (let each = host.parentElement; each && each !== document.body; each = each.parentElement)
+      within ||= each.scrollHeight > each.clientHeight && /auto|scroll/.test(getComputedStyle(each).overflowY);
+
+    if (out && !(height && (edge === "bottom" || room.getBoundingClientRect().top < inset))) putBack();
+    else if (!out && height && !within && (edge === "bottom" || top < inset - 1)) {
+      out = true;
+      room.style.cssText = `display:block;flex:none;height:${height}px;width:${width}px`;
+      if (edge === "top") host.before(room);
+      sheet.replaceSync(
+        `@media not print{:host([sticky]){position:fixed!important;inset:auto!important;${edge}:${inset}px!important;left:${left}px!important;width:${width}px!important;margin:0!important}}`,
+      );
+    }
+    leaveFree(height && !within ? height + inset : 0);
+  };
+
+  const placeAnew = () => {
+    covered = 0;
+    putBack();
+    place();
+  };
+
+  const sizes = new ResizeObserver(placeAnew);
+  sizes.observe(host);
+  sizes.observe(host.parentElement ?? host);
+  addEventListener("scroll", place, { capture: true, passive: true, signal });
+  addEventListener("resize", placeAnew, { signal });
+  signal.addEventListener("abort", () => {
+    sizes.disconnect();
+    putBack();
+    document.adoptedStyleSheets = document.adoptedStyleSheets.filter((each) => each !== free);
+  });
+};
+
+/**
+ * A line in the list: its parts by name; and on the belt, where in pixels it began, how long it is, and how it moves.
+ * @typedef {{item: HTMLLIElement, words: HTMLElement, parts: Record<string, HTMLElement>, line: Line, from: number,
+ *   size: number, motion?: Animation}} Row
+ */
 
 /** @type {CSSStyleSheet|undefined} */
 let sheet;
@@ -724,8 +908,10 @@ const inside = (host, internals) => {
   let board;
   /** Its connection. @type {Feed} */
   let feed;
-  /** Whether the banner is in a page. */
-  let joined = false;
+  /** While the banner is in a page: ends what it listens to there. @type {AbortController|undefined} */
+  let joined;
+  /** Whether words were selected when it was last seen to. */
+  let holding = false;
   /** Of the page's banners, when it came. */
   let nth = 0;
   let server = "";
@@ -733,7 +919,7 @@ const inside = (host, internals) => {
   let max = 0;
   /** Its language, as it was asked for. @type {string|undefined} */
   let asked;
-  let tongue = "en";
+  let locale = "en";
   let dir = "";
   let words = ENGLISH;
   /** @type {Intl.RelativeTimeFormat} */
@@ -754,15 +940,15 @@ const inside = (host, internals) => {
   /** Whose turn it is, and its place. */
   let current = "";
   let turn = 0;
-  /** What came onto the belt last, and for how long. @type {Animation|undefined} */
-  let last;
-  let duration = 0;
+  /** What is on the belt, in the order in which it came. @type {Row[]} */
+  let belt = [];
   let paused = false;
   let dismissed = false;
   /** Whether a list was scrolled; kept, for to ask costs a layout. */
   let scrolled = false;
   let dwell = 0;
   let clock = 0;
+  let warned = false;
 
   // The tree
 
@@ -773,7 +959,10 @@ const inside = (host, internals) => {
   const fresh = button("fresh", "", () => release());
   const list = make("ol", "lines", { role: "list" }); // list-style: none costs the role in Safari
   const empty = make("slot", "empty", { name: "empty" });
-  const wait = make("slot", "wait");
+  // What the page put inside: where the lines will be, until there are some; below, where it isn't for that.
+  const inner = make("slot", "", { onslotchange: () => render() });
+  const wait = make("div", "wait", false, inner);
+  const rest = make("div", "rest", { hidden: true });
   const away = make("p", "away", { hidden: true });
   const onscroll = () => {
     scrolled = stage.scrollTop > 2;
@@ -790,21 +979,20 @@ const inside = (host, internals) => {
     position,
     button("next", "›", () => step(1)),
     pause,
-    button("close", "×", () => {
-      dismissed = true;
-      paused = false;
-      render();
-    }),
+    button("close", "×", () => tell("dismiss", { channel }) && dismiss()),
   );
   const bar = make("section", "bar", false, make("div", "head", false, label, status, fresh), controls, stage);
   const frame = make("div", "frame", false, bar);
+  // Where focus goes when what has had it is gone with all that is around it: Tab goes on from there.
+  const spot = make("span", "", { tabIndex: -1 });
+  const placing = new CSSStyleSheet();
   const root = host.attachShadow({ mode: "open" });
   if (!sheet) {
     sheet = new CSSStyleSheet(); // a <style> would need style-src 'unsafe-inline'
     sheet.replaceSync(STYLE);
   }
-  root.adoptedStyleSheets = [sheet];
-  root.append(frame);
+  root.adoptedStyleSheets = [sheet, placing];
+  root.append(spot, frame, rest);
   // Between two buttons focus is nowhere, for a moment: it stays within.
   // Not pointerenter: in Firefox that comes before :hover.
   for (const type of /** @type {["focusin"]} */ ("mouseenter mouseleave focusin focusout".split(" ")))
@@ -816,23 +1004,32 @@ const inside = (host, internals) => {
   const attribute = (name) => host.getAttribute(name) ?? "";
 
   const join = () => {
-    joined = true;
+    joined = new AbortController();
+    const { signal } = joined;
     nth ||= listeners;
     channel = attribute("channel");
     mode = attribute("mode");
-    if (mode !== "list" && (calm() || mode !== "scroll")) mode = "rotate";
-    max = +attribute("max") || Infinity;
+    if (mode !== "list" && (lessMotion.matches || mode !== "scroll")) mode = "rotate";
     frame.className = `frame ${mode}`;
     stage.tabIndex = mode === "list" ? 0 : -1; // to scroll by keyboard
-    bar.style = `--max:${Math.min(5 * max + 3, 34)}em`;
+    max = +attribute("max") || Infinity;
+    bar.style = `--max:${Math.min(max, 99)}`;
+    keepPlace(host, placing, signal);
+    document.addEventListener("selectionchange", () => selected() === holding || steer(), { signal });
+    lessMotion.addEventListener("change", () => leave() && join(), { signal });
     server = new URL(import.meta.url).origin;
     try {
       server = new URL(attribute("src") || server, document.baseURI).href.replace(/\/+$/, "");
     } catch {} // no address: as if there were none
-    if (channel) {
-      feed = Feed.at(server);
+    feed = Feed.at(server);
+    // A framework may give it its channel a moment later.
+    if (!channel) setTimeout(() => signal.aborted || feed.explain(channel), SECOND);
+    else {
       board = feed.join(channel, take);
-      clock = setInterval(() => rows.forEach(tellTime), REFRESH_TIMES);
+      clock = setInterval(() => {
+        attach();
+        rows.forEach(tellTime);
+      }, REFRESH_TIMES);
       render();
     }
   };
@@ -840,20 +1037,27 @@ const inside = (host, internals) => {
   /** @returns {boolean} whether there was something to leave */
   const leave = () => {
     if (!joined) return false;
-    feed?.leave(take);
+    joined.abort();
+    feed.leave(take);
     clearInterval(clock);
     clearTimeout(dwell);
-    joined = board = false;
+    joined = board = undefined;
     unseen.clear();
     held = queue = [];
     clear();
     return true;
   };
 
-  /** @param {string} type @param {{line: Line}|{state: State}} detail @returns {boolean} false when canceled */
+  /** @param {string} type @param {{line: Line}|{state: State}|{channel: string}} detail
+   * @returns {boolean} false when canceled */
   const tell = (type, detail) =>
     host.dispatchEvent(
-      new CustomEvent(`ticker:${type}`, { bubbles: true, cancelable: type === "open", composed: true, detail }),
+      new CustomEvent(`ticker:${type}`, {
+        bubbles: true,
+        cancelable: /open|dismiss/.test(type),
+        composed: true,
+        detail,
+      }),
     );
 
   /** @type {Listener} `missed` while nobody looked, or none could hear */
@@ -886,7 +1090,10 @@ const inside = (host, internals) => {
       tell(kind, { line });
       const kill = kind === "cancel";
       if (dismissed || !(rows.has(id) || held.includes(id))) continue;
-      const what = kill ? words[/** @type {"canceled"} */ (status)] : kind === "line" || !line.corrected ? label.textContent : words.corrected;
+      let what = label.textContent;
+      if (kill) what = words[/** @type {"canceled"} */ (status)];
+      else if (kind === "correction" && line.corrected) what = words.corrected;
+      else if (line.urgency === "flash") what = words.flash;
       say(change, line.channel + id, kill, own("span", "", `${what}: `), own("span", "", /** @type {string} */ (kill ? (note ?? "") : text), line));
     }
     if (missed && changes.length && !dismissed) {
@@ -904,28 +1111,31 @@ const inside = (host, internals) => {
    * @param {string} content
    * @param {{language: string, direction: string}} [of]
    */
-  const own = (tag, name, content, of = { language: tongue, direction: dir }) =>
+  const own = (tag, name, content, of = { language: locale, direction: dir }) =>
     make(tag, name, { lang: of.language, dir: of.direction }, content);
 
   /** @param {number} n */
-  const number = (n) => n.toLocaleString(tongue);
+  const number = (n) => n.toLocaleString(locale);
 
   /** @param {"fresh"|"corrected"|"canceled"} name @param {string[]} ids */
   const count = (name, { length }) => (length ? `${words[name]}: ${number(length)}` : "");
 
-  /** @param {Row} row */
-  const tellTime = ({ time, line }) => {
-    const ago = (board.now - Date.parse(line.published)) / MINUTE;
+  /** How long ago a line was published. @param {Line} line */
+  const since = ({ published }) => {
+    const ago = (board.now - Date.parse(published)) / MINUTE;
     const [unit, minutes] = UNITS.find(([, each]) => ago >= each) ?? ["second", Infinity];
-    write(time, relative.format(-Math.floor(ago / minutes), unit));
+    return relative.format(-Math.floor(ago / minutes), unit);
   };
+
+  /** @param {Row} row */
+  const tellTime = ({ parts, line }) => write(parts.time, since(line));
 
   /** @param {Partial<Words>} [theirs] */
   const translate = (theirs) => {
     words = { ...ENGLISH, ...theirs };
     for (const each of controls.children) each.ariaLabel = words[/** @type {"next"} */ (each.className)];
     write(empty, words.empty);
-    clear();
+    rows.forEach((row) => fill(row, row.line));
   };
 
   /** Language, direction and label. */
@@ -938,16 +1148,17 @@ const inside = (host, internals) => {
       try {
         spoken = `${new Intl.Locale(lang)}`;
       } catch {} // no language: English
-      frame.lang = tongue = spoken;
+      frame.lang = locale = spoken;
+      if (dir !== from) clear(); // what moves goes the other way
       frame.dir = dir = from;
-      relative = new Intl.RelativeTimeFormat(tongue, { numeric: "auto", style: "short" });
+      relative = new Intl.RelativeTimeFormat(locale, { numeric: "auto", style: "short" });
       translate();
       const base = spoken.split("-")[0];
       const url = `${server}/words/${base}.json`;
       if (base !== "en") {
         (vocabularies[url] ??= fetch(url, { credentials: "omit" }).then((response) => response.json())).then(
           (theirs) => {
-            if (tongue !== spoken) return;
+            if (locale !== spoken) return;
             translate(theirs);
             render();
           },
@@ -958,19 +1169,20 @@ const inside = (host, internals) => {
       }
     }
     const given = attribute("label");
-    const heading = (tongue.startsWith(board.language) && board.label) || words.label;
+    const heading = (locale.startsWith(board.language) && board.label) || words.label;
     write(label, given || heading);
     bar.ariaLabel = given || heading + (nth > 1 ? " " + nth : ""); // landmarks of a page have names of their own
   };
 
   /** How the connection is. */
-  const confess = () => {
+  const renderState = () => {
     const state = feed.state(channel);
     let said = words[/** @type {"offline"} */ (state)] ?? "";
-    if (state === "offline") said += " " + new Date(feed.heard).toLocaleTimeString(tongue, { timeStyle: "short" });
+    if (state === "offline") said += " " + new Date(feed.heard).toLocaleTimeString(locale, { timeStyle: "short" });
     write(status, said);
+    if (state === "offline") feed.explain(channel);
+    if (attribute("state") !== state) host.setAttribute("state", state); // what morphs a page takes it away
     if (internals.states.has(state)) return;
-    host.setAttribute("state", state);
     internals.states.clear();
     internals.states.add(state);
     tell("state", { state });
@@ -1005,9 +1217,20 @@ const inside = (host, internals) => {
         (line.status === "usable" ? room-- > 0 : room > 0 && Date.parse(line.updated) > lately),
     );
     if (held[0] && !lines[0]) return release(); // what the reader held has left the board
-    // What the page put inside may hold words that were withdrawn since.
-    for (const child of [...host.childNodes]) if (ready && !(/** @type {Element} */ (child).slot)) child.remove();
-    wait.hidden = ready || !host.firstChild; // nothing inside, nothing to keep a place for
+    // Lines that a server wrote may have been withdrawn since. All else is the page's: hidden, and left where it is.
+    const children = [...host.children].filter((child) => !child.slot);
+    if (ready) for (const child of children) if (child.localName === "ol") child.remove();
+    const below = children.some((child) => child.matches(FOLLOWS));
+    rest.hidden = !below;
+    wait.hidden = ready || below || !host.firstChild; // nothing inside, nothing to keep a place for
+    const where = below ? rest : wait;
+    if (inner.parentNode !== where) where.append(inner);
+    // Where it isn't closed, nothing follows behind it.
+    const last = !host.nextSibling || host.nextSibling === announcer;
+    if (!warned && (below || (last && children.some((child) => !child.matches("a,ol"))))) {
+      warned = true;
+      console.warn("Not closed? What follows is inside:", host);
+    }
     empty.hidden = !ready;
     frame.hidden = dismissed;
 
@@ -1015,59 +1238,117 @@ const inside = (host, internals) => {
     for (const [id, { motion }] of rows) if (!ids.includes(id) && (gone || !motion)) drop(id);
     lines.forEach((line, index) => {
       const { id } = line;
-      const row = /** @type {Row} */ (rows.get(id) ?? { item: make("li", "line") });
+      const row = rows.get(id) ?? rowOf(line);
       rows.set(id, row);
-      if (row.line !== line) fill(row, line);
+      if (row.line !== line || !row.parts.time) fill(row, line);
       if (list.children[index] !== row.item) list.insertBefore(row.item, list.children[index]);
     });
     if (news) current = queue.find((id) => rows.has(id)) ?? current;
     show(rows.has(current) ? current : ids[Math.min(turn, ids.length - 1)]);
-    if (focus?.checkVisibility() === false) pause.focus(); // what had it is gone, and that is always there
-    confess(); // at last: whoever hears of it may remove the banner
+    if (focus?.checkVisibility() === false) (pause.checkVisibility() ? pause : spot).focus();
+    renderState(); // at last: whoever hears of it may remove the banner
   };
 
   /** @param {string} id */
   const drop = (id) => {
-    /** @type {Row} */ (rows.get(id)).item.remove();
+    const row = /** @type {Row} */ (rows.get(id));
+    sizes.unobserve(row.item);
+    belt = belt.filter((each) => each !== row);
+    row.item.remove();
     rows.delete(id);
   };
 
   const clear = () => {
-    last = undefined;
+    belt = [];
+    sizes.disconnect();
     stage.scrollTop = /** @type {any} */ (scrolled) = 0;
     rows.clear();
     list.replaceChildren();
   };
 
-  /** @param {Row} row @param {Line} line */
+  /** @param {Line} line @returns {Row} */
+  const rowOf = (line) => {
+    const words = make("p", "words");
+    return { item: make("li", "line", false, words), words, parts: {}, line, from: 0, size: 0 };
+  };
+
+  /**
+   * Make a row what its line says. What is the same already isn't touched: it may have focus, or be selected.
+   * @param {Row} row @param {Line} line
+   */
   const fill = (row, line) => {
     const { status, text, url, source, note } = line;
-    const mark = status === "usable" ? line.corrected && "corrected" : status;
-    const onclick = (/** @type {Event} */ event) => tell("open", { line }) || event.preventDefault();
-    const link = /^https?:/i.test(/** @type {string} */ (url));
+    const usable = status === "usable";
+    const link = usable && /^https?:/i.test(url ?? "");
+    /** @type {[keyof HTMLElementTagNameMap, string, string|null|undefined][]} */
     const parts = [
-      (row.time = Object.assign(own("time", "time", ""), { dateTime: line.published })),
-      mark && own("bdi", "mark", words[mark]),
-      text && make(link ? "a" : "span", "text", link && { rel: "noopener", href: url, onclick }, text),
-      source && make("bdi", "source", false, source),
-      note && make("bdi", "note", false, note),
+      ["time", "time", since(line)],
+      ["bdi", "flash", usable && line.urgency === "flash" ? words.flash : ""],
+      ["bdi", "mark", usable ? line.corrected && words.corrected : words[status]],
+      [link ? "a" : "span", "text", text],
+      ["bdi", "source", source],
+      ["bdi", "note", note],
     ];
     row.line = line;
-    tellTime(row);
     Object.assign(row.item, { lang: line.language, dir: line.direction }).dataset.urgency = line.urgency;
-    row.item.replaceChildren(make("p", "words", false, ...parts.flatMap((part) => (part ? [part, " "] : []))));
+    // Nothing on the belt jumps while a reader holds it.
+    if (row.motion && still()) row.item.style.maxInlineSize = `${row.size}px`;
+
+    /** Behind the part before. @type {ChildNode|null} */
+    let space = null;
+    for (const [tag, name, content] of parts) {
+      let part = row.parts[name];
+      if (part ? !content || part.localName !== tag : content) {
+        part?.nextSibling?.remove();
+        part?.remove();
+        delete row.parts[name];
+        if (content) {
+          part = row.parts[name] = make(tag, name);
+          const at = space ? space.nextSibling : row.words.firstChild;
+          for (const node of [part, new Text(" ")]) row.words.insertBefore(node, at);
+        }
+        // With something else behind it, browsers count it as shifted: it is a new one.
+        if (space) {
+          const fresh = new Text(" ");
+          space.replaceWith(fresh);
+          space = fresh;
+        }
+      }
+      if (!content) continue;
+      write(part, content);
+      space = part.nextSibling;
+      if (/time|flash|mark/.test(name)) Object.assign(part, { lang: locale, dir }); // our words
+      if (tag === "time") part.setAttribute("datetime", line.published);
+      if (tag === "a") {
+        const onclick = (/** @type {MouseEvent} */ event) =>
+          (event.detail && selected()) || !tell("open", { line: row.line }) ? event.preventDefault() : 0;
+        Object.assign(part, { rel: "noopener", href: url, onclick });
+      }
+    }
   };
 
   // Holding still, and moving on. What a reader points at or has focused stays (WCAG 2.2, 2.2.2)
 
   const focused = () => root.activeElement?.matches(":focus-visible"); // a click leaves focus behind: not that
-  const still = () =>
-    paused || (bar.matches(":hover") && matchMedia("(any-hover)").matches) || focused() || (mode === "list" && scrolled); // a finger doesn't hover
+  const hovered = () => bar.matches(":hover") && matchMedia("(any-hover)").matches; // a finger doesn't
+  /** Whether words of ours are selected. Chrome alone tells what is so in a shadow tree by the tree itself. */
+  const selected = () => {
+    const selection = /** @type {any} */ (root).getSelection?.() ?? getSelection();
+    return selection?.type === "Range" && root.contains(selection.anchorNode);
+  };
+  const still = () => paused || hovered() || focused() || selected() || (mode === "list" && scrolled);
 
   /** @param {boolean} on */
   const hold = (on) => {
     paused = on;
     steer();
+  };
+
+  /** Close, until the next flash. */
+  const dismiss = () => {
+    dismissed = true;
+    paused = false;
+    render();
   };
 
   /** Show what was held back. */
@@ -1080,15 +1361,19 @@ const inside = (host, internals) => {
   /** Move on, or stay: whatever the reader, the lines and the mode say now. */
   const steer = () => {
     const stay = still();
+    holding = selected();
     if (held.length && !stay) return release();
     pause.ariaLabel = words[paused ? "resume" : "pause"];
     write(pause, paused ? "►" : "||");
     write(fresh, count("fresh", held));
-    rows.forEach(({ motion }) => motion?.[stay ? "pause" : "play"]());
+    rows.forEach(({ motion, item }) => {
+      motion?.[stay ? "pause" : "play"]();
+      if (motion && !stay) item.style.maxInlineSize = "";
+    });
 
     clearTimeout(dwell);
     const by = away.hidden ? 1 : 0;
-    if (!board || (by && (stay || calm()))) return;
+    if (!board || (by && (stay || lessMotion.matches))) return;
     let after = Math.max(DWELL, DWELL_PER_CHARACTER * (lines[turn]?.text?.length || 0));
     if (by && mode === "scroll") {
       run();
@@ -1122,10 +1407,20 @@ const inside = (host, internals) => {
 
   // The belt: each line moves by itself, so that none jumps when another comes, changes or goes
 
+  /** How far a row has come. @param {Row} row */
+  const passed = ({ motion }) => (Number(motion?.currentTime) * SPEED) / SECOND;
+
+  /** @param {Row} row @returns {[Keyframe[]|PropertyIndexedKeyframes, {duration: number, fill: "forwards"}]} */
+  const course = ({ from, size }) => [
+    { translate: [from, -size].map((x) => `${dir === "rtl" ? -x : x}px`) },
+    { duration: ((from + size) / SPEED) * SECOND, fill: "forwards" },
+  ];
+
   /** Let lines onto the belt as long as there is room behind the last. */
   const run = () => {
     const width = stage.clientWidth;
-    let end = last ? Math.max(width, ((duration - /** @type {any} */ (last.currentTime)) * SPEED) / SECOND) : width / 2;
+    const last = belt.at(-1);
+    let end = last ? Math.max(width, last.from + last.size - passed(last)) : width / 2;
     while (width && end < width + SPEED) {
       queue = queue.filter((id) => rows.has(id));
       if (!queue.length) queue = lines.map(({ id }) => id);
@@ -1134,23 +1429,42 @@ const inside = (host, internals) => {
       const row = /** @type {Row} */ (rows.get(id));
       const { item } = row;
       item.classList.add("on");
-      const size = item.offsetWidth + 1; // which is rounded
+      row.from = end;
+      row.size = item.offsetWidth + 1; // which is rounded
       queue = queue.filter((each) => each !== id);
-      item.style.inlineSize = `${size}px`; // whatever its words become while it moves
-      duration = ((end + size) / SPEED) * SECOND;
-      row.motion = last = item.animate(
-        { translate: [end, -size].map((x) => `${dir === "rtl" ? -x : x}px`) },
-        { duration, fill: "forwards" },
-      );
-      last.onfinish = () => {
+      item.style.minInlineSize = `${row.size}px`; // shorter words draw nothing after them
+      const motion = (row.motion = item.animate(...course(row)));
+      motion.onfinish = () => {
         if (rows.get(id) === row) drop(id); // where the line is still on the board, it comes again with a new one
         render();
       };
-      end += size;
+      belt.push(row);
+      sizes.observe(item);
+      end += row.size;
     }
   };
 
-  return { join, hold, leave, refresh: () => feed?.refresh() };
+  /** Longer words, another font, wider spacing: what is behind a line that has grown makes room for it. */
+  const makeRoom = () => {
+    let end = -Infinity;
+    for (const row of belt) {
+      const { item, motion } = row;
+      const size = Math.max(row.size, item.offsetWidth);
+      const by = Math.max(0, end - (row.from - passed(row)));
+      if (motion && (by || size > row.size)) {
+        row.from += by;
+        row.size = size;
+        const [frames, timing] = course(row);
+        const effect = /** @type {KeyframeEffect} */ (motion.effect);
+        effect.setKeyframes(frames);
+        effect.updateTiming(timing);
+      }
+      end = row.from + row.size - passed(row);
+    }
+  };
+  const sizes = new ResizeObserver(makeRoom);
+
+  return { join, hold, leave, dismiss, render, refresh: () => feed?.refresh() };
 };
 
 const Base = /** @type {typeof HTMLElement} */ (globalThis.HTMLElement ?? class {}); // importable on a server
@@ -1164,13 +1478,14 @@ const Base = /** @type {typeof HTMLElement} */ (globalThis.HTMLElement ?? class 
  * where this module came from). Reflects its connection in `state`.
  *
  * Events, bubbling and composed: `ticker:line`, `ticker:correction`, `ticker:cancel`, `ticker:open` (a reader opens
- * a line's link; cancelable) with `detail.line`; `ticker:state` with `detail.state`.
+ * a line's link; cancelable) with `detail.line`; `ticker:state` with `detail.state`; `ticker:dismiss` (a reader closes
+ * it; cancelable) with `detail.channel`.
  *
- * What the page puts inside the tag is shown until the first board, and then removed; `slot="label"` and
- * `slot="empty"` stay.
+ * What the page puts inside the tag is shown until the first board, and then hidden (a list of lines, `<ol>`, is
+ * removed); `slot="label"` and `slot="empty"` stay.
  */
 export class BreakingTicker extends Base {
-  static observedAttributes = "src lang min-urgency mode dir channel label max".split(" ");
+  static observedAttributes = "src lang min-urgency mode dir channel label max sticky state".split(" ");
 
   #inside = inside(this, this.attachInternals());
 
@@ -1184,8 +1499,13 @@ export class BreakingTicker extends Base {
     listen(-1);
   }
 
-  attributeChangedCallback() {
-    if (this.#inside.leave()) this.#inside.join(); // else not in a page yet
+  /** Moved by `moveBefore`, all stays as it is. */
+  connectedMoveCallback() {}
+
+  /** @param {string} name */
+  attributeChangedCallback(name) {
+    if (name === "state") this.#inside.render(); // it says what is so, whoever sets it
+    else if (this.#inside.leave()) this.#inside.join(); // else not in a page yet
   }
 
   /** Hold the banner still until `resume`; corrections, holds and kills still show. */
@@ -1195,6 +1515,11 @@ export class BreakingTicker extends Base {
 
   resume() {
     this.#inside.hold(false);
+  }
+
+  /** Close it, as a reader does: the next flash brings it back. No event is told of. */
+  dismiss() {
+    this.#inside.dismiss();
   }
 
   /** Connect anew, and take whole boards. */

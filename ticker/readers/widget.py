@@ -8,6 +8,7 @@ import gzip
 import hashlib
 import json
 import logging
+import mimetypes
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -27,6 +28,8 @@ DAY = "public, max-age=86400"
 
 # Said to every reader, not only to those that send an Origin: what a cache keeps, it gives to all.
 FOR_ANY_PAGE = {"Access-Control-Allow-Origin": "*", "Cross-Origin-Resource-Policy": "cross-origin"}
+
+mimetypes.add_type("text/typescript", ".ts")  # of ticker.d.ts; many systems take it for Qt Linguist's
 
 log = logging.getLogger("ticker")
 
