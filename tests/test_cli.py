@@ -343,7 +343,7 @@ def test_an_id_that_is_none_is_called_an_id(shared: Any, channel: str) -> None:
     for command in ("show", "withhold", "cancel"):
         result = quickly(command, "-c", channel, "no id", node=shared)
         assert result.returncode == REFUSED
-        assert "is not a line's id" in result.stderr
+        assert "is not the id of a line" in result.stderr
     answer = shared.http.get(f"/v1/channels/{channel}/events?after=nonsense")
     assert "is not a cursor" in answer.json()["detail"]
 
@@ -673,7 +673,7 @@ def test_a_key_is_printed_alone_and_works_until_it_is_revoked(shared: Any, chann
 def test_a_key_that_would_reach_more_than_its_channels_is_not_made(shared: Any, role: str) -> None:
     before = quick("key", "list", node=shared)
     refused = quickly("key", "create", "Night desk", "--role", role, "--channel", "ar", node=shared)
-    assert (refused.returncode, refused.stdout) == (REFUSED, "")
+    assert (refused.returncode, refused.stdout) == (MISUSED, "")
     assert "reaches every channel" in refused.stderr
     assert quick("key", "list", node=shared) == before
 
