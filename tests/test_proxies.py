@@ -350,6 +350,8 @@ class Asked(NamedTuple):
 
 Answer = Callable[[Asked], bytes | None]
 
+CHECKS = "/readyz", "/healthz"
+
 
 class ScriptedNode:
     """What a proxy takes for a node: notes what it is asked, and answers as it is told; None: it breaks off."""
@@ -374,8 +376,8 @@ class ScriptedNode:
             asked = Asked(method, path, [(name.lower(), value) for name, value in (f.split(": ", 1) for f in fields)])
             await reader.readexactly(int(dict(asked.headers).get("content-length", "0")))
             answer = self.answer(asked)
-            if path == "/readyz":
-                self.checks += 1
+            if path in CHECKS:
+                self.checks += path == "/readyz"
             else:
                 self.asked.append(asked)
             if answer:
@@ -450,7 +452,7 @@ async def test_what_may_have_gone_through_is_not_sent_again(name: str, method: s
 
 
 def unanswered(asked: Asked) -> bytes | None:
-    return fine(asked) if asked.path == "/readyz" else None
+    return fine(asked) if asked.path in CHECKS else None
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -463,7 +465,7 @@ async def test_what_a_node_refuses_an_editor_reaches_the_editor(name: str, tmp_p
 
 def stopping(asked: Asked) -> bytes:
     """A node that is about to end, before the proxy has heard of it."""
-    return fine(asked) if asked.path == "/readyz" else answering("503 Stopping", "Retry-After: 1", body="stopping")
+    return fine(asked) if asked.path in CHECKS else answering("503 Stopping", "Retry-After: 1", body="stopping")
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -471,7 +473,7 @@ async def test_what_changes_nothing_is_asked_of_the_other_node(name: str, tmp_pa
     answers = iter([None, b"fine"])
 
     def the_second(asked: Asked) -> bytes | None:
-        return fine(asked) if asked.path == "/readyz" or next(answers) else None
+        return fine(asked) if asked.path in CHECKS or next(answers) else None
 
     async with in_front_of(name, tmp_path, the_second, the_second) as (front, nodes, client):
         assert (await client.get(f"{front.plain}/desk")).text == "fine"
@@ -483,29 +485,35 @@ async def test_a_reader_whom_a_node_sends_away_is_let_in_by_the_other(name: str,
     answers = iter(["503 Service Unavailable", "200 OK"])
 
     def the_second(asked: Asked) -> bytes:
-        return fine(asked) if asked.path == "/readyz" else answering(next(answers))
+        return fine(asked) if asked.path in CHECKS else answering(next(answers))
 
     async with in_front_of(name, tmp_path, the_second, the_second) as (front, nodes, client):
         assert (await client.get(f"{front.plain}/v1/live?channel=en")).status_code == 200
         assert [len(node.asked) for node in nodes] == [1, 1]
 
 
+async def checked(name: str, nodes: list[ScriptedNode]) -> None:
+    """Wait until the proxy knows how the nodes are."""
+    async with asyncio.timeout(WITHIN):
+        while name != "nginx" and min(node.checks for node in nodes) < 3:  # nginx looks at nobody's health
+            await asyncio.sleep(0.01)
+
+
 @pytest.mark.parametrize("name", NAMES)
 async def test_a_node_that_is_away_costs_no_publish(name: str, tmp_path: Path) -> None:
-    """From the first request on, before the proxy has looked, and ever after."""
-    async with in_front_of(name, tmp_path, fine) as (front, (node,), client):
+    async with in_front_of(name, tmp_path, fine) as (front, nodes, client):
+        if name == "caddy":  # the others find out by the publish itself, and take it to the other node
+            await checked(name, nodes)
         for _ in range(10):
             assert (await client.post(f"{front.plain}/v1/channels/en/lines", json={"text": "A"})).text == "fine"
-        assert len(node.asked) == 10
+        assert len(nodes[0].asked) == 10
 
 
 @pytest.mark.parametrize("name", NAMES)
-async def test_if_no_node_is_ready_each_still_answers_for_itself(name: str, tmp_path: Path) -> None:
-    async with in_front_of(name, tmp_path, without_redis, without_redis) as (front, nodes, client):
-        if name != "nginx":  # which looks at nobody's health
-            async with asyncio.timeout(WITHIN):
-                while min(node.checks for node in nodes) < 3:
-                    await asyncio.sleep(0.01)
+@pytest.mark.parametrize("there", [1, 2])
+async def test_if_no_node_is_ready_those_that_are_there_still_answer(name: str, there: int, tmp_path: Path) -> None:
+    async with in_front_of(name, tmp_path, *[without_redis] * there) as (front, nodes, client):
+        await checked(name, nodes)
         for url in (front.plain, front.secure):
             assert (await client.get(f"{url}/ticker.js")).text == "fine"
             refused = await client.post(f"{url}/v1/channels/en/lines", json={"text": "Not now"})
@@ -513,7 +521,24 @@ async def test_if_no_node_is_ready_each_still_answers_for_itself(name: str, tmp_
             assert ("strict-transport-security" in refused.headers) == (url == front.secure)
 
 
+@pytest.mark.parametrize("name", NAMES)
+async def test_a_node_that_is_back_takes_over_from_the_next_one_at_once(name: str, tmp_path: Path) -> None:
+    """As an operator restarts them: the second as soon as the first is ready, and the proxy has seen that."""
+    async with in_front_of(name, tmp_path, fine, fine) as (front, (one, two), client):
+        publish = f"{front.plain}/v1/channels/en/lines"
+        await one.__aexit__()
+        async with asyncio.timeout(WITHIN):
+            while (await client.post(publish, json={"text": "A"})).status_code != 200:
+                pass  # Caddy may lose one to a node that has just gone
+        await one.__aenter__()
+        one.checks = 0
+        await checked(name, [one])
+        await two.__aexit__()
+        answers = [(await client.get(f"{front.plain}/{number}")).text for number in range(3)]
+        assert answers == ["fine"] * 3
+
+
 def without_redis(asked: Asked) -> bytes:
-    if asked.path == "/ticker.js":
+    if asked.path in ("/ticker.js", "/healthz"):
         return fine(asked)
     return answering("503 Service Unavailable", "Retry-After: 5", body="no newswire")
