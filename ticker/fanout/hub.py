@@ -22,7 +22,7 @@ from ticker.fanout.frames import ENCODINGS, PING, Encoding, Frame
 from ticker.fanout.sending import AT_ONCE, Handle, Sender
 
 BUFFER_MAX = 65_536  # bytes waiting for one reader; some sixty lines, a board several times over
-WAITING_MAX = 128 * 1_048_576  # bytes waiting for all readers; beyond, those go who have had something waiting longest
+WAITING_MAX = 32 * 1_048_576  # bytes waiting for all readers; beyond, those go who have had something waiting longest
 STALLED_MAX = 30.0  # seconds something may wait for a reader; a phone that changes networks is back before
 PASS_MAX = 32_768  # bytes a pass; what one write may add to a reader that is about to be full
 SLICE = AT_ONCE  # readers written to before others get their turn
