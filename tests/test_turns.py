@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from readers import ADMIN_KEY, WITHIN, NodeHere, serving_here
 
-from ticker.serving import turns
+from ticker.serving import connections, turns
 from ticker.serving.door import EMPTY_LINES_MAX
 from ticker.serving.turns import TRUSTED_MAX, Turns
 
@@ -32,7 +32,9 @@ async def said(here: NodeHere, data: bytes, until: bytes = b"\r\n\r\n") -> bytes
             return await (reader.readuntil(until) if until else reader.read())
 
 
-async def test_a_few_empty_lines_before_a_request_are_passed_over_and_a_flood_of_them_is_refused(here: NodeHere) -> None:
+async def test_a_few_empty_lines_before_a_request_are_passed_over_and_a_flood_of_them_is_refused(
+    here: NodeHere,
+) -> None:
     assert (await said(here, EMPTY_LINES_MAX * b"\r\n" + HEALTHY)).startswith(b"HTTP/1.1 200 ")
     assert (await said(here, 100_000 * b"\r\n" + HEALTHY)).startswith(b"HTTP/1.1 400 ")
 
@@ -60,7 +62,8 @@ async def test_of_requests_sent_ahead_no_more_is_read_than_is_worked_on(here: No
 
 async def test_a_request_cut_anywhere_goes_on_when_one_came_before_it(here: NodeHere) -> None:
     """Reading stops while a request is worked on, and goes on for the rest of the next."""
-    posted = b'POST /desk/session HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 12\r\n\r\n{"key": "x"}'
+    head = b"POST /desk/session HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 12\r\n\r\n"
+    posted = head + b'{"key": "x"}'
     for second in (HEALTHY, posted):
         for at in (1, 20, len(second) - 1):
             reader, writer = await asyncio.open_connection("127.0.0.1", here.port)
@@ -80,7 +83,8 @@ async def test_more_cookies_than_a_browser_keeps_are_refused(here: NodeHere) -> 
 
 async def test_who_has_changed_something_is_trusted_and_nobody_else(here: NodeHere) -> None:
     queue = here.entrance.turns
-    lines = b"POST /v1/channels/en/lines HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\nContent-Length: 5\r\n%s\r\nWords"
+    lines = b"POST /v1/channels/en/lines HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\n"
+    lines += b"Content-Length: 5\r\n%s\r\nWords"
     for asked in (
         HEALTHY.replace(b"Host", b"Authorization: Bearer wrong\r\nHost"),
         lines % b"Authorization: Bearer wrong\r\n",
@@ -92,6 +96,30 @@ async def test_who_has_changed_something_is_trusted_and_nobody_else(here: NodeHe
     assert not queue._trusted
     assert (await said(here, lines % b"Authorization: %s\r\n" % KEY)).startswith(b"HTTP/1.1 201 ")
     assert len(queue._trusted) == 1
+
+
+async def test_of_too_many_bytes_that_wait_the_oldest_go(here: NodeHere, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "KEPT_MAX", 200_000)
+    head = b"POST /desk/session HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 60000\r\n\r\n"
+    opened = []
+    for _ in range(6):
+        reader, writer = await asyncio.open_connection("127.0.0.1", here.port)
+        opened.append((reader, writer))
+        writer.write(head + 50_000 * b" ")
+    async with asyncio.timeout(WITHIN):
+        for reader, writer in opened[:3]:
+            await reader.read()  # to its end
+            writer.close()
+        assert 0 < here.entrance.connections._kept_bytes <= 200_000
+        reader, writer = opened[-1]
+        writer.write(10_000 * b" ")
+        assert (await reader.readline()).startswith(b"HTTP/1.1 4")
+    for _, writer in opened:
+        writer.close()
+    async with asyncio.timeout(WITHIN):
+        while len(here.entrance.connections):
+            await asyncio.sleep(0.005)
+    assert here.entrance.connections._kept_bytes == 0
 
 
 # The queue by itself
@@ -108,6 +136,17 @@ async def test_one_is_begun_a_turn_and_who_is_trusted_does_not_wait(monkeypatch:
     for so_far in ([0, "trusted", 1], [0, "trusted", 1, 2]):
         await asyncio.sleep(0)
         assert begun == so_far
+
+
+async def test_sign_ins_have_every_second_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turns, "REST", 0.0)
+    queue, begun = Turns(), []
+    for number in range(6):
+        queue.take(lambda number=number: begun.append(number), b"")  # type: ignore[misc]
+    queue.take(lambda: begun.append("sign-in"), b"", signs_in=True)
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert "sign-in" in begun[:3]
 
 
 async def test_while_some_wait_there_is_a_rest_after_what_took_long(monkeypatch: pytest.MonkeyPatch) -> None:

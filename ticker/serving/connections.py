@@ -4,6 +4,7 @@ Rule 1: each has a deadline, whatever it does. Once a second those that are late
 Rule 2: there is a limit to their number. At the limit the one goes whose client has kept us waiting longest:
         first of those that have no request under way, then of those that owe a body or don't read their answer.
         Requests that we are working on stay, and if there is nothing but those, the newcomer goes.
+Rule 3: so it is with the bytes that are kept for them: of requests that are not whole, of answers that are not read.
 
 So neither silence nor slowness keeps an editor out, nor takes the open files that the newswire needs.
 """
@@ -16,6 +17,7 @@ import logging
 import os
 from typing import Literal, Protocol
 
+KEPT_MAX = 24 * 1_048_576  # bytes of theirs, here and in the kernel: hundreds of the largest, thousands of usual ones
 SWEEP = 1.0  # seconds between two looks at who is late
 
 Turn = Literal["idle", "owing", "ours"]
@@ -44,6 +46,8 @@ class Connections:
         self.most = most
         # Who has waited longest stands first. Three in place of one, so that nobody has to be looked for.
         self._by_turn: dict[Turn, dict[Connection, None]] = {"idle": {}, "owing": {}, "ours": {}}
+        self._kept: dict[Connection, int] = {}
+        self._kept_bytes = 0
         self._sweeping = False
         self._short_of_files = False
 
@@ -68,6 +72,20 @@ class Connections:
     def leave(self, connection: Connection, turn: Turn) -> None:
         """The connection is a reader's now, or closed. Harmless if that is known."""
         self._by_turn[turn].pop(connection, None)
+        self._kept_bytes -= self._kept.pop(connection, 0)
+
+    def keep(self, connection: Connection, turn: Turn, size: int) -> None:
+        """So many bytes are kept for it. If they are too many for all, whoever has kept us waiting longest goes."""
+        if connection not in self._by_turn[turn]:
+            return
+        self._kept_bytes += size - self._kept.pop(connection, 0)
+        if size:
+            self._kept[connection] = size
+        while self._kept_bytes > KEPT_MAX:
+            waiting = (each for name in ("idle", "owing") for each in self._by_turn[name] if each in self._kept)
+            if (oldest := next(waiting, None)) is None:
+                return  # all of it is being worked on
+            oldest.give_way()
 
     def _make_room(self, newcomer: Connection) -> None:
         oldest = next(iter(self._by_turn["idle"] or self._by_turn["owing"]), newcomer)

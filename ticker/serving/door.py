@@ -46,14 +46,17 @@ HEAD_WITHIN = 10.0  # seconds for a request's head to come, from its first byte
 REQUEST_WITHIN = 30.0  # seconds for all of a request, from its first byte until its answer has left us
 KEEP_ALIVE = 20.0  # seconds a connection may be idle between two requests
 EMPTY_LINES_MAX = 8  # before a request; some clients send one, and each costs a copy of what follows it
+UNWRITTEN_MAX = 16_384  # bytes of an answer that wait here before its maker waits too
+EXCHANGE_COST = 16_384  # bytes that a request takes beside its own, until it is answered
 LINGER = 2.0  # seconds in which a client may take note of an answer that came before it had sent all
 THROWN_AWAY_MAX = 1_048_576  # bytes it may still send meanwhile
 CHECKS_MAX = 1_024  # readers who wait until this node knows what they have seen; beyond, they come back later
-UNSENT_MAX = 65_536  # bytes of an answer that the kernel takes for a client that doesn't read; by itself, megabytes
+UNSENT_MAX = 32_768  # bytes of an answer that the kernel takes for a client that doesn't read; by itself, megabytes
 
 _ACCEPT_SALT = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455, 1.3
 
 
+SESSION = "/desk/session"  # to see it needs a good key, too
 CHANGES = frozenset((b"POST", b"PATCH", b"PUT", b"DELETE"))  # under /v1/, these need a key
 
 
@@ -103,6 +106,7 @@ class Door(asyncio.Protocol):
         "_empty_lines",
         "_entrance",
         "_exchange",
+        "_kept",
         "_loop",
         "_phase",
         "_seen",
@@ -127,6 +131,7 @@ class Door(asyncio.Protocol):
         self._empty_lines = 0  # before it
         self._seen = 0  # bytes of it that hold no end of a head
         self._exchange: Exchange | None = None
+        self._kept = 0  # bytes
         self._answer_by = 0.0
         self._credential = b""  # of a request that changes something
         self._used = False  # whether there has been a request
@@ -151,6 +156,7 @@ class Door(asyncio.Protocol):
                 self._more(data)
             case Phase.QUEUED:
                 self._data += data
+                self._keep(self._kept + len(data))
                 self.pause_reading()  # the rest when its turn comes
             case Phase.CHECKING:
                 self._data += data
@@ -172,6 +178,7 @@ class Door(asyncio.Protocol):
         if self._exchange:
             self._exchange.pause_writing()
             self._set_turn("owing")
+            self._keep(len(self._data) + EXCHANGE_COST)
 
     def resume_writing(self) -> None:
         if self._exchange:
@@ -232,6 +239,7 @@ class Door(asyncio.Protocol):
         try:
             if not (end := end_of_head(data, self._seen)):
                 self._seen = len(data)
+                self._keep(len(data))
                 return
             head = read_head(data[:end])
         except BadHead as bad:
@@ -240,17 +248,24 @@ class Door(asyncio.Protocol):
         self._data, self._seen = data[end:], 0
         self._used = True
         if head.path != PATH or head.method != b"GET" or not self._is_readers(head):
-            self._queue(head)
+            self._queue(head, len(data))
 
-    def _queue(self, head: Head) -> None:
-        """Give the request to uvicorn, when its turn comes."""
+    def _queue(self, head: Head, size: int) -> None:
+        """Give the request to uvicorn, when its turn comes. `size` is what is here of it, in bytes."""
         self._phase = Phase.QUEUED
         self.deadline = self._answer_by
         self._set_turn("owing")
         named = head.named
         credential = named.get(b"authorization") or named.get(b"cookie", b"")
-        self._credential = credential if head.method in CHANGES and head.path.startswith("/v1/") else b""
-        self._entrance.turns.take(partial(self._begin, head), credential)
+        needs_one = head.method in CHANGES and head.path.startswith("/v1/")
+        is_session = head.path == SESSION
+        self._credential = credential if needs_one or (is_session and head.method == b"GET") else b""
+        self._keep(size + EXCHANGE_COST)
+        if self._phase is Phase.QUEUED:
+            signs_in = (
+                is_session and head.method == b"POST" and head.length is not None and len(self._data) >= head.length
+            )
+            self._entrance.turns.take(partial(self._begin, head), credential, signs_in=signs_in)
 
     def _begin(self, head: Head) -> None:
         if self._phase is not Phase.QUEUED or self._transport.is_closing():
@@ -260,6 +275,7 @@ class Door(asyncio.Protocol):
         if exchange is None:
             exchange = self._exchange = Exchange(self, self._config, self._state, self._app_state)
             exchange.connection_made(cast("asyncio.Transport", self))
+            self._transport.set_write_buffer_limits(high=UNWRITTEN_MAX)
             _bound(self._transport.get_extra_info("socket"))
         exchange.begin(head.canonical())
         data, self._data = self._data, b""
@@ -276,7 +292,9 @@ class Door(asyncio.Protocol):
         exchange = self._exchange
         assert exchange
         if not exchange.conn.is_read:
-            data = exchange.feed(data)
+            self._keep(self._kept + len(data))
+            if self._phase is Phase.EXCHANGE:
+                data = exchange.feed(data)
             if self._phase is not Phase.EXCHANGE:
                 return
         if exchange.conn.is_read:
@@ -298,6 +316,9 @@ class Door(asyncio.Protocol):
             return
         self._phase = Phase.WAITING
         self._set_turn("idle")
+        self._keep(len(self._data))
+        if self._phase is not Phase.WAITING:
+            return
         self.deadline = self._loop.time() + self._entrance.keep_alive
         if self._data:
             self._loop.call_soon(self._go_on)
@@ -414,6 +435,7 @@ class Door(asyncio.Protocol):
         self._phase = Phase.ENDING
         self._data = b""
         self._set_turn("owing")
+        self._keep(0)
         self.deadline = self._loop.time() + LINGER
         self._answer_by = max(self._answer_by, self.deadline)
         if all_is_read or self._at_end:
@@ -457,6 +479,13 @@ class Door(asyncio.Protocol):
             self._transport.close()
         elif self._phase in (Phase.WAITING, Phase.HEAD, Phase.QUEUED, Phase.CHECKING):
             self.refuse(HTTPStatus.SERVICE_UNAVAILABLE, "This node is stopping. Come back, to any node.")
+
+    def _keep(self, size: int) -> None:
+        """So many bytes are here of a request, beside what there is of an answer that isn't read."""
+        self._kept = size
+        unread = self._transport.get_write_buffer_size()
+        kept = size + unread + UNSENT_MAX if unread else size
+        self._entrance.connections.keep(self, self._turn, kept)
 
     def _set_turn(self, turn: Turn) -> None:
         self._entrance.connections.turn(self, self._turn, turn)

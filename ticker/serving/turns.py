@@ -5,6 +5,7 @@ Rule 1: requests are begun one a turn of the event loop, first come, first serve
         of a core: the thread that keeps a line for an editor needs the rest.
 Rule 2: whoever has changed something here before, with a credential that was good, is not kept waiting. So a flood
         of what anybody may ask for, or of wrong keys, is no queue for editors.
+Rule 3: sign-ins have a line of their own, and every second turn.
 """
 
 from __future__ import annotations
@@ -25,18 +26,20 @@ class Turns:
 
     def __init__(self) -> None:
         self._waiting: deque[Callable[[], None]] = deque()
+        self._signing_in: deque[Callable[[], None]] = deque()
+        self._odd = False  # whether sign-ins go first this time
         self._going = False
         self._began = 0.0
         self._owed = 0.0  # seconds of rest
         self._trusted: dict[bytes, None] = {}  # by digest, the one used last is the last
 
-    def take(self, begin: Callable[[], None], credential: bytes) -> None:
+    def take(self, begin: Callable[[], None], credential: bytes, *, signs_in: bool = False) -> None:
         """Call `begin` when it is its turn: at once, if nobody waits."""
         if credential and (digest := _digest(credential)) in self._trusted:
             self._remember(digest)
             begin()
         elif self._going:
-            self._waiting.append(begin)
+            (self._signing_in if signs_in else self._waiting).append(begin)
         else:
             self._going = True
             self._owed = 0.0
@@ -62,15 +65,17 @@ class Turns:
         """A turn later."""
         loop = asyncio.get_running_loop()
         self._owed += REST * (loop.time() - self._began)
-        if self._waiting and self._owed > REST_MIN:
+        if (self._waiting or self._signing_in) and self._owed > REST_MIN:
             loop.call_later(self._owed, self._rested)
             self._owed = 0.0
         else:
             self._rested()
 
     def _rested(self) -> None:
-        if self._waiting:
-            self._go(self._waiting.popleft())
+        self._odd = not self._odd
+        first, second = (self._signing_in, self._waiting) if self._odd else (self._waiting, self._signing_in)
+        if queue := first or second:
+            self._go(queue.popleft())
         else:
             self._going = False
 
