@@ -101,7 +101,12 @@ def proxy(name: str, folder: Path, nodes: Sequence[int], config: str | None = No
     file = folder / f"{name}.conf"
     file.write_text(template.format(port=port, nodes=written, folder=folder))
     log = (folder / "log.txt").open("ab")
-    environment = {"HOME": str(folder), "XDG_DATA_HOME": str(folder), "XDG_CONFIG_HOME": str(folder), "PATH": "/usr/bin"}
+    environment = {
+        "HOME": str(folder),
+        "XDG_DATA_HOME": str(folder),
+        "XDG_CONFIG_HOME": str(folder),
+        "PATH": "/usr/bin",
+    }
     process = subprocess.Popen([program, *command[1:], str(file)], stdout=log, stderr=log, cwd=folder, env=environment)
     try:
         _until_it_listens(process, port, folder)

@@ -63,9 +63,7 @@ async def run(
         limits = f", {files} open files" if files else ""
         print(f"\n{readers} readers{limits}; TCP memory of the whole machine ", end="")
         print(f"{here.tcp_before / MIB:.0f} MB before, {here.tcp_most / MIB:.0f} MB at most.")
-        print(
-            f"{here.editor.answers} requests of the editor were answered. The log has {len(here.node.log):,} bytes.\n"
-        )
+        print(f"{here.served} requests of the editor were answered. The log has {len(here.node.log):,} bytes.\n")
         print(verdict.table())
         for fault in verdict.faults:
             print(f"FAULT  {fault}")
@@ -80,12 +78,12 @@ async def run_all(given: argparse.Namespace) -> bool:
         (each, way)
         for each in load()
         for way in each.ways
-        if (each.quick and way == "direct" or not given.quick)
-        and any(words in each.name for words in given.only.split(","))
+        if ((each.quick and way == "direct") or not given.quick)
+        and any(words in each.name for words in given.only.split("|"))
     ]
     few = [(each, way) for each, way in chosen if each.few_files and way == "direct"]
     common = {
-        "seconds": given.seconds or (0.7 if given.quick else 4.0),
+        "seconds": given.seconds or (0.5 if given.quick else 2.0),
         "history": 300 if given.quick else 1_500,
         "late_max": given.late_ms / 1000,
         "served_within": given.served_within,
@@ -100,7 +98,7 @@ async def run_all(given: argparse.Namespace) -> bool:
 def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(description="Attack a node, and see what it costs its readers and its editor.")
     made.add_argument("--quick", action="store_true", help="some of the attacks, for less than a second each")
-    made.add_argument("--only", default="", metavar="A,B", help="attacks with one of these in their names")
+    made.add_argument("--only", default="", metavar="A|B", help="attacks with one of these in their names")
     made.add_argument("--seconds", type=float, help="that each attack takes")
     made.add_argument("--readers", type=int, default=500)
     made.add_argument("--late-ms", type=float, default=LATE * 1000, help="the most that a line may be late")

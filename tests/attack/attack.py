@@ -47,6 +47,6 @@ def attack(
 
 def load() -> list[Attack]:
     """All of them, in the order in which they are carried out: what holds connections first, as it takes longest."""
-    from tests.attack import holds, frames, requests, questions, floods  # noqa: F401, I001, PLC0415
+    from tests.attack import holds, frames, requests, questions, floods  # noqa: F401, I001
 
     return ATTACKS

@@ -1,10 +1,17 @@
-"""An editor: publishes and corrects steadily, opens the desk, signs in. Each request has a connection of its own."""
+"""An editor, in a process of its own: `python -m tests.attack.editor PORT`.
+
+Publishes and corrects steadily, opens the desk, signs in; each request has a connection of its own. Says `sent`, a
+number and when, for each line and each correction, by the clock that all processes share; then `served` and the
+seconds that it took, or `failed` and what was wrong. It ends at the end of its standard input.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import json
+import os
+import sys
 import time
 from itertools import count
 from typing import Any
@@ -20,15 +27,8 @@ Object = dict[str, Any]
 
 
 class Editor:
-    def __init__(self, port: int, served_within: float) -> None:
-        self.sent: dict[int, float] = {}
-        """When each line and each correction was sent, by the number in its words."""
-        self.failures: list[str] = []
-        self.longest = 0.0
-        """Seconds that an answer took, since this was last set to 0."""
-        self.answers = 0
+    def __init__(self, port: int) -> None:
         self._port = port
-        self._served_within = served_within
         self._numbers = count(1)
         self._last: str | None = None
         self._key = ADMIN_KEY
@@ -42,13 +42,7 @@ class Editor:
         self._key = json.loads(made)["key"]
 
     async def run(self) -> None:
-        """Until canceled, or until a request gets no good answer in time; then that is among the failures."""
         await asyncio.gather(self._steadily(CHANGES_EVERY, self._change), self._steadily(LOOKS_EVERY, self._look))
-
-    async def finish(self) -> None:
-        """What is under way is to be answered."""
-        if self._under_way:
-            await asyncio.wait(self._under_way)
 
     async def _steadily(self, every: float, do: Any) -> None:
         due = time.monotonic()
@@ -64,16 +58,16 @@ class Editor:
         words = json.dumps({"text": f"A line under attack, {WORD}{number:08}"}).encode()
         line, self._last = self._last, None
         asked = self._authorized(f"{LINES}/{line}" if line else LINES, "PATCH" if line else "POST", words)
-        self.sent[number] = time.monotonic()
+        print("sent", number, time.monotonic(), flush=True)
         if (answer := await self._served("a change", asked, 200 if line else 201)) and not line:
             self._last = json.loads(answer[1])["id"]
 
     async def _look(self) -> None:
-        await self._served("the desk", request("/desk", "Connection: close"), 200)
         answer = await self._served("sign-in", sign_in(self._key).replace(b"Host", b"Connection: close\r\nHost"), 204)
         if answer:
             cookie = answer[0].partition(b"set-cookie: ")[2].partition(b";")[0].decode()
             await self._served("the session", request(SESSION, f"Cookie: {cookie}", "Connection: close"), 200)
+            await self._served("the desk", request("/desk", f"Cookie: {cookie}", "Connection: close"), 200)
 
     async def _served(self, what: str, asked: bytes, expected: int) -> tuple[bytes, bytes] | None:
         """The answer's head and body."""
@@ -82,16 +76,12 @@ class Editor:
             async with asyncio.timeout(GIVES_UP_AFTER):
                 status, head, body = await self._ask(asked)
         except (OSError, EOFError, TimeoutError, ValueError) as error:
-            self.failures.append(f"{what}: {type(error).__name__} {error} after {time.monotonic() - began:.1f} s")
+            print(f"failed {what}: {type(error).__name__} {error} after {time.monotonic() - began:.1f} s", flush=True)
             return None
-        took = time.monotonic() - began
-        self.longest = max(self.longest, took)
-        self.answers += 1
         if status != expected:
-            self.failures.append(f"{what}: {status} {body[:200].decode()}")
+            print(f"failed {what}: {status} {body[:200].decode()}", flush=True)
             return None
-        if took > self._served_within:
-            self.failures.append(f"{what}: answered after {took:.1f} s")
+        print("served", time.monotonic() - began, what, flush=True)
         return head, body
 
     async def _ask(self, asked: bytes) -> tuple[int, bytes, bytes]:
@@ -104,3 +94,15 @@ class Editor:
     def _authorized(self, target: str, method: str, body: bytes) -> bytes:
         fields = (f"Authorization: Bearer {self._key}", "Content-Type: application/json", "Connection: close")
         return request(target, *fields, method=method, body=body)
+
+
+async def run(port: int) -> None:
+    ended = asyncio.create_task(asyncio.to_thread(sys.stdin.read))
+    ended.add_done_callback(lambda _: os._exit(0))  # whoever has started this has gone
+    editor = Editor(port)
+    await editor.arrive()
+    await editor.run()
+
+
+if __name__ == "__main__":
+    asyncio.run(run(int(sys.argv[1])))

@@ -23,14 +23,14 @@ for _path in SMALL:
     _flood_of(_path)
 
 
-@attack("GET /healthz, pipelined on 400", quick=True)
+@attack("GET /healthz, pipelined on 200", quick=True)
 async def on_many(stranger: Stranger) -> None:
-    await stranger.flood(100 * request("/healthz"), connections=400)
+    await stranger.flood(100 * request("/healthz"), connections=200)
 
 
-@attack("GET /channels/en, pipelined on 400")
+@attack("GET /channels/en, pipelined on 200")
 async def pages_on_many(stranger: Stranger) -> None:
-    await stranger.flood(100 * request("/channels/en"), connections=400)
+    await stranger.flood(100 * request("/channels/en"), connections=200)
 
 
 @attack("GET /healthz, one at a time on 400", ways=BOTH_WAYS)

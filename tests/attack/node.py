@@ -67,7 +67,8 @@ async def running(folder: Path, history: int, files: int | None = None) -> Async
         node = Node(port, process, folder / "log.txt")
         deadline = time.monotonic() + WITHIN
         while not await _listens(port):
-            assert node.is_alive and time.monotonic() < deadline, node.log
+            assert node.is_alive, node.log
+            assert time.monotonic() < deadline, node.log
             await asyncio.sleep(0.05)
         yield node
     finally:

@@ -32,13 +32,13 @@ class Verdict:
             wrong.append(f"{figures.missing} lines did not reach every reader")
         if (grown := self.growth(figures)) > GROWTH_MAX:
             wrong.append(f"memory grew by {grown / MIB:.0f} MB")
-        if failures := world.editor.failures[self._editor_failures :]:
+        if failures := world.failures[self._editor_failures :]:
             wrong.append(f"the editor was not served {len(failures)} times: {failures[0]}")
         if lost := world.lost - self._lost:
             wrong.append(f"{lost} readers lost their connection")
         if not world.node.is_alive:
             wrong.append("the node has ended")
-        self._editor_failures, self._lost = len(world.editor.failures), world.lost
+        self._editor_failures, self._lost = len(world.failures), world.lost
         self.rows.append((figures, wrong))
         self.faults += [f"{figures.attack}: {words}" for words in wrong]
         return wrong

@@ -1,4 +1,4 @@
-"""Who takes part: the node, its readers, its editor, and what is seen of them from outside. Knows no attack's content."""
+"""Who takes part: the node, its readers, its editor, and what is seen of them from outside. Knows no attack's bytes."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from typing import Any, NamedTuple
 
 from tests.attack import HELD_MAX, node, watch
 from tests.attack.attack import Attack, Way
-from tests.attack.editor import Editor
 from tests.patience import WITHIN
 from tests.proxies import proxy
+
+Process = asyncio.subprocess.Process
 
 LOOK_EVERY = 0.5  # seconds
 ARRIVES_WITHIN = 10.0  # seconds until a line counts as lost
@@ -55,30 +56,54 @@ class Figures(NamedTuple):
 
 
 class World:
-    def __init__(self, running: node.Node, ways: dict[Way, int], editor: Editor, readers: Any) -> None:
+    def __init__(
+        self, running: node.Node, ways: dict[Way, int], readers: Process, editor: Process, served_within: float
+    ) -> None:
         self.node = running
-        self.editor = editor
         self.lost = 0
         """Readers of ours whose connection has ended."""
+        self.failures: list[str] = []
+        """Requests of the editor that got no good answer, or late."""
+        self.served = 0
+        """Those that did."""
         self.lives: dict[int, Life] = {}
         self.resident_before = 0
         self.kernel_before = 0
         self.tcp_before = self.tcp_most = watch.tcp_memory()
         self._ways = ways
-        self._readers_process = readers
+        self._readers = readers
+        self._editor = editor
+        self._served_within = served_within
+        self._longest = 0.0
+        self._sent: dict[int, float] = {}
         self._arrived: dict[int, float] = {}
         self._ours: set[int] = set()
-        self._attackers: list[tuple[Attack | None, asyncio.subprocess.Process]] = []
+        self._attackers: list[Process] = []
         self._now_attacking = NOBODY
         self._resident = self._kernel = 0
 
-    async def hear(self) -> None:
-        """What the readers say, until canceled."""
-        while row := (await self._readers_process.stdout.readline()).split():
-            if row == [b"lost"]:
+    async def hear_readers(self) -> None:
+        """What they say, until canceled."""
+        async for number, at in _rows(self._readers):
+            if number == "lost":
                 self.lost += 1
             else:
-                self._arrived[int(row[0])] = float(row[1])
+                self._arrived[int(number)] = float(at)
+
+    async def hear_editor(self) -> None:
+        """What he says, until canceled."""
+        async for word, said in _rows(self._editor):
+            value, _, rest = said.partition(" ")
+            match word:
+                case "sent":
+                    self._sent[int(value)] = float(rest)
+                case "served":
+                    self.served += 1
+                    self._longest = max(self._longest, float(value))
+                    if float(value) > self._served_within:
+                        self.failures.append(f"{rest} answered after {float(value):.1f} s")
+                case _:
+                    self.failures.append(said)
 
     async def look(self) -> None:
         """At the node, until canceled."""
@@ -115,13 +140,8 @@ class World:
 
     async def suffer(self, attack: Attack, way: Way, seconds: float) -> Figures:
         """An attack, and what it did."""
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            *("-m", "tests.attack.attacker", attack.name, str(self._ways[way]), str(seconds)),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-        )
-        self._attackers.append((attack, process))
+        process = await _start("attacker", attack.name, self._ways[way], seconds)
+        self._attackers.append(process)
         assert process.stdin
         assert process.stdout
         assert await process.stdout.readline() == b"ready\n"
@@ -133,7 +153,7 @@ class World:
         return figures
 
     @staticmethod
-    async def _done(process: asyncio.subprocess.Process) -> dict[str, int]:
+    async def _done(process: Process) -> dict[str, int]:
         assert process.stdout
         row = await process.stdout.readline()
         assert row, "the attacker has ended"
@@ -142,22 +162,22 @@ class World:
     async def _measured(self, name: str, doing: Any) -> Figures:
         self._now_attacking = name
         self._resident = self._kernel = 0
-        self.editor.longest = 0.0
+        self._longest = 0.0
         began, ran, waited = time.monotonic(), watch.ran(self.node.pid), watch.waited(self.node.pid)
         done = await doing
         self.look_once()
         ended = time.monotonic()
         ran, waited = watch.ran(self.node.pid) - ran, watch.waited(self.node.pid) - waited
-        numbers = [number for number, sent in self.editor.sent.items() if began <= sent <= ended]
+        numbers = [number for number, sent in self._sent.items() if began <= sent <= ended]
         while time.monotonic() < ended + ARRIVES_WITHIN and not all(number in self._arrived for number in numbers):
             await asyncio.sleep(0.02)
-        late = [self._arrived[number] - self.editor.sent[number] for number in numbers if number in self._arrived]
+        late = [self._arrived[number] - self._sent[number] for number in numbers if number in self._arrived]
         passed = ended - began
         return Figures(
             name,
             sorted(late),
             len(numbers) - len(late),
-            self.editor.longest,
+            self._longest,
             ran / passed,
             waited / passed,
             done,
@@ -188,11 +208,29 @@ class World:
             await asyncio.sleep(2 * LOOK_EVERY)
 
     async def close(self) -> None:
-        for _, process in self._attackers:
+        for process in self._attackers:
             await _end(process)
 
 
-async def _end(process: asyncio.subprocess.Process) -> None:
+async def _start(name: str, *arguments: object) -> Process:
+    """One of this package's programs."""
+    return await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", f"tests.attack.{name}", *map(str, arguments)),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+    )
+
+
+async def _rows(process: Process) -> AsyncIterator[tuple[str, str]]:
+    """What it says, a row at a time: the first word, and the rest."""
+    assert process.stdout
+    while row := await process.stdout.readline():
+        word, _, rest = row.decode().strip().partition(" ")
+        yield word, rest
+
+
+async def _end(process: Process) -> None:
     if process.returncode is None:
         process.kill()
     await process.wait()
@@ -207,25 +245,19 @@ async def world(
         ways: dict[Way, int] = {"direct": running.port}
         if caddy:
             ways["caddy"] = stack.enter_context(proxy("caddy", folder / "caddy", [running.port]))
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            *("-m", "tests.attack.readers", str(running.port), str(readers)),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-        )
-        stack.push_async_callback(_end, process)
-        assert process.stdout
-        said = await asyncio.wait_for(process.stdout.readline(), WITHIN)
+        those = await _start("readers", running.port, readers)
+        stack.push_async_callback(_end, those)
+        assert those.stdout
+        said = await asyncio.wait_for(those.stdout.readline(), WITHIN)
         assert said == b"ready\n", said
-        editor = Editor(running.port, served_within)
-        await editor.arrive()
-        here = World(running, ways, editor, process)
+        editor = await _start("editor", running.port)
+        stack.push_async_callback(_end, editor)
+        here = World(running, ways, those, editor, served_within)
         stack.push_async_callback(here.close)
-        tasks = [asyncio.create_task(work()) for work in (here.hear, here.look, editor.run)]
+        tasks = [asyncio.create_task(work()) for work in (here.hear_readers, here.hear_editor, here.look)]
         try:
             yield here
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            await editor.finish()
