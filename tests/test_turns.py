@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from readers import ADMIN_KEY, WITHIN, NodeHere, serving_here
+from readers import ADMIN_KEY, WITHIN, NodeHere, narrow_socket, serving_here
 
 from ticker.serving import connections, turns
 from ticker.serving.door import EMPTY_LINES_MAX
@@ -172,3 +172,22 @@ def test_trust_is_bounded() -> None:
     for number in range(2 * TRUSTED_MAX):
         queue.trust(b"%d" % number)
     assert len(queue._trusted) == TRUSTED_MAX
+
+
+async def test_who_does_not_read_makes_room_however_much_is_asked_for(here: NodeHere) -> None:
+    """The next of its requests looked like one that we are working on, so that newcomers were turned away."""
+    here.entrance.connections.most = 3
+    opened = []
+    for _ in range(3):
+        sock = narrow_socket(4_096)
+        sock.setblocking(False)
+        loop = asyncio.get_running_loop()
+        await loop.sock_connect(sock, ("127.0.0.1", here.port))
+        await loop.sock_sendall(sock, 40 * b"GET /ticker.js HTTP/1.1\r\nHost: x\r\n\r\n")
+        opened.append(sock)
+    async with asyncio.timeout(WITHIN):
+        while len(here.entrance.connections._by_turn["owing"]) < 3:
+            await asyncio.sleep(0.005)
+    assert (await said(here, HEALTHY)).startswith(b"HTTP/1.1 200 ")
+    for sock in opened:
+        sock.close()

@@ -296,7 +296,7 @@ class Door(asyncio.Protocol):
             if self._phase is not Phase.EXCHANGE:
                 return
         if exchange.conn.is_read:
-            if self._turn == "owing":
+            if self._turn == "owing" and not exchange.flow.write_paused:  # or it doesn't read the answer before
                 self._set_turn("ours")
             if data:
                 self._data += data
