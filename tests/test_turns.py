@@ -8,9 +8,9 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from readers import ADMIN_KEY, WITHIN, NodeHere, serving_here
+from readers import ADMIN_KEY, WITHIN, NodeHere, narrow_socket, serving_here
 
-from ticker.serving import turns
+from ticker.serving import connections, turns
 from ticker.serving.door import EMPTY_LINES_MAX
 from ticker.serving.turns import TRUSTED_MAX, Turns
 
@@ -98,6 +98,30 @@ async def test_who_has_changed_something_is_trusted_and_nobody_else(here: NodeHe
     assert len(queue._trusted) == 1
 
 
+async def test_of_too_many_bytes_that_wait_the_oldest_go(here: NodeHere, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "KEPT_MAX", 200_000)
+    head = b"POST /desk/session HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 60000\r\n\r\n"
+    opened = []
+    for _ in range(6):
+        reader, writer = await asyncio.open_connection("127.0.0.1", here.port)
+        opened.append((reader, writer))
+        writer.write(head + 50_000 * b" ")
+    async with asyncio.timeout(WITHIN):
+        for reader, writer in opened[:3]:
+            await reader.read()  # to its end
+            writer.close()
+        assert 0 < here.entrance.connections._kept_bytes <= 200_000
+        reader, writer = opened[-1]
+        writer.write(10_000 * b" ")
+        assert (await reader.readline()).startswith(b"HTTP/1.1 4")
+    for _, writer in opened:
+        writer.close()
+    async with asyncio.timeout(WITHIN):
+        while len(here.entrance.connections):
+            await asyncio.sleep(0.005)
+    assert here.entrance.connections._kept_bytes == 0
+
+
 # The queue by itself
 
 
@@ -112,6 +136,17 @@ async def test_one_is_begun_a_turn_and_who_is_trusted_does_not_wait(monkeypatch:
     for so_far in ([0, "trusted", 1], [0, "trusted", 1, 2]):
         await asyncio.sleep(0)
         assert begun == so_far
+
+
+async def test_sign_ins_have_every_second_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turns, "REST", 0.0)
+    queue, begun = Turns(), []
+    for number in range(6):
+        queue.take(lambda number=number: begun.append(number), b"")  # type: ignore[misc]
+    queue.take(lambda: begun.append("sign-in"), b"", signs_in=True)
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert "sign-in" in begun[:3]
 
 
 async def test_while_some_wait_there_is_a_rest_after_what_took_long(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -137,3 +172,22 @@ def test_trust_is_bounded() -> None:
     for number in range(2 * TRUSTED_MAX):
         queue.trust(b"%d" % number)
     assert len(queue._trusted) == TRUSTED_MAX
+
+
+async def test_who_does_not_read_makes_room_however_much_is_asked_for(here: NodeHere) -> None:
+    """The next of its requests looked like one that we are working on, so that newcomers were turned away."""
+    here.entrance.connections.most = 3
+    opened = []
+    for _ in range(3):
+        sock = narrow_socket(4_096)
+        sock.setblocking(False)
+        loop = asyncio.get_running_loop()
+        await loop.sock_connect(sock, ("127.0.0.1", here.port))
+        await loop.sock_sendall(sock, 40 * b"GET /ticker.js HTTP/1.1\r\nHost: x\r\n\r\n")
+        opened.append(sock)
+    async with asyncio.timeout(WITHIN):
+        while len(here.entrance.connections._by_turn["owing"]) < 3:
+            await asyncio.sleep(0.005)
+    assert (await said(here, HEALTHY)).startswith(b"HTTP/1.1 200 ")
+    for sock in opened:
+        sock.close()

@@ -67,7 +67,7 @@ async def run(
         print(verdict.table())
         for fault in verdict.faults:
             print(f"FAULT  {fault}")
-        if not here.node.is_alive:
+        if any("the node has ended" in fault for fault in verdict.faults):
             print(here.node.log[-3_000:])
     return verdict.faults
 

@@ -86,38 +86,38 @@ async def after_refusal(stranger: Stranger) -> None:
 
 @attack("answers that nobody reads: the widget", quick=True)
 async def unread_widget(stranger: Stranger) -> None:
-    await stranger.hold(200 * request("/ticker.js"), connections=100, deaf=True)
+    await stranger.hold(200 * request("/ticker.js"), connections=SOME, deaf=True)
 
 
 @attack("answers that nobody reads: history", quick=True)
 async def unread_history(stranger: Stranger) -> None:
-    await stranger.hold(50 * request(EVENTS), connections=100, deaf=True)
+    await stranger.hold(50 * request(EVENTS), connections=SOME, deaf=True)
 
 
 @attack("answers that nobody reads, and drips")
 async def unread_and_dripping(stranger: Stranger) -> None:
     asked = request("/ticker.js", "Accept-Encoding: identity")
-    await stranger.hold(20 * asked, asked, connections=100, deaf=True)
+    await stranger.hold(20 * asked, asked, connections=SOME, deaf=True)
 
 
 @attack("answers that nobody reads, through a proxy", ways=("caddy",))
 async def unread_behind_a_proxy(stranger: Stranger) -> None:
-    await stranger.hold(request(EVENTS), connections=100, deaf=True)
+    await stranger.hold(request(EVENTS), connections=SOME, deaf=True)
 
 
 @attack("answers that nobody reads, half closed")
 async def unread_half_closed(stranger: Stranger) -> None:
-    await stranger.hold(request(EVENTS), connections=100, deaf=True, half_closed=True)
+    await stranger.hold(request(EVENTS), connections=SOME, deaf=True, half_closed=True)
 
 
 @attack("readers over SSE that never read", quick=True, readers=True)
 async def deaf_streams(stranger: Stranger) -> None:
-    await stranger.hold(stream(), connections=200, deaf=True)
+    await stranger.hold(stream(), connections=100, deaf=True)
 
 
 @attack("readers over WebSocket that never read, and ping", readers=True)
 async def deaf_sockets(stranger: Stranger) -> None:
-    await stranger.hold(handshake(), b"\x89\x80\0\0\0\0", connections=200, deaf=True)
+    await stranger.hold(handshake(), b"\x89\x80\0\0\0\0", connections=100, deaf=True)
 
 
 @attack("handshakes that nobody reads, refused")

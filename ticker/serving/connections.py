@@ -75,15 +75,17 @@ class Connections:
         self._kept_bytes -= self._kept.pop(connection, 0)
 
     def keep(self, connection: Connection, turn: Turn, size: int) -> None:
-        """So many bytes are kept for it. If they are too many for all, whoever has kept us waiting longest goes."""
+        """So many bytes are kept for it. If all have too many, whoever has kept us waiting longest goes."""
         if connection not in self._by_turn[turn]:
             return
-        self._kept_bytes += size - self._kept.pop(connection, 0)
+        self._kept_bytes += size - self._kept.get(connection, 0)
         if size:
-            self._kept[connection] = size
+            self._kept[connection] = size  # in its place: whoever has had something here longest stands first
+        else:
+            self._kept.pop(connection, None)
+        ours = self._by_turn["ours"]
         while self._kept_bytes > KEPT_MAX:
-            waiting = (each for name in ("idle", "owing") for each in self._by_turn[name] if each in self._kept)
-            if (oldest := next(waiting, None)) is None:
+            if (oldest := next((each for each in self._kept if each not in ours), None)) is None:
                 return  # all of it is being worked on
             oldest.give_way()
 

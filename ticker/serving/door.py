@@ -264,9 +264,7 @@ class Door(asyncio.Protocol):
         self._credential = credential if needs_one or (is_session and head.method == b"GET") else b""
         self._keep(size + EXCHANGE_COST)
         if self._phase is Phase.QUEUED:
-            signs_in = (
-                is_session and head.method == b"POST" and head.length is not None and len(self._data) >= head.length
-            )
+            signs_in = is_session and head.length is not None and len(self._data) >= head.length
             self._entrance.turns.take(partial(self._begin, head), credential, signs_in=signs_in)
 
     def _begin(self, head: Head) -> None:
@@ -300,7 +298,7 @@ class Door(asyncio.Protocol):
             if self._phase is not Phase.EXCHANGE:
                 return
         if exchange.conn.is_read:
-            if self._turn == "owing":
+            if self._turn == "owing" and not exchange.flow.write_paused:  # or it doesn't read the answer before
                 self._set_turn("ours")
             if data:
                 self._data += data
