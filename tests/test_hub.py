@@ -167,6 +167,20 @@ async def test_every_reader_gets_every_frame_in_order_in_its_own_encoding(hub: H
         assert reader.waiting == [f"{reader.encoding} {number};".encode() for number in range(20)]
 
 
+async def test_what_has_begun_is_with_the_first_readers(hub: Hub) -> None:
+    """An editor's answer waits for that, and for no more: not for those who come last, nor for later frames."""
+    readers = [MemoryReader(hub) for _ in range(3 * SLICE)]
+    for number in range(2):
+        hub.broadcast("en", numbered(number))
+        await hub.begun("en")
+        told = sum(bool(reader.waiting) and reader.waiting[-1].endswith(b"%d;" % number) for reader in readers)
+        assert told >= 1
+        hub.broadcast("en", numbered(7))
+    await turns()
+    await hub.begun("en")
+    assert all(b"".join(reader.waiting) == b"stream 0;stream 7;stream 1;stream 7;" for reader in readers)
+
+
 async def test_a_greeting_comes_first_and_in_one_piece(hub: Hub) -> None:
     reader = MemoryReader(hub, ("en", "ar"), "socket")
     hub.leave(reader)

@@ -184,7 +184,7 @@ class DeskApi:
         return await self._kept(channel, receipt, 200, {})
 
     async def _kept(self, channel: Channel, receipt: Receipt, status: int, headers: Mapping[str, str]) -> Response:
-        """The answer once it is kept: when it comes, this node's readers have been sent the line."""
+        """The answer once it is kept: when it comes, the first of this node's readers have been sent the line."""
         line = receipt.line
         if receipt.event:
             await self._relay.arrived(channel.slug, receipt.event.cursor, ON_AIR_WITHIN)

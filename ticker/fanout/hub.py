@@ -157,6 +157,14 @@ class Hub:
                 asyncio.get_running_loop().call_soon(self._begin, audience)
             audience.waiting.append(getattr(frame, encoding))
 
+    async def begun(self, channel: str) -> None:
+        """Wait until all that was broadcast before is in a pass, so that the first of its readers have been sent it."""
+        audiences = [self._audiences[channel, encoding] for encoding in ENCODINGS]
+        wanted = [audience.number for audience in audiences]
+        pairs = list(zip(audiences, wanted, strict=True))
+        while any(each.number - len(each.waiting) < number for each, number in pairs):  # noqa: ASYNC110 - a turn or two
+            await asyncio.sleep(0)
+
     def _begin(self, audience: _Audience) -> None:
         """Start a pass with what waits, up to `PASS_MAX`. Each starts at another reader: nobody is always last."""
         audience.first = audience.number - len(audience.waiting)

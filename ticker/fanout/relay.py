@@ -217,11 +217,13 @@ class Relay:
             self.hub.drop_stalled()
 
     async def arrived(self, slug: str, cursor: str, timeout: float) -> bool:
-        """Wait until this node's readers were sent the event; False where `timeout` seconds pass before."""
-        if cursor in self._recent[slug]:
-            return True
+        """Wait until this node's readers are being sent the event, and the first of them were; False after `timeout`
+        seconds."""
         try:
-            await asyncio.wait_for(self._arrivals[slug, cursor].wait(), timeout)
+            async with asyncio.timeout(timeout):
+                if cursor not in self._recent[slug]:
+                    await self._arrivals[slug, cursor].wait()
+                await self.hub.begun(slug)
         except TimeoutError:
             return False
         finally:
