@@ -623,6 +623,8 @@ def _variables(command: click.Command, context: click.Context) -> Iterator[str]:
 
 def _public_url(value: str) -> str:
     parts = urlsplit(value)
+    if "@" in parts.netloc:
+        raise Misconfigured("--public-url holds a user name or a password, and everybody is told it. Leave them out.")
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
         raise Misconfigured(f"--public-url is {value!r}; it looks like https://ticker.example.")
     return value.rstrip("/")

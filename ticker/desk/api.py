@@ -111,6 +111,7 @@ class DeskApi:
 
     async def make_key(self, request: Request) -> Response:
         admin = await self._admin(request)
+        query_of(request)
         asked = await sent(request, KeyRequest)
         name, errors = self._checked(asked)
         if errors:
@@ -149,6 +150,7 @@ class DeskApi:
 
     async def revoke_key(self, request: Request) -> Response:
         admin = await self._admin(request)
+        query_of(request)
         revoked = await self._keyring.revoke(request.path_params["key_id"], by=admin, address=address_of(request))
         return _json(listed(revoked))
 

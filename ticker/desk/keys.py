@@ -237,7 +237,7 @@ class Keyring:
         try:
             await self._newswire.touch_key(key_id, now)
         except NewswireUnavailable as error:
-            log.warning("When key %s was last used is not kept: %s", key_id, error.detail)
+            log.debug("When key %s was last used is not kept: %s", key_id, error.detail)  # the log has the trouble
 
 
 def allow(key: Key, channel: str) -> None:

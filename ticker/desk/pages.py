@@ -7,10 +7,10 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 from starlette.requests import Request
-from starlette.responses import FileResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
-from ticker.desk.intake import body_of, sent
+from ticker.desk.intake import body_of, query_of, sent
 from ticker.desk.keys import Keyring
 from ticker.desk.security_log import address_of
 from ticker.desk.sessions import Sessions
@@ -19,6 +19,8 @@ from ticker.fanout.relay import Relay
 from ticker.security import PAGE_POLICY
 
 SIGN_IN_MAX = 4_096  # bytes of a sign-in's body; a key has 256 at most
+
+HEADERS = {"Cache-Control": "no-cache", "Content-Security-Policy": PAGE_POLICY, "Referrer-Policy": "no-referrer"}
 
 
 class SignIn(Struct, frozen=True, forbid_unknown_fields=True):
@@ -32,7 +34,7 @@ class DeskPages:
     """`/desk`, and who is signed in there. `web` is the folder of our pages."""
 
     def __init__(self, web: Path, relay: Relay, keyring: Keyring, sessions: Sessions) -> None:
-        self._page = web / "desk" / "index.html"
+        self._page = (web / "desk" / "index.html").read_bytes()
         self._relay = relay
         self._keyring = keyring
         self._sessions = sessions
@@ -46,18 +48,11 @@ class DeskPages:
         ]
 
     async def page(self, request: Request) -> Response:
-        return FileResponse(
-            self._page,
-            media_type="text/html",
-            headers={
-                "Cache-Control": "no-cache",
-                "Content-Security-Policy": PAGE_POLICY,
-                "Referrer-Policy": "no-referrer",
-            },
-        )
+        return Response(self._page, headers=HEADERS, media_type="text/html")
 
     async def sign_in(self, request: Request) -> Response:
         self._sessions.expect_own_page(request)
+        query_of(request)
         if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
             raise UnsupportedType('Sign in with JSON: {"key": "…"}, as application/json.')
         await body_of(request, SIGN_IN_MAX)
@@ -100,6 +95,7 @@ class DeskPages:
 
     async def sign_out(self, request: Request) -> Response:
         self._sessions.expect_own_page(request)
+        query_of(request)
         response = Response(status_code=204, headers={"Cache-Control": "no-store"})
         await self._sessions.end(request, response)
         return response

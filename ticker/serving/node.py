@@ -178,4 +178,5 @@ def _quieten_garbage_collector() -> None:
 
 def configure_log(level: str) -> None:
     logging.basicConfig(stream=sys.stderr, level=level, format="%(asctime)s %(levelname)-7s %(name)s  %(message)s")
-    logging.getLogger("uvicorn").setLevel(logging.ERROR)  # what strangers send amiss is nothing to act on
+    for name in ("uvicorn", "python_multipart"):
+        logging.getLogger(name).setLevel(logging.ERROR)  # what strangers send amiss is nothing to act on
