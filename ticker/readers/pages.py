@@ -22,7 +22,7 @@ from ticker.line import Line
 from ticker.readers.widget import Words
 from ticker.security import PAGE_POLICY
 
-# What the demo page has in it before its banners have started: to write four full boards took a stranger's request 30 ms.
+# What the demo page holds before its banners have started: four full boards took 30 ms to write, for any stranger.
 DEMO_CHANNELS = 3
 DEMO_LINES = 10
 
