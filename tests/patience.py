@@ -22,6 +22,7 @@ WITHIN = 90.0  # seconds for what must come
 NO_BEATS = {"ticker.fanout.relay.BEAT": 3_600.0}  # none comes between two frames of which a test says what they are
 
 AT_LEISURE = {
+    "ticker.app.WATCHED_FOR": 0.0,  # tests ask a node whether it is ready, and are no load balancer
     "ticker.client.TIMEOUT": WITHIN,
     "ticker.desk.api.ON_AIR_WITHIN": WITHIN,
     "ticker.desk.brake.BY_ADDRESS": 100_000,

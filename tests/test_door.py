@@ -12,6 +12,7 @@ import httpx
 import pytest
 from readers import PING, WITHIN, NodeHere, RawSocket, handshake, open_stream, serving_here
 
+from ticker import app
 from ticker.fanout import hub
 from ticker.readers.admission import Room
 from ticker.serving import door
@@ -206,3 +207,25 @@ async def test_draining_gives_notice_before_the_first_goodbye(here: NodeHere, mo
         await asyncio.wait([draining])
         await here.hub.drain(0)
         assert await raw.closed() == 1012
+
+
+async def test_who_is_watched_gives_notice_without_readers_and_keeps_no_connection(
+    here: NodeHere, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A load balancer sees that this node stops before it is gone, and its kept connections end with an answer."""
+    monkeypatch.setattr(app, "WATCHED_FOR", WITHIN)
+    monkeypatch.setattr(hub, "NOTICE", WITHIN)
+    assert not here.node.is_watched
+    async with httpx.AsyncClient(trust_env=False) as client:
+        ready = await client.get(f"{here.url}/readyz")
+        assert (ready.status_code, ready.headers.get("connection")) == (200, None)
+        assert here.node.is_watched
+        stopping = asyncio.create_task(here.hub.drain(2 * WITHIN, watched=here.node.is_watched))
+        async with asyncio.timeout(WITHIN):
+            while (ready := await client.get(f"{here.url}/readyz")).status_code != 503:
+                await asyncio.sleep(0.01)
+        assert ready.headers["connection"] == "close"
+        assert (await client.get(f"{here.url}/healthz")).headers["connection"] == "close"
+        assert not stopping.done()
+        stopping.cancel()
+        await asyncio.wait([stopping])

@@ -36,6 +36,7 @@ from ticker.readers.widget import Widget, Words
 from ticker.security import Preflights, SecurityHeaders
 from ticker.settings import Settings
 
+WATCHED_FOR = 5.0  # seconds since /readyz was asked: load balancers ask every one or two
 PRESENCE_EVERY = 2.0  # seconds; editors see a number that is a few seconds old at most
 
 log = logging.getLogger("ticker")
@@ -64,6 +65,7 @@ class Node:
         self.live = Live(self.relay)
         self.widget = Widget(web, __version__)
         self._channels = settings.channels
+        self._asked_ready_at = float("-inf")
         words = Words(web)
         templates = open_templates(web)
         self.app = Starlette(
@@ -122,11 +124,17 @@ class Node:
                 log.debug("Presence is not reported: %s", error.detail)
             await asyncio.sleep(PRESENCE_EVERY)
 
+    @property
+    def is_watched(self) -> bool:
+        """Whether somebody, a load balancer it seems, goes by this node's `/readyz`."""
+        return self._asked_ready_at > asyncio.get_running_loop().time() - WATCHED_FOR
+
     async def alive(self, request: Request) -> Response:
         return _status("ok", 200)
 
     async def ready(self, request: Request) -> Response:
         """Whether readers and editors should be sent here. Raises NewswireUnavailable."""
+        self._asked_ready_at = asyncio.get_running_loop().time()
         if self.relay.hub.draining:
             return _status("draining", 503)
         if not self.relay.ready:

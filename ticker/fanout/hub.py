@@ -316,13 +316,14 @@ class Hub:
         self.leave(reader)
         reader.abort()
 
-    async def drain(self, seconds: float) -> None:
+    async def drain(self, seconds: float, *, watched: bool = False) -> None:
         """Take nobody more, then send every reader elsewhere, evenly over what is left of `seconds`.
 
-        Between the two is a pause, so that they are not sent back here by a load balancer that hasn't noticed.
+        Between the two is a pause, so that they are not sent back here by a load balancer that hasn't noticed. One that
+        is `watched` by such gives it notice without readers, too: of two nodes the other may have them all.
         """
         self.draining = True
-        if not self._readers:
+        if not self._readers and not watched:
             return
         notice = min(NOTICE, seconds / 2)
         await asyncio.sleep(notice)

@@ -325,6 +325,10 @@ class Door(asyncio.Protocol):
         else:
             self.resume_reading()
 
+    def is_leaving(self) -> bool:
+        """Whether this node is about to stop, so that an answer is the last one on this connection."""
+        return self._stopping or self._entrance.live.hub.draining
+
     def _go_on(self) -> None:
         """The next request, from what came with the one before. Only if that isn't all of it, more is read."""
         if self._phase is Phase.WAITING and not self._transport.is_closing():

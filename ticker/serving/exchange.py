@@ -34,12 +34,16 @@ class Owner(Protocol):
     def refuse(self, status: HTTPStatus, detail: str) -> None:
         """What comes can't be understood."""
 
+    def is_leaving(self) -> bool:
+        """Whether this node is about to stop, so that the answer is the last one here."""
+
 
 class Parser(h11.Connection):
     """h11's, for one request. Bounds what a body in chunks may cost, and says when a connection ends too early."""
 
-    def __init__(self) -> None:
+    def __init__(self, is_leaving: Callable[[], bool]) -> None:
         super().__init__(h11.SERVER, LEFT_OVER_MAX)
+        self._is_leaving = is_leaving
         self._chunks = 0
         self._size = 0
         self.is_granted = False
@@ -72,8 +76,9 @@ class Parser(h11.Connection):
             )
 
     def send(self, event: Any) -> Any:
-        """Whoever is answered before all of the request is there hears that the connection ends with the answer."""
-        if type(event) is h11.Response and not self.is_read:
+        """Whoever is answered before all of the request is there hears that the connection ends with the answer; and
+        so does a proxy that keeps connections to a node that stops."""
+        if type(event) is h11.Response and (not self.is_read or self._is_leaving()):
             others = [(name, value) for name, value in event.headers.raw_items() if name.lower() != b"connection"]
             event = h11.Response(
                 status_code=event.status_code, headers=[*others, (b"connection", b"close")], reason=event.reason
@@ -98,7 +103,7 @@ class Exchange(H11Protocol):
 
     def begin(self, head: bytes) -> None:
         """A request, from its head; its body follows by `feed`."""
-        self.conn = Parser()
+        self.conn = Parser(self._owner.is_leaving)
         self._feed(head)
 
     def feed(self, data: bytes) -> bytes:

@@ -56,7 +56,7 @@ class _Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         if readers := len(self._node.relay.hub):
             log.info("Sending %d readers elsewhere over %g s", readers, self._drain)
-        await self._node.relay.hub.drain(self._drain)
+        await self._node.relay.hub.drain(self._drain, watched=self._node.is_watched)
         await super().shutdown(sockets)
 
     @contextlib.contextmanager
