@@ -112,12 +112,12 @@ async def unread_half_closed(stranger: Stranger) -> None:
 
 @attack("readers over SSE that never read", quick=True, readers=True)
 async def deaf_streams(stranger: Stranger) -> None:
-    await stranger.hold(stream(), connections=100, deaf=True)
+    await stranger.hold(stream(), connections=SOME, deaf=True)
 
 
 @attack("readers over WebSocket that never read, and ping", readers=True)
 async def deaf_sockets(stranger: Stranger) -> None:
-    await stranger.hold(handshake(), b"\x89\x80\0\0\0\0", connections=100, deaf=True)
+    await stranger.hold(handshake(), b"\x89\x80\0\0\0\0", connections=SOME, deaf=True)
 
 
 @attack("handshakes that nobody reads, refused")
