@@ -269,6 +269,25 @@ def test_an_answer_that_nobody_reads_is_not_kept(quick: RunningNode) -> None:
             time.sleep(0.05)
 
 
+def test_of_too_many_bytes_that_are_kept_those_go_that_came_first(start_node: Any) -> None:
+    """However many it takes at once: each that goes makes room for itself alone, and none is forgotten."""
+    few = {"ticker.serving.connections.KEPT_MAX": 1_000_000}
+    node = start_node("--keep-alive", "1s", constants=QUICK | few)
+    owed = EARLY.replace(LINES, b"/desk/session").replace(b"100", b"60000") + b" " * 50_000
+    with contextlib.ExitStack() as stack:
+        for number in range(400):
+            connection = stack.enter_context(connected(node.port))
+            with contextlib.suppress(OSError):
+                connection.sendall(owed)
+            if number % 100 == 0:
+                node.publish("en", f"While {number} owe us something")
+        deadline = time.monotonic() + WITHIN
+        while connections(node) > 0:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+    assert "Traceback" not in node.log
+
+
 # Files
 
 

@@ -277,7 +277,7 @@ class Door(asyncio.Protocol):
             exchange.connection_made(cast("asyncio.Transport", self))
             self._transport.set_write_buffer_limits(high=UNWRITTEN_MAX)
             _bound(self._transport.get_extra_info("socket"))
-        exchange.begin(head.canonical())
+        exchange.begin(head)
         data, self._data = self._data, b""
         if data or exchange.conn.is_read:
             self._more(data)
@@ -464,13 +464,13 @@ class Door(asyncio.Protocol):
 
     def give_way(self) -> None:
         """The room is needed by somebody else."""
+        self._leave()  # first: what it keeps no longer counts, and nothing below asks anybody else to go
         unread = self._transport.get_write_buffer_size() > 0
         if not unread and (self._phase in (Phase.HEAD, Phase.QUEUED) or not self._used):
-            self._explain(Busy("There are more connections than there is room for. Come back in a moment."))
+            self._transport.write(_NO_ROOM)
         if self._exchange:
             self._exchange.give_up()
         self._phase = Phase.ENDING
-        self._leave()
         if unread:
             self._transport.abort()
         else:
@@ -539,6 +539,15 @@ def _head(status: HTTPStatus, headers: Mapping[str, str]) -> bytes:
     lines = [f"HTTP/1.1 {status} {status.phrase}", *(f"{name}: {value}" for name, value in headers.items())]
     return "\r\n".join([*lines, "connection: close", "\r\n"]).encode("latin-1")
 
+
+def _written(error: TickerError) -> bytes:
+    """A refusal, whole. Under a flood thousands get the same."""
+    response = problem_of(error)
+    headers = {**response.headers, **ANSWERS}
+    return _head(HTTPStatus(response.status_code), headers) + bytes(response.body)
+
+
+_NO_ROOM = _written(Busy("There are more connections than there is room for. Come back in a moment."))
 
 # With 426: what to upgrade to, RFC 9110, 15.5.22; which version, RFC 6455, 4.4.
 _TO_WEBSOCKET = {"upgrade": "websocket", "connection": "upgrade", "sec-websocket-version": "13"}

@@ -16,11 +16,11 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
-from ticker.http.head import BODY_MAX
+from ticker.http.head import BODY_MAX, Head
 
 CHUNKS_MAX = 256  # chunks a body; 64 kB in pieces of 256 bytes, and each costs 15 µs
 LEFT_OVER_MAX = 2_048  # bytes of a chunk's size line, or of trailers, which nobody reads
-PIECE = 2_048  # bytes that h11 is given at once, where it may find trailers in them
+PIECE = 2_048  # bytes that h11 is given at once of a body in chunks: there may be trailers in them
 
 MakeExchange = Callable[["Owner"], "Exchange"]
 
@@ -96,22 +96,24 @@ class Exchange(H11Protocol):
     def __init__(self, owner: Owner, config: Config, state: ServerState, app_state: dict[str, Any]) -> None:
         super().__init__(config, state, app_state)
         self._owner = owner
+        self._piece = PIECE
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self.connections.discard(self)  # its owner stands there
 
-    def begin(self, head: bytes) -> None:
+    def begin(self, head: Head) -> None:
         """A request, from its head; its body follows by `feed`."""
         self.conn = Parser(self._owner.is_leaving)
-        self._feed(head)
+        self._piece = PIECE if head.length is None else BODY_MAX
+        self._feed(head.canonical())
 
     def feed(self, data: bytes) -> bytes:
         """What follows of the request. What is left over is the next one's."""
-        for start in range(0, len(data), PIECE):
-            self._feed(data[start : start + PIECE])
+        for start in range(0, len(data), self._piece):
+            self._feed(data[start : start + self._piece])
             if self.conn.is_read:
-                return self.conn.trailing_data[0] + data[start + PIECE :]
+                return self.conn.trailing_data[0] + data[start + self._piece :]
             if self.conn.their_state is h11.ERROR:
                 break
         return b""
