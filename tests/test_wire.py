@@ -287,6 +287,14 @@ BAD_CHUNKS = [
     b"1" + b";x=y" * 2_000 + b"\r\na\r\n0\r\n\r\n",
     b"0\r\n" + b"a:\r\n" * 2_000 + b"\r\n",
     b"0\r\nno trailer\r\n\r\n",
+    b"0\r\n\n",
+    b"0\n\r\n",
+    b"0\r\nX: y\n\r\n",
+    b"0\r\nX: y\r\n\n",
+    b"0\r\nX: y\rz\r\n\r\n",
+    b"0\r\n X: y\r\n\r\n",
+    b"1\r\na\r\r\n0\r\n\r\n",
+    b"1 \r\na\r\n0\r\n\r\n",
     b"1\r\na\r\n" * 300 + b"0\r\n\r\n",
 ]
 
@@ -559,7 +567,8 @@ def test_a_reader_hears_pongs_and_a_close_and_nothing_else(
     assert opcodes[0] == 0x81
     closes = [payload for opcode, payload in zip(opcodes, payloads, strict=True) if opcode == 0x88]
     pongs = [payload for opcode, payload in zip(opcodes, payloads, strict=True) if opcode == 0x8A]
-    assert len(opcodes) == 1 + len(pongs) + len(closes)
+    told = sum(opcode in (0x81, 0x89) for opcode in opcodes)  # its board, and perhaps a beat with a ping
+    assert len(opcodes) == told + len(pongs) + len(closes)
     assert all(pong == ping for pong, ping in zip(pongs, meant.pings, strict=False))
     assert len(pongs) <= len(meant.pings) or meant.is_wrong
     codes = [int.from_bytes(payload[:2], "big") if payload else 1005 for payload in closes]

@@ -21,7 +21,8 @@ BODY_MAX = 65_536  # bytes of a body; the longest line in the most wasteful enco
 
 _REQUEST_LINE = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]{1,32}) ([\x21-\x7e]+) HTTP/([0-9])\.([0-9])")
 _TOKEN = b"!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"  # RFC 9110, 5.6.2
-_IN_FIELDS = bytes({*b"\t\r\n", *range(0x20, 0x7F), *range(0x80, 0x100)})  # RFC 9110, 5.5, and what ends a line
+_IN_VALUES = bytes({*b"\t", *range(0x20, 0x7F), *range(0x80, 0x100)})  # RFC 9110, 5.5
+_IN_FIELDS = _IN_VALUES + b"\r\n"
 _BARE_LINE_FEED = re.compile(rb"(?<!\r)\n")
 _ABSOLUTE = re.compile(rb"(?i:https?)://([^/?#]*)(.*)", re.S)  # RFC 9112, 3.2.2
 # A host as RFC 3986, 3.2.2, has it, and a port.
@@ -144,6 +145,18 @@ def _fields(block: bytes) -> tuple[list[tuple[bytes, bytes]], dict[bytes, bytes]
         detail = f"The request has more than {COOKIES_MAX} cookies."
         raise BadHead(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, detail)
     return fields, named
+
+
+def is_field(line: bytes) -> bool:
+    """Whether this is a field's line (RFC 9112, section 5), whole with its end."""
+    name, colon, value = line.partition(b":")
+    return bool(
+        colon
+        and name
+        and not name.translate(None, _TOKEN)
+        and value.endswith(b"\r\n")
+        and not value[:-2].translate(None, _IN_VALUES)
+    )
 
 
 def _origin_form(method: bytes, target: bytes, fields: list[tuple[bytes, bytes]], named: dict[bytes, bytes]) -> bytes:

@@ -293,8 +293,10 @@ class Door(asyncio.Protocol):
         assert exchange
         if not exchange.conn.is_read:
             self._keep(self._kept + len(data))
-            if self._phase is Phase.EXCHANGE:
-                data = exchange.feed(data)
+            try:
+                data = exchange.feed(data) if self._phase is Phase.EXCHANGE else b""
+            except BadHead as bad:
+                self.refuse(bad.status, bad.detail)
             if self._phase is not Phase.EXCHANGE:
                 return
         if exchange.conn.is_read:

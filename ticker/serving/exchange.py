@@ -16,13 +16,8 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
-from ticker.http.head import BODY_MAX, Head
-
-CHUNKS_MAX = 256  # chunks a body; 64 kB in pieces of 256 bytes, and each costs 15 µs
-LEFT_OVER_MAX = 2_048  # bytes of a chunk's size line, or of trailers, which nobody reads
-PIECE = 2_048  # bytes that h11 is given at once of a body in chunks: there may be trailers in them
-
-MakeExchange = Callable[["Owner"], "Exchange"]
+from ticker.http.chunks import Chunks
+from ticker.http.head import Head
 
 
 class Owner(Protocol):
@@ -39,13 +34,11 @@ class Owner(Protocol):
 
 
 class Parser(h11.Connection):
-    """h11's, for one request. Bounds what a body in chunks may cost, and says when a connection ends too early."""
+    """h11's, for one request. Says whether all of it was read, and which answer is the last one."""
 
     def __init__(self, is_leaving: Callable[[], bool]) -> None:
-        super().__init__(h11.SERVER, LEFT_OVER_MAX)
+        super().__init__(h11.SERVER)
         self._is_leaving = is_leaving
-        self._chunks = 0
-        self._size = 0
         self.is_granted = False
         """Whether the answer is that it was done."""
         self.error: h11.RemoteProtocolError | None = None
@@ -57,23 +50,10 @@ class Parser(h11.Connection):
 
     def next_event(self) -> Any:
         try:
-            event = super().next_event()
-            if type(event) is h11.Data:
-                self._count(event)
+            return super().next_event()
         except h11.RemoteProtocolError as error:
             self.error = error
             raise
-        return event
-
-    def _count(self, data: h11.Data) -> None:
-        self._chunks += data.chunk_start
-        self._size += len(data.data)
-        if self._chunks > CHUNKS_MAX:
-            raise h11.RemoteProtocolError("its body comes in too many chunks.")
-        if self._size > BODY_MAX:
-            raise h11.RemoteProtocolError(
-                f"its body has more than {BODY_MAX} bytes.", HTTPStatus.REQUEST_ENTITY_TOO_LARGE
-            )
 
     def send(self, event: Any) -> Any:
         """Whoever is answered before all of the request is there hears that the connection ends with the answer; and
@@ -96,7 +76,7 @@ class Exchange(H11Protocol):
     def __init__(self, owner: Owner, config: Config, state: ServerState, app_state: dict[str, Any]) -> None:
         super().__init__(config, state, app_state)
         self._owner = owner
-        self._piece = PIECE
+        self._chunks: Chunks | None = None  # of a body that comes in them
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -105,22 +85,22 @@ class Exchange(H11Protocol):
     def begin(self, head: Head) -> None:
         """A request, from its head; its body follows by `feed`."""
         self.conn = Parser(self._owner.is_leaving)
-        self._piece = PIECE if head.length is None else BODY_MAX
+        self._chunks = Chunks() if head.length is None else None
         self._feed(head.canonical())
 
     def feed(self, data: bytes) -> bytes:
-        """What follows of the request. What is left over is the next one's."""
-        for start in range(0, len(data), self._piece):
-            self._feed(data[start : start + self._piece])
-            if self.conn.is_read:
-                return self.conn.trailing_data[0] + data[start + self._piece :]
-            if self.conn.their_state is h11.ERROR:
-                break
-        return b""
+        """What follows of the request. What is left over is the next one's. Raises BadHead."""
+        if self._chunks is None:
+            self._feed(data)
+            return self.conn.trailing_data[0] if self.conn.is_read else b""
+        body, rest = self._chunks.take(data)
+        self._feed(body)
+        return rest or b""
 
     def _feed(self, data: bytes) -> None:
-        self.conn.receive_data(data)
-        self.handle_events()
+        if data:  # nothing is h11's word for the end of the connection
+            self.conn.receive_data(data)
+            self.handle_events()
 
     @property
     def is_answered(self) -> bool:
