@@ -100,7 +100,8 @@ async def test_who_has_changed_something_is_trusted_and_nobody_else(here: NodeHe
 
 async def test_of_too_many_bytes_that_wait_the_oldest_go(here: NodeHere, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connections, "KEPT_MAX", 200_000)
-    head = b"POST /desk/session HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 60000\r\n\r\n"
+    head = b"POST /v1/channels/en/lines HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\n" % ADMIN_KEY.encode()
+    head += b"Content-Type: application/json\r\nContent-Length: 60000\r\n\r\n"
     opened = []
     for _ in range(6):
         reader, writer = await asyncio.open_connection("127.0.0.1", here.port)
