@@ -22,7 +22,7 @@ from tests.patience import AT_LEISURE, WITHIN, environment
 from ticker.introduction import _beside, reachable
 
 SERVE = [sys.executable, "-m", "ticker", "serve", "--port", "0"]
-SECRET = re.compile(r"ticker_[a-z0-9]+_[\w-]{43}|#once=[\w-]+")
+SECRET = re.compile(r"ticker_[a-z0-9]+_[\w-]{43}|#once=[\w.-]+")
 
 
 @contextlib.contextmanager

@@ -21,9 +21,11 @@ LONG = "A line so long that it takes several rows on the screen of a phone, and 
 def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningNode]:
     """One for all tests here: none minds what another has published."""
     node = RunningNode(as_released(tmp_path_factory.mktemp("embed")), constants={})
+    flash = node.publish("en", "The river is over its banks", urgency="flash")
+    node.correct("en", flash["id"], text="The river is over its banks at Quay Street", note="Names the place.")
     node.publish("en", LONG)
     node.publish("en", "The bridge is open", url="https://paper.example/bridge")
-    node.publish("ar", "الجسر مفتوح")
+    node.publish("ar", "الجسر مفتوح", urgency="flash")
     yield node
     node.close()
 
