@@ -649,10 +649,8 @@ def test_every_page_tells_the_browser_its_colours(node: RunningNode) -> None:
 FROM_A_BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
 
 
-@pytest.mark.parametrize("path", ["/channels/<b>x", "/channels/nowhere", "/embed/nowhere"])
-def test_a_channel_that_is_not_there_is_a_page_for_readers_and_a_problem_for_programs(
-    node: RunningNode, path: str
-) -> None:
+@pytest.mark.parametrize("path", ["/channels/<b>x", "/channels/nowhere", "/embed/nowhere", "/chanels/en"])
+def test_what_is_not_there_is_a_page_for_readers_and_a_problem_for_programs(node: RunningNode, path: str) -> None:
     answer = httpx.get(f"{node.url}{path}", headers=FROM_A_BROWSER)
     assert (answer.status_code, answer.headers["content-type"]) == (404, "text/html; charset=utf-8")
     assert answer.headers["cache-control"] == "no-store"
@@ -665,6 +663,12 @@ def test_a_channel_that_is_not_there_is_a_page_for_readers_and_a_problem_for_pro
     for accept in ("*/*", "application/json", "application/problem+json, */*;q=0.1", "text/html;q=0, */*"):
         answer = httpx.get(f"{node.url}{path}", headers={"Accept": accept})
         assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json"), accept
+
+
+def test_a_browser_gets_a_problem_where_one_says_more_or_programs_live(node: RunningNode) -> None:
+    for path in ("/v1/nothing", "/ticker-9.9.9.js", "/words/xx.json", "/assets/none"):
+        answer = httpx.get(f"{node.url}{path}", headers=FROM_A_BROWSER)
+        assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json"), path
 
 
 def test_the_demo_page_leads_on(node: RunningNode) -> None:

@@ -66,6 +66,7 @@ class Node:
         self._channels = settings.channels
         words = Words(web)
         templates = open_templates(web)
+        pages = Pages(templates, self.relay, words, settings.public_url)
         self.app = Starlette(
             routes=[
                 *self.live.routes(),  # first: every page in the world knocks there after a restart
@@ -75,7 +76,7 @@ class Node:
                 *self.widget.routes(),
                 *words.routes(),
                 *Embeds(templates, self.relay, self.widget, words, settings.public_url).routes(),
-                *Pages(templates, self.relay, words, settings.public_url).routes(),
+                *pages.routes(),
                 Route("/healthz", self.alive),
                 Route("/readyz", self.ready),
                 *Assets(web).routes(),
@@ -92,7 +93,7 @@ class Node:
             ],
             exception_handlers={
                 TickerError: answer,
-                HTTPException: answer,
+                HTTPException: pages.no_page,
                 ClientDisconnect: answer,
                 Exception: answer,
             },

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
 import msgspec
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from msgspec import UNSET
-from starlette.requests import Request
+from starlette.exceptions import HTTPException
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
@@ -18,6 +20,7 @@ from ticker.channel import Channel
 from ticker.errors import NotFound
 from ticker.fanout.relay import Relay
 from ticker.line import Line
+from ticker.problems import answer
 from ticker.readers.widget import Words
 from ticker.security import PAGE_POLICY
 
@@ -50,6 +53,16 @@ class Pages:
         if (channel := self._relay.channels.get(slug)) is None:
             return no_channel(request, self._templates, self._relay)
         return self._page("channel/index.html", **self._banner(channel))
+
+    async def no_page(self, connection: HTTPConnection, error: Exception) -> Response:
+        """What the framework refuses: a problem; but a page for a browser at an address that leads nowhere."""
+        response = await answer(connection, error)
+        if not (isinstance(error, HTTPException) and error.detail == HTTPStatus.NOT_FOUND.phrase):
+            return response  # whoever refused it has said why
+        path, accept = connection.scope["path"], connection.headers.get("accept", "")
+        if response.status_code == HTTPStatus.NOT_FOUND and not path.startswith("/v1/") and wants_page(accept):
+            return _none(self._templates, self._relay)
+        return response
 
     def _banner(self, channel: Channel) -> dict[str, Any]:
         """What a template writes a banner of: its lines are in the page before it is."""
@@ -84,8 +97,12 @@ def no_channel(request: Request, templates: Environment, relay: Relay, *, framed
     slug = request.path_params["channel"]
     if not wants_page(request.headers.get("accept", "")):
         raise NotFound(f"There is no channel {slug[:64]!r}. The channels are at /v1/channels.")
+    return _none(templates, relay, slug[:64], framed=framed)
+
+
+def _none(templates: Environment, relay: Relay, slug: str | None = None, *, framed: bool = False) -> Response:
     html = templates.get_template("channel/none.html").render(
-        slug=slug[:64], channels=relay.channels.values(), framed=framed
+        slug=slug, channels=relay.channels.values(), framed=framed
     )
     policy = PAGE_POLICY.replace("frame-ancestors 'none'", "frame-ancestors *") if framed else PAGE_POLICY
     headers = {"Cache-Control": "no-store", "Content-Security-Policy": policy, "Vary": "Accept"}
