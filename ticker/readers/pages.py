@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
-from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -57,10 +56,10 @@ class Pages:
     async def no_page(self, connection: HTTPConnection, error: Exception) -> Response:
         """What the framework refuses: a problem; but a page for a browser at an address that leads nowhere."""
         response = await answer(connection, error)
-        if not (isinstance(error, HTTPException) and error.detail == HTTPStatus.NOT_FOUND.phrase):
+        if not (isinstance(error, HTTPException) and error.detail == "Not Found"):
             return response  # whoever refused it has said why
         path, accept = connection.scope["path"], connection.headers.get("accept", "")
-        if response.status_code == HTTPStatus.NOT_FOUND and not path.startswith("/v1/") and wants_page(accept):
+        if response.status_code == 404 and not path.startswith("/v1/") and wants_page(accept):
             return _none(self._templates, self._relay)
         return response
 
