@@ -421,6 +421,7 @@ def test_the_snippet_is_a_script_and_a_tag_and_the_room_that_they_will_take(node
         in (snippets(node, "mode=list")["banner"])
     )
     assert "block-size: 18em" in snippets(node, "mode=list&max=3")["banner"]
+    assert "(width < 24em) { breaking-ticker" in snippets(node, "mode=list&max=3")["banner"]
     assert "block-size: 34em" in snippets(node, "mode=list&max=50")["banner"]
     assert "<style>" not in snippets(node, "hide-when-empty=on")["banner"]
 

@@ -752,7 +752,8 @@ button { min-height: 44px; font: 1.25em system-ui; min-width: 44px }
 .position { min-width: 3em }
 .head, .empty, .stage .wait, li, .away { display: grid; align-content: center; position: absolute;
   padding-inline: var(--gutter); inset: 0 }
-.head { overflow: hidden; position: relative; line-height: 1.15; border-inline-end: 1px solid #0000; min-width: 9em;
+/* Over the edge of what is beside it: no seam where that has the same colour. */
+.head { overflow: hidden; position: relative; line-height: 1.15; border-inline-end: 1px solid #0000; margin-inline-end: -1px; min-width: 9em;
   background: var(--accent); color: var(--on) }
 /* A no-break space after the dot: it is no row of its own. */
 .label { font-size: .9em; text-transform: uppercase }

@@ -25,7 +25,7 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningNode]:
     node.correct("en", flash["id"], text="The river is over its banks at Quay Street", note="Names the place.")
     node.publish("en", LONG)
     node.publish("en", "The bridge is open", url="https://paper.example/bridge")
-    node.publish("ar", "الجسر مفتوح", urgency="flash")
+    node.publish("ar", "الجسر مفتوح")
     yield node
     node.close()
 
@@ -167,7 +167,7 @@ def test_without_javascript_the_builder_builds(node: RunningNode, browser: Brows
         expect(page.get_by_role("button", name="Copy")).to_have_count(0)
         page.get_by_label("Channel").select_option("ar")
         page.get_by_role("button", name="Build the snippet").click()
-        expect(page.locator("#snippet-banner")).to_contain_text('<breaking-ticker channel="ar">')
+        expect(page.locator("#snippet-banner")).to_contain_text('<breaking-ticker channel="ar" dir="rtl">')
 
 
 @pytest.mark.parametrize("width", [320, 390, 768, 1280])

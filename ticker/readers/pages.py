@@ -40,6 +40,16 @@ class Pages:
             Route("/channels/{channel}", self.channel),
         ]
 
+    async def no_page(self, connection: HTTPConnection, error: Exception) -> Response:
+        """What the framework refuses: a problem; but a page for a browser at an address that leads nowhere."""
+        response = await answer(connection, error)
+        if not (isinstance(error, HTTPException) and error.detail == "Not Found"):
+            return response  # whoever refused it has said why
+        path, accept = connection.scope["path"], connection.headers.get("accept", "")
+        if response.status_code == 404 and not path.startswith("/v1/") and wants_page(accept):
+            return _none(self._templates, self._relay)
+        return response
+
     async def front(self, request: Request) -> Response:
         return RedirectResponse(f"/channels/{next(iter(self._relay.channels))}", 307)
 
@@ -52,16 +62,6 @@ class Pages:
         if (channel := self._relay.channels.get(slug)) is None:
             return no_channel(request, self._templates, self._relay)
         return self._page("channel/index.html", **self._banner(channel))
-
-    async def no_page(self, connection: HTTPConnection, error: Exception) -> Response:
-        """What the framework refuses: a problem; but a page for a browser at an address that leads nowhere."""
-        response = await answer(connection, error)
-        if not (isinstance(error, HTTPException) and error.detail == "Not Found"):
-            return response  # whoever refused it has said why
-        path, accept = connection.scope["path"], connection.headers.get("accept", "")
-        if response.status_code == 404 and not path.startswith("/v1/") and wants_page(accept):
-            return _none(self._templates, self._relay)
-        return response
 
     def _banner(self, channel: Channel) -> dict[str, Any]:
         """What a template writes a banner of: its lines are in the page before it is."""
