@@ -263,7 +263,7 @@ def test_a_released_version_never_changes() -> None:
 # Its words
 
 WORDS: dict[str, dict[str, str]] = json.loads((WEB / "words.json").read_text("utf-8"))
-NAMES = "label corrected canceled withheld delayed offline empty previous next pause resume fresh close away"
+NAMES = "label corrected canceled withheld delayed offline empty previous next pause resume fresh flash close away"
 SCRIPTS = {
     "ar": "ARABIC",
     "bg": "CYRILLIC",
@@ -299,7 +299,7 @@ def test_no_language_says_it_in_english_by_mistake() -> None:
     for language, words in WORDS.items():
         if language != "en":
             same = {name for name in words if words[name] == WORDS["en"][name]}
-            assert same <= {"pause"}, language  # German and French have that word too
+            assert same <= {"pause", "flash"}, language  # in German, French or Spanish those are words too
 
 
 def test_opposites_are_told_apart() -> None:
@@ -421,6 +421,7 @@ def test_the_snippet_is_a_script_and_a_tag_and_the_room_that_they_will_take(node
         in (snippets(node, "mode=list")["banner"])
     )
     assert "block-size: 18em" in snippets(node, "mode=list&max=3")["banner"]
+    assert "(width < 24em) { breaking-ticker" in snippets(node, "mode=list&max=3")["banner"]
     assert "block-size: 34em" in snippets(node, "mode=list&max=50")["banner"]
     assert "<style>" not in snippets(node, "hide-when-empty=on")["banner"]
 
@@ -554,11 +555,11 @@ def test_the_manifest_the_types_and_the_docs_say_what_the_widget_has() -> None:
     named = {kind: {each["name"] for each in element[kind]} for kind in ("attributes", "events", "slots", "members")}
     parts = {each["name"] for each in element["cssParts"]}
     properties = {each["name"] for each in element["cssProperties"]}
-    observed = re.findall(r'observedAttributes = "([^"]+)"', source)[0].split()
+    observed = json.loads(re.findall(r"observedAttributes = (\[[^]]+\])", source)[0])
     asked = set(re.findall(r'(?:attribute\(|setAttribute\(|:host\((?::not\()?\[)"?([a-z-]+)', source)) - {"hidden"}
     assert set(observed) <= asked == named["attributes"]
     assert properties == set(re.findall(r"var\((--ticker-[a-z-]+)", source))
-    made = re.findall(r'\b(?:make\(\s*(?:link \? "a" : )?"\w+",|own\("\w+",|button\()\s*"([a-z]+)"', source)
+    made = re.findall(r'(?:make\(\s*"\w+",|button\(|\["time",|\["bdi",|\[link \? "a" : "span",)\s*"([a-z]+)"', source)
     assert set(made) == parts
     assert {name.removeprefix("ticker:") for name in named["events"]} == {
         "line",
@@ -566,6 +567,7 @@ def test_the_manifest_the_types_and_the_docs_say_what_the_widget_has() -> None:
         "cancel",
         "state",
         "open",
+        "dismiss",
     }
     types = (WEB / "ticker.d.ts").read_text("utf-8")
     guide = (ROOT / "docs" / "embed.md").read_text("utf-8")
@@ -648,10 +650,8 @@ def test_every_page_tells_the_browser_its_colours(node: RunningNode) -> None:
 FROM_A_BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
 
 
-@pytest.mark.parametrize("path", ["/channels/<b>x", "/channels/nowhere", "/embed/nowhere"])
-def test_a_channel_that_is_not_there_is_a_page_for_readers_and_a_problem_for_programs(
-    node: RunningNode, path: str
-) -> None:
+@pytest.mark.parametrize("path", ["/channels/<b>x", "/channels/nowhere", "/embed/nowhere", "/chanels/en"])
+def test_what_is_not_there_is_a_page_for_readers_and_a_problem_for_programs(node: RunningNode, path: str) -> None:
     answer = httpx.get(f"{node.url}{path}", headers=FROM_A_BROWSER)
     assert (answer.status_code, answer.headers["content-type"]) == (404, "text/html; charset=utf-8")
     assert answer.headers["cache-control"] == "no-store"
@@ -664,6 +664,12 @@ def test_a_channel_that_is_not_there_is_a_page_for_readers_and_a_problem_for_pro
     for accept in ("*/*", "application/json", "application/problem+json, */*;q=0.1", "text/html;q=0, */*"):
         answer = httpx.get(f"{node.url}{path}", headers={"Accept": accept})
         assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json"), accept
+
+
+def test_a_browser_gets_a_problem_where_one_says_more_or_programs_live(node: RunningNode) -> None:
+    for path in ("/v1/nothing", "/ticker-9.9.9.js", "/words/xx.json", "/assets/none"):
+        answer = httpx.get(f"{node.url}{path}", headers=FROM_A_BROWSER)
+        assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json"), path
 
 
 def test_the_demo_page_leads_on(node: RunningNode) -> None:

@@ -68,6 +68,7 @@ class Node:
         self._asked_ready_at = float("-inf")
         words = Words(web)
         templates = open_templates(web)
+        pages = Pages(templates, self.relay, words, settings.public_url)
         self.app = Starlette(
             routes=[
                 *self.live.routes(),  # first: every page in the world knocks there after a restart
@@ -77,7 +78,7 @@ class Node:
                 *self.widget.routes(),
                 *words.routes(),
                 *Embeds(templates, self.relay, self.widget, words, settings.public_url).routes(),
-                *Pages(templates, self.relay, words, settings.public_url).routes(),
+                *pages.routes(),
                 Route("/healthz", self.alive),
                 Route("/readyz", self.ready),
                 *Assets(web).routes(),
@@ -94,7 +95,7 @@ class Node:
             ],
             exception_handlers={
                 TickerError: answer,
-                HTTPException: answer,
+                HTTPException: pages.no_page,
                 ClientDisconnect: answer,
                 Exception: answer,
             },

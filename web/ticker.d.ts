@@ -91,7 +91,7 @@ export interface BreakingTickerAttributes {
   src?: string;
   /** Default `rotate`. Readers who asked for less motion get that in place of `scroll`. */
   mode?: Mode;
-  /** With `bottom`, put the tag at the end of `<body>`. */
+  /** It stays on the screen, at this edge. */
   sticky?: "top" | "bottom";
   /** At most so many lines. */
   max?: number | string;

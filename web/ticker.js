@@ -171,6 +171,13 @@ export class Board {
  * @typedef {(changes?: Change[], missed?: boolean) => void} Listener
  */
 
+/** Throws the answer where it is a refusal. @param {string} url @param {RequestInit} [more] */
+const request = async (url, more) => {
+  const response = await fetch(url, { credentials: "omit", ...more });
+  if (!response.ok) throw response;
+  return response;
+};
+
 /** @param {string} channel */
 const boardOf = (channel) => `/v1/channels/${encodeURIComponent(channel)}/lines`;
 
@@ -246,23 +253,21 @@ const connect = (server) => {
       refused.includes(channel) ? "offline" : state === "live" && !boards[channel]?.ready ? "connecting" : state,
 
     /**
-     * Say in the console, once, why a banner has no lines.
+     * Say in the console, once, why a banner that is offline has no lines.
      * @param {string} channel "" where it names none
      */
     async explain(channel) {
       const unknown = !channel || refused.includes(channel);
       const reason = unknown ? channel : "away";
-      if (told.has(reason) || !(unknown || (state === "offline" && !boards[channel].ready))) return;
+      if (told.has(reason) || !(unknown || !boards[channel].ready)) return;
       told.add(reason);
       let why;
       try {
-        const response = await fetch(server + "/v1/channels", { credentials: "omit" });
-        if (!response.ok) throw response.status;
-        const { channels } = await response.json();
-        why = `has these: ${channels.map((/** @type {any} */ each) => each.channel).join(", ")}`;
+        const { channels } = await (await request(server + "/v1/channels")).json();
+        why = `has these: ${channels.map((/** @type {any} */ each) => each.slug).join(", ")}`;
         if (!unknown) return;
-      } catch (error) {
-        why = `is no Ticker server: ${error}`;
+      } catch (/** @type {any} */ error) {
+        why = `is no Ticker server: ${error.status ?? error}`;
       }
       console.error(`<breaking-ticker channel="${channel}">: ${server} ${why}`);
     },
@@ -389,7 +394,11 @@ const connect = (server) => {
       watch(FIRST_FRAME);
       try {
         if (transport > 1)
-          for (const channel of channels) await get(boardOf(channel), ended, channel);
+          for (const channel of channels)
+            await get(boardOf(channel), ended).catch((error) => {
+              if (error.status === 404) refuse([channel], REFUSED);
+              throw error;
+            });
         else if (transport) await get(live, ended);
         else await socket(live, ended);
       } catch (/** @type {any} */ error) {
@@ -429,22 +438,17 @@ const connect = (server) => {
   /**
    * Take frames by HTTP, one a line: a stream of them, or a single one. It accepts what every `fetch` does; of the
    * live address that is the stream.
-   * @param {string} path @param {AbortSignal} signal @param {string} [channel] that it is all about
+   * @param {string} path @param {AbortSignal} signal
    */
-  const get = async (path, signal, channel) => {
-    const response = await fetch(server + path, {
-      cache: "no-cache", // the browser asks with If-None-Match; set by hand it would cost a CORS preflight
-      credentials: "omit",
-      signal,
-    });
-    if (response.status === 404 && channel) refuse([channel], REFUSED);
-    if (!response.ok) throw response;
+  const get = async (path, signal) => {
+    // The browser asks with If-None-Match; set by hand it would cost a CORS preflight.
+    const response = await request(server + path, { cache: "no-cache", signal });
     let rest = "";
     const stream = /** @type {ReadableStream} */ (response.body).pipeThrough(new TextDecoderStream());
     await stream.pipeTo(
       new WritableStream({
         write(text) {
-          rest = (rest + text).replace(/[^\n]*\n/g, (line) => {
+          rest = (rest + text).replace(/[^\n]*\n/g, (/** @type {string} */ line) => {
             receive(line.slice(5)); // without its "data:"; what else there is isn't JSON
             return "";
           });
@@ -494,7 +498,7 @@ const connect = (server) => {
         board.prune();
         emit(board, []);
       },
-      Math.min(LONG, ...board.lines.map((line) => expiry(line) - board.now)),
+      Math.min(LONG, ...board.lines.map((/** @type {Line} */ line) => expiry(line) - board.now)),
     );
   };
 
@@ -584,7 +588,7 @@ const SAY_AT_MOST = 3; // the newest of a burst
 const SAID_FOR = 10 * SECOND; // then the live region is emptied
 /** What follows in the page, and is inside a tag that isn't closed. No one means it to be shown until there are lines. */
 const FOLLOWS = "main,article,header,footer,h1,script";
-const URGENCIES = "flash bulletin urgent update".split(" ");
+const URGENCIES = ["flash", "bulletin", "urgent", "update"];
 const RIGHT_TO_LEFT = /^(ar|ckb|dv|fa|he|ps|sd|ug|ur|yi)\b/i;
 
 // Words of the banner itself, in English. Another language's (web/words.json) are one small file of the server's,
@@ -703,7 +707,7 @@ const STYLE = `
 :host(:not([dismissible])) .close, :host([hide-when-empty]) .frame:not(:has(li, .wait:not([hidden]))),
 .empty:has(+ * li) {
   display: none !important }
-.rest { display: block }
+.wait { display: block }
 * { all: unset; box-sizing: border-box; unicode-bidi: isolate }
 
 .frame {
@@ -713,6 +717,7 @@ const STYLE = `
   --ink: var(--ticker-ink,light-dark(#15171a,#f2f3f5));
   --dim: var(--ticker-muted,light-dark(#5a606a,#a8aeb8));
   --on: var(--ticker-on-accent,#fff);
+  --gutter: var(--ticker-gutter,1em);
   --red: light-dark(var(--accent),color-mix(in oklab,var(--accent),#fff 52%));
   all: initial;
   display: block;
@@ -745,9 +750,10 @@ a::after { z-index: -1 }
 a:hover { text-decoration: underline }
 button { min-height: 44px; font: 1.25em system-ui; min-width: 44px }
 .position { min-width: 3em }
-.head, .empty, .wait, li, .away { display: grid; align-content: center; position: absolute;
-  padding-inline: var(--ticker-gutter,1em); inset: 0 }
-.head { overflow: hidden; position: relative; line-height: 1.15; border-inline-end: 1px solid #0000; min-width: 9em;
+.head, .empty, .stage .wait, li, .away { display: grid; align-content: center; position: absolute;
+  padding-inline: var(--gutter); inset: 0 }
+/* Over the edge of what is beside it: no seam where that has the same colour. */
+.head { overflow: hidden; position: relative; line-height: 1.15; border-inline-end: 1px solid #0000; margin-inline-end: -1px; min-width: 9em;
   background: var(--accent); color: var(--on) }
 /* A no-break space after the dot: it is no row of its own. */
 .label { font-size: .9em; text-transform: uppercase }
@@ -757,7 +763,7 @@ button { min-height: 44px; font: 1.25em system-ui; min-width: 44px }
 :is(.fresh, a)::after { content: ""; position: absolute; inset: 0 }
 .controls { display: flex; order: 1; text-align: center; align-items: center; color: var(--dim) }
 .stage { position: relative; z-index: var(--z) }
-.time, .source, .mark, .flash, .note, .position, .pause { font-size: .85em }
+.time, .source, .note, .position, .mark, .flash, .pause { font-size: .85em }
 .time, .source, .note, .empty { color: var(--dim) }
 .mark, .flash { padding: 0 .4em; border: 1px solid; line-height: 1 } /* no row is higher for it */
 .fresh, .label, .mark, .flash, .pause, .text, .away { font-weight: 700 }
@@ -786,7 +792,7 @@ button { min-height: 44px; font: 1.25em system-ui; min-width: 44px }
 .scroll .bar{grid-template-rows:max(44px,2.75em)3em}.controls{background:var(--accent);color:var(--on)}}
 /* Who uses cqi has its style computed twice: no more than need be. */
 @container (width < 24em) {
-.bar{--each:9em}.position{display:none}.head,li,.empty,.wait,.away{padding-inline:min(var(--ticker-gutter,1em),5cqi)}.label{font-size:min(.9em,5.5cqi)}}
+.bar{--each:9em;--gutter:min(var(--ticker-gutter,1em),4cqi)}.position{display:none}.label{font-size:min(.9em,4.7cqi)}}
 
 .list .bar { grid: max(44px,2.75em) minmax(0, 1fr) / minmax(0,1fr) auto; border-top: 3px solid var(--accent);
   height: var(--ticker-block-size,min(var(--max) * var(--each,5em) + 3em,34em)) }
@@ -801,16 +807,14 @@ button { min-height: 44px; font: 1.25em system-ui; min-width: 44px }
 .frame:not(.rotate) :is(.flash, .flash ~ .text) { color: var(--red) }
 .list .stage .away { inset: 0 }
 
-@media (forced-colors: active) {
-  .head, .rotate .bar:has(.on .flash) { border: 1px solid }
-  .flash { border-width: 3px }
-}
-@media print { /* all lines, dark, and nothing to press */
+@media (forced-colors: active) { .flash { border-width: 2px } }
+@media print { /* all lines, dark, with the time itself, and nothing to press */
   :host { position: static !important; break-inside: auto }
   .frame * { background: none !important; color: #000 !important }
   .controls, .fresh, .away { display: none !important }
   .bar, .head, .stage, li, .words { all: unset !important; display: block !important }
-  .stage li { border-top: 1px solid !important }
+  .stage li { border-top: 1px solid !important; padding: .3em 0 !important }
+  .time::after { content: " (" attr(datetime) ")" }
 }
 `;
 
@@ -846,7 +850,7 @@ const keepPlace = (host, sheet, signal) => {
     const rule = (/** @type {string} */ name, /** @type {number} */ px) =>
       `${name}:${Math.max(px, parseFloat(own[name]) || 0)}px!important;`;
     free.replaceSync(
-      `@media not print{html{${rule(`scroll-padding-${edge}`, size)}${rule("padding-bottom", out && edge === "bottom" ? size : 0)}}}`,
+      `@media not print{html{${rule(`scroll-padding-${edge}`, size)}${rule("padding-bottom", edge === "bottom" ? size : 0)}}}`,
     );
   };
 
@@ -960,10 +964,8 @@ const inside = (host, internals) => {
   const list = make("ol", "lines", { role: "list" }); // list-style: none costs the role in Safari
   const empty = make("slot", "empty", { name: "empty" });
   // What the page put inside: where the lines will be, until there are some; below, where it isn't for that.
-  const inner = make("slot", "", { onslotchange: () => render() });
-  const wait = make("div", "wait", false, inner);
-  const rest = make("div", "rest", { hidden: true });
-  const away = make("p", "away", { hidden: true });
+  const wait = make("div", "wait", false, make("slot", "", { onslotchange: () => render() }));
+  const away = make("div", "away", { hidden: true });
   const onscroll = () => {
     scrolled = stage.scrollTop > 2;
     steer();
@@ -992,10 +994,10 @@ const inside = (host, internals) => {
     sheet.replaceSync(STYLE);
   }
   root.adoptedStyleSheets = [sheet, placing];
-  root.append(spot, frame, rest);
+  root.append(spot, frame);
   // Between two buttons focus is nowhere, for a moment: it stays within.
   // Not pointerenter: in Firefox that comes before :hover.
-  for (const type of /** @type {["focusin"]} */ ("mouseenter mouseleave focusin focusout".split(" ")))
+  for (const type of /** @type {("focusin")[]} */ (["mouseenter", "mouseleave", "focusin", "focusout"]))
     bar.addEventListener(type, ({ relatedTarget }) => bar.contains(/** @type {Node} */ (relatedTarget)) || steer());
 
   // The channel
@@ -1079,8 +1081,8 @@ const inside = (host, internals) => {
     else if (flash) clear(); // the belt starts anew, with the flash
     queue = [killed, missed ? mended : [], arrived.reverse(), queue].flat();
     if (missed && changes.length) {
-      const counts = [count("canceled", killed), count("corrected", mended), count("fresh", arrived)];
-      write(away, [words.away, ...counts.filter(Boolean)].join(" · "));
+      const said = [words.away, count("canceled", killed), count("corrected", mended), count("fresh", arrived)];
+      write(away, said.filter(Boolean).join(" · "));
       away.hidden = false;
     }
     render(!stay, missed || !!killed[0]);
@@ -1094,25 +1096,23 @@ const inside = (host, internals) => {
       if (kill) what = words[/** @type {"canceled"} */ (status)];
       else if (kind === "correction" && line.corrected) what = words.corrected;
       else if (line.urgency === "flash") what = words.flash;
-      say(change, line.channel + id, kill, own("span", "", `${what}: `), own("span", "", /** @type {string} */ (kill ? (note ?? "") : text), line));
+      const rest = /** @type {string} */ (kill ? (note ?? "") : text);
+      say(change, line.channel + id, kill, spoken(`${what}: `), spoken(rest, line));
     }
     if (missed && changes.length && !dismissed) {
-      say(all, channel, false, own("span", "", /** @type {string} */ (away.textContent)));
+      say(all, channel, false, spoken(/** @type {string} */ (away.textContent)));
     }
   };
 
   // Words, numbers, times
 
   /**
-   * An element in the language of a line, or else of the banner.
-   * @template {keyof HTMLElementTagNameMap} Tag
-   * @param {Tag} tag
-   * @param {string} name
+   * Words to be said, in the language of a line, or else of the banner.
    * @param {string} content
    * @param {{language: string, direction: string}} [of]
    */
-  const own = (tag, name, content, of = { language: locale, direction: dir }) =>
-    make(tag, name, { lang: of.language, dir: of.direction }, content);
+  const spoken = (content, of = { language: locale, direction: dir }) =>
+    make("span", "", { lang: of.language, dir: of.direction }, content);
 
   /** @param {number} n */
   const number = (n) => n.toLocaleString(locale);
@@ -1144,26 +1144,26 @@ const inside = (host, internals) => {
     const from = attribute("dir") || (lang === board.language && board.direction) || (RIGHT_TO_LEFT.test(lang) ? "rtl" : "ltr");
     if (asked !== lang || dir !== from) {
       asked = lang;
-      let spoken = "en";
+      let known = "en";
       try {
-        spoken = `${new Intl.Locale(lang)}`;
+        known = `${new Intl.Locale(lang)}`;
       } catch {} // no language: English
-      frame.lang = locale = spoken;
+      frame.lang = locale = known;
       if (dir !== from) clear(); // what moves goes the other way
       frame.dir = dir = from;
       relative = new Intl.RelativeTimeFormat(locale, { numeric: "auto", style: "short" });
       translate();
-      const base = spoken.split("-")[0];
+      const base = known.split("-")[0];
       const url = `${server}/words/${base}.json`;
       if (base !== "en") {
-        (vocabularies[url] ??= fetch(url, { credentials: "omit" }).then((response) => response.json())).then(
+        (vocabularies[url] ??= request(url).then((response) => response.json())).then(
           (theirs) => {
-            if (locale !== spoken) return;
+            if (locale !== known) return;
             translate(theirs);
             render();
           },
-          () => {
-            asked = vocabularies[url] = undefined; // English, until they are asked for again
+          ({ status }) => {
+            if (!status) asked = vocabularies[url] = undefined; // no answer: English, until they are asked for again
           },
         );
       }
@@ -1178,9 +1178,11 @@ const inside = (host, internals) => {
   const renderState = () => {
     const state = feed.state(channel);
     let said = words[/** @type {"offline"} */ (state)] ?? "";
-    if (state === "offline") said += " " + new Date(feed.heard).toLocaleTimeString(locale, { timeStyle: "short" });
+    if (state === "offline") {
+      said += " " + new Date(feed.heard).toLocaleTimeString(locale, { timeStyle: "short" });
+      feed.explain(channel);
+    }
     write(status, said);
-    if (state === "offline") feed.explain(channel);
     if (attribute("state") !== state) host.setAttribute("state", state); // what morphs a page takes it away
     if (internals.states.has(state)) return;
     internals.states.clear();
@@ -1221,10 +1223,9 @@ const inside = (host, internals) => {
     const children = [...host.children].filter((child) => !child.slot);
     if (ready) for (const child of children) if (child.localName === "ol") child.remove();
     const below = children.some((child) => child.matches(FOLLOWS));
-    rest.hidden = !below;
-    wait.hidden = ready || below || !host.firstChild; // nothing inside, nothing to keep a place for
-    const where = below ? rest : wait;
-    if (inner.parentNode !== where) where.append(inner);
+    wait.hidden = !below && (ready || !host.firstChild); // nothing inside, nothing to keep a place for
+    const where = below ? root : stage;
+    if (wait.parentNode !== where) where.append(wait);
     // Where it isn't closed, nothing follows behind it.
     const last = !host.nextSibling || host.nextSibling === announcer;
     if (!warned && (below || (last && children.some((child) => !child.matches("a,ol"))))) {
@@ -1268,7 +1269,7 @@ const inside = (host, internals) => {
 
   /** @param {Line} line @returns {Row} */
   const rowOf = (line) => {
-    const words = make("p", "words");
+    const words = make("div", "words"); // no <p>: who spaces paragraphs out (WCAG 2.2, 1.4.12) would push it off its row
     return { item: make("li", "line", false, words), words, parts: {}, line, from: 0, size: 0 };
   };
 
@@ -1294,31 +1295,27 @@ const inside = (host, internals) => {
     // Nothing on the belt jumps while a reader holds it.
     if (row.motion && still()) row.item.style.maxInlineSize = `${row.size}px`;
 
-    /** Behind the part before. @type {ChildNode|null} */
-    let space = null;
+    /** The part before; there is a space behind each. @type {any} */
+    let before;
     for (const [tag, name, content] of parts) {
       let part = row.parts[name];
       if (part ? !content || part.localName !== tag : content) {
         part?.nextSibling?.remove();
         part?.remove();
         delete row.parts[name];
+        // With something else behind it, browsers count a space as shifted: it is a new one.
+        before?.nextSibling.replaceWith(" ");
         if (content) {
           part = row.parts[name] = make(tag, name);
-          const at = space ? space.nextSibling : row.words.firstChild;
-          for (const node of [part, new Text(" ")]) row.words.insertBefore(node, at);
-        }
-        // With something else behind it, browsers count it as shifted: it is a new one.
-        if (space) {
-          const fresh = new Text(" ");
-          space.replaceWith(fresh);
-          space = fresh;
+          if (before) before.nextSibling.after(part, " ");
+          else row.words.prepend(part, " ");
         }
       }
       if (!content) continue;
       write(part, content);
-      space = part.nextSibling;
+      before = part;
       if (/time|flash|mark/.test(name)) Object.assign(part, { lang: locale, dir }); // our words
-      if (tag === "time") part.setAttribute("datetime", line.published);
+      if (tag === "time") /** @type {HTMLTimeElement} */ (part).dateTime = line.published;
       if (tag === "a") {
         const onclick = (/** @type {MouseEvent} */ event) =>
           (event.detail && selected()) || !tell("open", { line: row.line }) ? event.preventDefault() : 0;
@@ -1445,7 +1442,7 @@ const inside = (host, internals) => {
   };
 
   /** Longer words, another font, wider spacing: what is behind a line that has grown makes room for it. */
-  const makeRoom = () => {
+  const sizes = new ResizeObserver(() => {
     let end = -Infinity;
     for (const row of belt) {
       const { item, motion } = row;
@@ -1454,15 +1451,11 @@ const inside = (host, internals) => {
       if (motion && (by || size > row.size)) {
         row.from += by;
         row.size = size;
-        const [frames, timing] = course(row);
-        const effect = /** @type {KeyframeEffect} */ (motion.effect);
-        effect.setKeyframes(frames);
-        effect.updateTiming(timing);
+        motion.effect = new KeyframeEffect(item, ...course(row));
       }
       end = row.from + row.size - passed(row);
     }
-  };
-  const sizes = new ResizeObserver(makeRoom);
+  });
 
   return { join, hold, leave, dismiss, render, refresh: () => feed?.refresh() };
 };
@@ -1485,7 +1478,7 @@ const Base = /** @type {typeof HTMLElement} */ (globalThis.HTMLElement ?? class 
  * removed); `slot="label"` and `slot="empty"` stay.
  */
 export class BreakingTicker extends Base {
-  static observedAttributes = "src lang min-urgency mode dir channel label max sticky state".split(" ");
+  static observedAttributes = ["src", "lang", "min-urgency", "mode", "dir", "channel", "label", "max", "sticky", "state"];
 
   #inside = inside(this, this.attachInternals());
 

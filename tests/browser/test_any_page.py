@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -246,6 +247,29 @@ def test_a_font_that_comes_late_cuts_no_line_on_the_belt(node: RunningNode, show
     until(page, lambda: page.evaluate(whole))
 
 
+def test_text_that_a_reader_spaces_out_stays_in_its_place(node: RunningNode, show: Open, channel: str) -> None:
+    """WCAG 2.2, 1.4.12: as the test style sheets of that criterion set it, in shadow trees too."""
+    node.publish(channel, "Ferries suspended", urgency="flash")
+    spaced = """() => {
+      const sheet = new CSSStyleSheet();
+      sheet.replaceSync(`* { line-height: 1.5 !important; letter-spacing: .12em !important;
+        word-spacing: .16em !important } p { margin-block-end: 2em !important }`);
+      const cut = [];
+      for (const banner of document.querySelectorAll("breaking-ticker")) {
+        banner.shadowRoot.adoptedStyleSheets.push(sheet);
+        const [stage, words] = [".stage", ".words"].map((name) => banner.shadowRoot.querySelector(name));
+        const [place, { top, bottom }] = [stage.getBoundingClientRect(), words.getBoundingClientRect()];
+        if (top < place.top || bottom > place.bottom || words.scrollHeight > words.clientHeight + 1)
+          cut.push([banner.getAttribute("mode"), top, bottom, place.top, place.bottom]);
+      }
+      return cut;
+    }"""
+    for width in (320, 1280):
+        page = show(banner(channel) + banner(channel, SCROLL) + banner(channel, LIST), width)
+        expect(page.locator(".text")).to_have_count(3)
+        assert page.evaluate(spaced) == []
+
+
 def test_printed_it_is_all_lines_dark_and_without_buttons(node: RunningNode, show: Open, channel: str) -> None:
     for number in range(3):
         node.publish(channel, f"Line number {number}", urgency="flash" if number == 2 else "urgent")
@@ -255,6 +279,8 @@ def test_printed_it_is_all_lines_dark_and_without_buttons(node: RunningNode, sho
         for number in range(3):
             expect(page.locator("li .text").nth(number)).to_be_visible()
             expect(page.locator("li .text").nth(number)).to_have_css("color", "rgb(0, 0, 0)")
+        when = page.locator("li .time").first.evaluate("(time) => getComputedStyle(time, '::after').content")
+        assert str(datetime.now(UTC).year) in when  # "3 min. ago" says nothing on paper
         expect(page.get_by_role("button")).to_have_count(0)
         tops = [each.bounding_box() for each in page.locator("li").all()]
         assert all(a and b and b["y"] >= a["y"] + a["height"] - 1 for a, b in itertools.pairwise(tops))

@@ -21,6 +21,8 @@ LONG = "A line so long that it takes several rows on the screen of a phone, and 
 def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningNode]:
     """One for all tests here: none minds what another has published."""
     node = RunningNode(as_released(tmp_path_factory.mktemp("embed")), constants={})
+    flash = node.publish("en", "The river is over its banks", urgency="flash")
+    node.correct("en", flash["id"], text="The river is over its banks at Quay Street", note="Names the place.")
     node.publish("en", LONG)
     node.publish("en", "The bridge is open", url="https://paper.example/bridge")
     node.publish("ar", "الجسر مفتوح")
@@ -165,7 +167,7 @@ def test_without_javascript_the_builder_builds(node: RunningNode, browser: Brows
         expect(page.get_by_role("button", name="Copy")).to_have_count(0)
         page.get_by_label("Channel").select_option("ar")
         page.get_by_role("button", name="Build the snippet").click()
-        expect(page.locator("#snippet-banner")).to_contain_text('<breaking-ticker channel="ar">')
+        expect(page.locator("#snippet-banner")).to_contain_text('<breaking-ticker channel="ar" dir="rtl">')
 
 
 @pytest.mark.parametrize("width", [320, 390, 768, 1280])

@@ -12,7 +12,7 @@ from playwright.sync_api import BrowserContext, Page, expect
 
 from tests.browser import hostile
 from tests.browser.conftest import Site
-from tests.conftest import RunningNode
+from tests.conftest import RunningNode, as_released
 from ticker import __version__
 
 LIVE = "breaking-ticker[state=live]"
@@ -32,7 +32,7 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningNode]:
     for number, label in enumerate(TEXTS[:: len(TEXTS) // CHANNELS]):
         words = "".join(f"\\U{ord(character):08x}" for character in hostile.fit(label, 80))
         tables.append(f'[channels.h{number}]\nlanguage = "en"\nmax_lines = 100\ntitle = "{words}"\nlabel = "{words}"\n')
-    node = RunningNode(tmp_path_factory.mktemp("hostile"), config="\n".join(tables), constants={})
+    node = RunningNode(as_released(tmp_path_factory.mktemp("hostile")), config="\n".join(tables), constants={})
     yield node
     node.close()
 

@@ -18,6 +18,8 @@ PLACES = ("top", "bottom")
 URGENCIES: tuple[Urgency, ...] = get_args(Urgency)  # the most urgent first
 YES = ("", "1", "true", "on")
 ROW_HEIGHTS = {"": (4.5, 5.5), "scroll": (3.5, 3)}  # em, by mode: beside the label, and below it
+LINE_HEIGHTS = (5, 9)  # em of a line in a list that is as high as its lines, wide and narrow
+NARROW_ROW, NARROW_LIST = "42em", "24em"  # what is less wide is narrow
 SHOWN_MAX = 100  # lines; no board has more
 
 
@@ -72,13 +74,18 @@ class Look(Struct, frozen=True, kw_only=True, omit_defaults=True, rename="kebab"
         chosen += f'[max="{self.max}"]' if self.mode == "list" and self.max else ""
         waiting = f"breaking-ticker{chosen}:not(:defined)"
         if self.mode == "list":
-            return f"\n{waiting} {{ display: block; block-size: {_list_height(self.max)}em }}\n"
-        wide, narrow = ROW_HEIGHTS[self.mode]
-        narrow_height = f"calc(max(44px, 2.75em) + {narrow}em + 2px)"
+            narrow_from = NARROW_LIST
+            wide_height, narrow_height = (f"{_list_height(self.max, each)}em" for each in LINE_HEIGHTS)
+        else:
+            narrow_from = NARROW_ROW
+            wide, narrow = ROW_HEIGHTS[self.mode]
+            wide_height, narrow_height = f"calc({wide}em + 2px)", f"calc(max(44px, 2.75em) + {narrow}em + 2px)"
+        if wide_height == narrow_height:
+            return f"\n{waiting} {{ display: block; block-size: {wide_height} }}\n"
         return (
             f"\n{waiting} {{ display: block; container-type: inline-size }}\n"
-            f'{waiting}::before {{ content: ""; display: block; block-size: calc({wide}em + 2px) }}\n'
-            f"@container (width < 42em) {{ {waiting}::before {{ block-size: {narrow_height} }} }}\n"
+            f'{waiting}::before {{ content: ""; display: block; block-size: {wide_height} }}\n'
+            f"@container (width < {narrow_from}) {{ {waiting}::before {{ block-size: {narrow_height} }} }}\n"
         )
 
     def direction(self, channel: Channel) -> str:
@@ -96,9 +103,9 @@ class Look(Struct, frozen=True, kw_only=True, omit_defaults=True, rename="kebab"
         return chosen
 
 
-def _list_height(shown: str) -> int:
-    """Em: a row for the label, and five for each line, up to what fits a column."""
-    return min(5 * int(shown) + 3, 34) if shown else 34
+def _list_height(shown: str, each: int) -> int:
+    """Em: a row for the label, and so many for each line, up to what fits a column."""
+    return min(each * int(shown) + 3, 34) if shown else 34
 
 
 def _one_of(words: tuple[str, ...], given: str | None) -> str:

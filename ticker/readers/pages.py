@@ -10,7 +10,8 @@ from typing import Any
 import msgspec
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from msgspec import UNSET
-from starlette.requests import Request
+from starlette.exceptions import HTTPException
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
@@ -19,6 +20,7 @@ from ticker.errors import NotFound
 from ticker.fanout.relay import Relay
 from ticker.http.fields import members
 from ticker.line import Line
+from ticker.problems import answer
 from ticker.readers.widget import Words
 from ticker.security import PAGE_POLICY
 
@@ -42,6 +44,16 @@ class Pages:
             Route("/demo", self.demo),
             Route("/channels/{channel}", self.channel),
         ]
+
+    async def no_page(self, connection: HTTPConnection, error: Exception) -> Response:
+        """What the framework refuses: a problem; but a page for a browser at an address that leads nowhere."""
+        response = await answer(connection, error)
+        if not (isinstance(error, HTTPException) and error.detail == "Not Found"):
+            return response  # whoever refused it has said why
+        path, accept = connection.scope["path"], connection.headers.get("accept", "")
+        if response.status_code == 404 and not path.startswith("/v1/") and wants_page(accept):
+            return _none(self._templates, self._relay)
+        return response
 
     async def front(self, request: Request) -> Response:
         return RedirectResponse(f"/channels/{next(iter(self._relay.channels))}", 307)
@@ -90,8 +102,12 @@ def no_channel(request: Request, templates: Environment, relay: Relay, *, framed
     slug = request.path_params["channel"]
     if not wants_page(request.headers.get("accept", "")):
         raise NotFound(f"There is no channel {slug[:64]!r}. The channels are at /v1/channels.")
+    return _none(templates, relay, slug[:64], framed=framed)
+
+
+def _none(templates: Environment, relay: Relay, slug: str | None = None, *, framed: bool = False) -> Response:
     html = templates.get_template("channel/none.html").render(
-        slug=slug[:64], channels=relay.channels.values(), framed=framed
+        slug=slug, channels=relay.channels.values(), framed=framed
     )
     policy = PAGE_POLICY.replace("frame-ancestors 'none'", "frame-ancestors *") if framed else PAGE_POLICY
     headers = {"Cache-Control": "no-store", "Content-Security-Policy": policy, "Vary": "Accept"}
