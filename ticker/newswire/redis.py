@@ -15,6 +15,7 @@ The ear never reconnects in silence: whatever ends it ends `tail`, and whoever f
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import logging
 import random
@@ -172,6 +173,8 @@ class RedisNewswire:
             if sentence := await self._checked():
                 self._refusing.begins(sentence, "check")
             await self._set_clock()
+            with contextlib.suppress(NewswireUnavailable):  # it refuses changes just now: housekeeping says it later
+                await self._say_histories()  # before anything of ours is kept, so that nobody lets go of it
         except BaseException:
             await self._topology.close()
             raise
