@@ -477,8 +477,8 @@ async def test_a_node_with_a_shorter_history_deletes_nothing_that_another_keeps(
     await one.amend(EN, first.line.id, Patch(text="Second"), by="Ada")
     for days in (2, 4):
         server.step(days * DAY)
+        await one.report({})  # as it does every two seconds; here two days have passed between two of them
         other = await opened(server.url, f"short-{days}", with_history(HOUR))
-        await one.report({})
         await other.trim()
         for number in range(300):  # whole nodes of the stream
             await publish(other, f"Line {days} {number}", to=with_history(HOUR)["en"], expires_in=HOUR)
