@@ -21,10 +21,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import ClassVar
 
+import msgspec
+
 from bench.load import BuildFailed, build
 from bench.machine import SERVER_CORE
 from ticker.channel import Channel
-from ticker.fanout.frames import frame, line_object
+from ticker.fanout.frames import line_object
 from ticker.line import Event, Line
 
 HERE = Path(__file__).parent
@@ -284,7 +286,7 @@ def sample_frame() -> bytes:
         direction=CHANNEL.direction,
     )
     event = Event(channel=CHANNEL.slug, cursor=line.id, prev=f"{stamp - 200}-0", line=line, by="bench")
-    return frame(line_object(event, CHANNEL)).text
+    return msgspec.json.encode(line_object(event, CHANNEL))
 
 
 def python_package(name: str) -> str:
