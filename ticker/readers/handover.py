@@ -21,7 +21,7 @@ MESSAGE_COST = 32  # what each piece and each frame counts beside its bytes; eac
 INBOUND_EVERY = 20.0  # seconds; a beat
 CLOSE_WITHIN = 10.0  # seconds in which a reader may take what waits for it when its connection is closed
 UNACKNOWLEDGED_MAX = 40_000  # milliseconds; with a beat every 20 s a dead reader is gone within 60
-UNSENT_MAX = 131_072  # bytes the kernel takes for a reader that doesn't read; with a quarter of it bursts were half as fast
+UNSENT_MAX = 131_072  # bytes the kernel takes for a reader that doesn't read; with 32 kB, bursts were half as fast
 
 
 class SocketReader(asyncio.Protocol):
