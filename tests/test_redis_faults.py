@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import shutil
 import time
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
@@ -189,19 +188,18 @@ REFUSALS = {
 }
 
 
-def break_it(server: RedisServer, how: str, elsewhere: RedisServer) -> None:
+def break_it(server: RedisServer, how: str) -> None:
     match how:
         case "READONLY":
-            server.do("REPLICAOF", "127.0.0.1", elsewhere.port)
+            server.do("REPLICAOF", "127.0.0.1", 1)  # of nobody, so that it keeps what it has
         case "NOREPLICAS":
             server.do("CONFIG SET", "min-replicas-to-write", 1)
         case "MISCONF":
-            folder = server.folder.parent / "gone"
-            folder.mkdir()
-            server.do("CONFIG SET", "dir", folder)
+            in_its_way = server.folder / "dump.rdb"
+            in_its_way.unlink(missing_ok=True)
+            in_its_way.mkdir()  # a folder where its file belongs: saving fails
             server.do("CONFIG SET", "appendonly", "no")
             server.do("CONFIG SET", "save", "3600 1")
-            shutil.rmtree(folder)
             server.do("BGSAVE")
             until(lambda: server.do("INFO", "persistence")["rdb_last_bgsave_status"] == "err")
         case "OOM":
@@ -215,7 +213,7 @@ def mend_it(server: RedisServer, how: str) -> None:
         case "NOREPLICAS":
             server.do("CONFIG SET", "min-replicas-to-write", 0)
         case "MISCONF":
-            server.do("CONFIG SET", "dir", server.folder)
+            (server.folder / "dump.rdb").rmdir()
             server.do("BGSAVE")
             until(lambda: server.do("INFO", "persistence")["rdb_last_bgsave_status"] == "ok")
         case "OOM":
@@ -224,32 +222,31 @@ def mend_it(server: RedisServer, how: str) -> None:
 
 @pytest.mark.parametrize("how", REFUSALS)
 async def test_a_redis_that_takes_no_changes_is_told_at_once_by_the_probe_to_the_editor_and_in_the_log(
-    start_node: Any, server: RedisServer, tmp_path: Path, how: str
+    start_node: Any, server: RedisServer, how: str
 ) -> None:
     """With nobody asking and nobody publishing the log says it; once, and once that it is over."""
     given = {"constants": NO_BEATS | ON_REDIS}
-    with RedisServer(tmp_path / "elsewhere") as elsewhere:
-        node = start_node("--newswire", server.url, **given)
-        line = await published(node, "en", "Before")
-        break_it(server, how, elsewhere)
-        until(lambda: "Nothing can be published" in node.log)
-        answer = await asyncio.to_thread(httpx.get, f"{node.url}/readyz")
-        assert answer.status_code == 503
+    node = start_node("--newswire", server.url, **given)
+    line = await published(node, "en", "Before")
+    break_it(server, how)
+    until(lambda: "Nothing can be published" in node.log)
+    answer = await asyncio.to_thread(httpx.get, f"{node.url}/readyz")
+    assert answer.status_code == 503
+    assert REFUSALS[how] in answer.json()["detail"]
+    for refused in (
+        lambda: node.http.post("/v1/channels/en/lines", json={"text": "Refused"}),
+        lambda: node.http.patch(f"/v1/channels/en/lines/{line['id']}", json={"text": "Refused"}),
+    ):
+        began = time.monotonic()
+        answer = await asyncio.to_thread(refused)
+        assert time.monotonic() - began < WITHIN / 2, "it was tried again and again"
+        assert answer.status_code == (507 if how == "OOM" else 503)
         assert REFUSALS[how] in answer.json()["detail"]
-        for refused in (
-            lambda: node.http.post("/v1/channels/en/lines", json={"text": "Refused"}),
-            lambda: node.http.patch(f"/v1/channels/en/lines/{line['id']}", json={"text": "Refused"}),
-        ):
-            began = time.monotonic()
-            answer = await asyncio.to_thread(refused)
-            assert time.monotonic() - began < WITHIN / 2, "it was tried again and again"
-            assert answer.status_code == (507 if how == "OOM" else 503)
-            assert REFUSALS[how] in answer.json()["detail"]
-        mend_it(server, how)
-        await until_status(node, 200)
-        until(lambda: "Redis takes changes again" in node.log)
-        for word in ("Nothing can be published", "Redis takes changes again"):
-            assert node.log.count(word) == 1, node.log
+    mend_it(server, how)
+    await until_status(node, 200)
+    until(lambda: "Redis takes changes again" in node.log)
+    for word in ("Nothing can be published", "Redis takes changes again"):
+        assert node.log.count(word) == 1, node.log
 
 
 async def test_an_outage_is_told_once_and_its_end_too(start_node: Any, server: RedisServer) -> None:
