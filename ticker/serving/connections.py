@@ -41,7 +41,7 @@ class Connection(Protocol):
 
 
 class Connections:
-    """At most `most` connections. `readers` counts those that are somebody else's to mind, for the log."""
+    """At most `most` connections."""
 
     def __init__(self, most: int) -> None:
         self.most = most

@@ -455,6 +455,8 @@ class Door(asyncio.Protocol):
         """The deadline has passed."""
         if self._transport.get_write_buffer_size() and self._loop.time() < self._answer_by:
             self.deadline = self._answer_by  # it reads, and may have its time for that
+        elif self._phase is Phase.ENDING:
+            self._transport.abort()
         elif self._phase is Phase.HEAD or not self._used:
             self.refuse(HTTPStatus.REQUEST_TIMEOUT, f"The request's head did not come within {HEAD_WITHIN:g} s.")
         elif self._phase is Phase.QUEUED:
