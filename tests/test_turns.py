@@ -75,12 +75,6 @@ async def test_a_request_cut_anywhere_goes_on_when_one_came_before_it(here: Node
                     assert (await reader.readline()).startswith(b"HTTP/1.1 ")
 
 
-async def test_more_cookies_than_a_browser_keeps_are_refused(here: NodeHere) -> None:
-    asked = b"GET /desk/session HTTP/1.1\r\nHost: x\r\nCookie: %s\r\n\r\n"
-    assert (await said(here, asked % (180 * b"a=1; "))).startswith(b"HTTP/1.1 401 ")
-    assert (await said(here, asked % (20_000 * b"a=;"))).startswith(b"HTTP/1.1 431 ")
-
-
 async def test_who_has_changed_something_is_trusted_and_nobody_else(here: NodeHere) -> None:
     queue = here.entrance.turns
     lines = b"POST /v1/channels/en/lines HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\n"
