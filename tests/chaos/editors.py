@@ -22,7 +22,7 @@ ANSWER_WITHIN = 12.0  # seconds a program waits for one answer
 @dataclass
 class Request:
     token: str
-    """Stands in the note of the event that the request makes."""
+    """Stands in the note of the event that the request makes, as long as its line isn't withdrawn later."""
     channel: str
     method: str
     path: str
@@ -33,6 +33,8 @@ class Request:
     tries: int = 0
     ids: set[str] = field(default_factory=set)
     """Every line that it was answered with."""
+    versions: set[tuple[str, int]] = field(default_factory=set)
+    """The same lines, each with the version that the answer showed."""
 
 
 class Editors:
@@ -134,6 +136,7 @@ class Editors:
             if request.method == "POST" and line["id"] not in self._known[request.channel]:
                 self._known[request.channel].append(line["id"])
             request.ids.add(line["id"])
+            request.versions.add((line["id"], line["version"]))
         elif answer.status_code not in (404, 409):
             self.surprises.append(f"{request.token}: {answer.status_code} {answer.text}")
         if request.status not in (200, 201):

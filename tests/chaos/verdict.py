@@ -113,14 +113,24 @@ class Verdict:
 
     def _judge_acknowledged(self) -> None:
         made: dict[str, list[Object]] = defaultdict(list)
+        unsigned: dict[tuple[str, int], Object] = {}  # a line that is withdrawn takes the notes of its earlier events
+        claimed: dict[tuple[str, int], list[str]] = defaultdict(list)
         canceled = set()
         for slug in CHANNELS:
             for event in self.history[slug]:
-                made[event["line"]["note"]].append(event)
-                if event["line"]["status"] == "canceled":
-                    canceled.add(("DELETE", event["line"]["id"]))
+                line = event["line"]
+                if line["note"] is None:
+                    unsigned[line["id"], line["version"]] = event
+                else:
+                    made[line["note"]].append(event)
+                if line["status"] == "canceled":
+                    canceled.add(("DELETE", line["id"]))
         for request in self.world.editors.requests:
             events = made.pop(request.token, [])
+            if not events:
+                for version in request.versions & unsigned.keys():
+                    events.append(unsigned[version])
+                    claimed[version].append(request.token)
             if len(events) > 1:
                 self._broken(f"{request.token} made {len(events)} events")
             if request.status not in (200, 201):
@@ -137,6 +147,11 @@ class Verdict:
                 self._broken(f"{request} was acknowledged, and is {events[0]}")
         for token in made:
             self._broken(f"nobody sent {token}, and it is in the history")
+        for version in unsigned.keys() - claimed.keys():
+            self._broken(f"nobody sent {version}, and it is in the history")
+        for version, tokens in claimed.items():
+            if len(tokens) > 1 and not self.world.lost:
+                self._broken(f"{' and '.join(tokens)} were all answered with {version}")
 
     def _judge_sightings(self) -> None:
         standing: dict[tuple[str, str], dict[str, tuple[int, str]]] = {}
