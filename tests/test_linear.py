@@ -6,6 +6,7 @@ Measured in the thread's own time, the least of several runs, so that other work
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -103,12 +104,12 @@ def least(work: Callable[[], object]) -> float:
     return min(times)
 
 
-def assert_linear(work: Callable[[int], Callable[[], object]], size: int) -> None:
-    """Twice the input takes at most 2.5 times the time, and all of it less than a request may take."""
+def assert_linear(work: Callable[[int], Callable[[], object]], size: int, longest: float = LONGEST) -> None:
+    """Twice the input takes at most 2.5 times the time, and all of it at most `longest` seconds."""
     half, whole = work(size // 2), work(size)
     for _ in range(3):  # a machine that is busy just now is given another chance; a rule that is quadratic has none
         once, twice = least(half), least(whole)
-        if twice < LONGEST and twice <= 2.5 * max(once, NOISE):
+        if twice < longest and twice <= 2.5 * max(once, NOISE):
             return
     pytest.fail(f"{once * 1e3:.2f} ms for {size // 2} bytes, {twice * 1e3:.2f} ms for {size}")
 
@@ -126,10 +127,10 @@ def test_every_rule_of_every_field_is_linear_for_both_doors(field: str, piece: s
 
 @pytest.mark.parametrize("piece", WORDS.values(), ids=WORDS)
 def test_every_rule_is_linear_where_no_limit_comes_first(piece: str) -> None:
-    """So that it stays so when a limit is raised."""
+    """So that it stays so when a limit is raised. How long it takes says nothing: no request is so long."""
     texts = {n: filled(piece, n) for n in (8_192, 16_384)}
-    assert_linear(lambda n: lambda: one_line(texts[n], 10**9), 16_384)
-    assert_linear(lambda n: lambda: count(texts[n]), 16_384)
+    assert_linear(lambda n: lambda: one_line(texts[n], 10**9), 16_384, longest=math.inf)
+    assert_linear(lambda n: lambda: count(texts[n]), 16_384, longest=math.inf)
 
 
 @pytest.mark.parametrize("piece", WORDS.values(), ids=WORDS)
