@@ -227,7 +227,7 @@ class Ticker(Peer):
     title = "**Ticker**"
     path = f"/v1/live?channel={CHANNEL.slug}"
     publish_path = f"/v1/channels/{CHANNEL.slug}/lines"
-    note = "`ticker serve` with its default options: each line checked, kept in SQLite and on disk before it is sent; beats are sent too"
+    note = "default options: each line checked, kept in SQLite and on disk before it is sent; beats are sent too"
     newswire = "sqlite:///bench.db"
     max_lines = CHANNEL.max_lines
 
