@@ -28,7 +28,7 @@ import pytest
 from click.testing import CliRunner
 
 from tests.patience import WITHIN, environment
-from ticker.cli import main
+from ticker.cli.main import main
 
 DONE, REFUSED, MISUSED, UNREACHABLE = 0, 1, 2, 3
 NOWHERE = "http://127.0.0.1:9"  # the discard port: nobody listens
@@ -806,7 +806,9 @@ def commands() -> list[tuple[tuple[str, ...], click.Context]]:
         )
         found.append((path, context))
         if isinstance(command, click.Group):
-            for name, child in command.commands.items():
+            for name in command.list_commands(context):
+                child = command.get_command(context, name)
+                assert child
                 walk(child, (*path, name), context)
 
     walk(main, (), None)

@@ -17,7 +17,7 @@ import pytest
 
 from tests.conftest import ROOT
 from tests.ports import free_port
-from ticker.cli import main
+from ticker.cli.node import serve
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 CLONE = """git clone "$REPOSITORY" breaking-ticker
@@ -207,7 +207,7 @@ def test_every_option_of_a_node_stands_in_the_operators_page() -> None:
     page = (ROOT / "docs" / "operate.md").read_text("utf-8")
     table = page.partition("| option of `serve` |")[2].partition("\n\n")[0]
     shown = set(re.findall(r"`(--[a-z-]+)`", table))
-    options = [option for option in main.commands["serve"].params if isinstance(option, click.Option)]
+    options = [option for option in serve.params if isinstance(option, click.Option)]
     assert [option.name for option in options if shown.isdisjoint([*option.opts, *option.secondary_opts])] == []
     assert shown <= {name for option in options for name in [*option.opts, *option.secondary_opts]}
 
