@@ -28,7 +28,7 @@ expires_in = option("--expires-in", metavar="DURATION", help="90s, 30m, 2h, 7d o
 
 def _describes_a_line(command: Command) -> Command:
     """Options for what a line carries beside its words. What isn't given is the channel's, or stays as it is."""
-    options = [
+    carried = [
         option("--urgency", type=URGENCIES, help="How urgent: flash before bulletin, urgent and update."),
         option("--link", metavar="URL", help="Where readers find more (http or https)."),
         option("--source", help="Who says so, as readers see it."),
@@ -38,8 +38,8 @@ def _describes_a_line(command: Command) -> Command:
         option("--direction", type=click.Choice(["ltr", "rtl"]), help="Where the language doesn't say."),
         option("--note", help="Why, or a remark, as readers see it."),
     ]
-    for option in reversed(options):
-        command = option(command)
+    for each in reversed(carried):
+        command = each(command)
     return command
 
 

@@ -33,11 +33,11 @@ from uvicorn.server import ServerState
 from ticker.errors import Busy, TickerError
 from ticker.http.fields import accepts
 from ticker.http.head import BadHead, Head, end_of_head, read_head
-from ticker.problems import problem, problem_of
+from ticker.http.problems import problem, problem_of
+from ticker.http.security import ANSWERS
 from ticker.readers.admission import Wanted
 from ticker.readers.handover import INBOUND_MAX, UNACKNOWLEDGED_MAX, SocketReader, StreamReader
 from ticker.readers.live import PATH, RETRY, STREAM, STREAM_HEADERS, Live
-from ticker.security import ANSWERS
 from ticker.serving.connections import Connections, Turn
 from ticker.serving.exchange import Exchange
 from ticker.serving.turns import Turns

@@ -32,9 +32,7 @@ BACKLOG = 4_096  # connections the kernel holds while we are busy: every open pa
 ACCEPT_AT_ONCE = 64  # connections taken from the kernel before others get their turn
 GRACE = 12  # seconds that requests under way may still take: a change is tried for some seconds when Redis hangs
 UNREAD_MAX = 16_384  # bytes that the kernel keeps of what a client sends before we want it
-SWITCH_EVERY = (
-    0.0005  # seconds until the newswire's thread, which keeps a line, gets its turn of a busy loop; 5 ms else
-)
+SWITCH_EVERY = 0.0005  # seconds until the newswire's thread, which keeps lines, gets its turn of a busy loop; 5 ms else
 READY_WITHIN = 10.0  # seconds until the boards are loaded
 
 log = logging.getLogger("ticker")
