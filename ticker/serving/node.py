@@ -13,6 +13,7 @@ import signal
 import socket
 import sys
 from collections.abc import Coroutine, Iterator
+from functools import partial
 from typing import Any, cast
 
 import uvicorn
@@ -25,7 +26,8 @@ from ticker.desk.keys import Keyring
 from ticker.errors import Misconfigured
 from ticker.newswire import open_newswire
 from ticker.readers.admission import FILES_MIN, Room
-from ticker.serving.door import Entrance
+from ticker.serving.door import Door
+from ticker.serving.entrance import Entrance
 from ticker.settings import Settings
 
 BACKLOG = 4_096  # connections the kernel holds while we are busy: every open page comes back at once
@@ -109,7 +111,7 @@ async def serve(
             raise Misconfigured(f"The newswire gave no board within {READY_WITHIN:g} s; the log says why.") from error
         config = uvicorn.Config(
             node.app,
-            http=cast("Any", Entrance(node.live, keep_alive=settings.keep_alive)),
+            http=cast("Any", partial(Door, Entrance(node.live, keep_alive=settings.keep_alive))),
             ws="none",
             lifespan="off",
             log_config=None,
