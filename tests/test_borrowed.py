@@ -122,7 +122,7 @@ KEPT_BY_US = {"os._exit": "documented in spite of its name"}
 
 def has(kind: type) -> set[str]:
     """The names that an object of this class has: what its classes define, and what they assign to `self`."""
-    names = set(dir(kind))
+    names = set(dir(kind)) | set(getattr(kind, "__dataclass_fields__", ()))
     for each in kind.__mro__[:-1]:
         try:
             tree = ast.parse(textwrap.dedent(inspect.getsource(each)))
