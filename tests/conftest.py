@@ -20,6 +20,8 @@ from hypothesis import HealthCheck, settings
 
 from tests.patience import AT_LEISURE, NO_BEATS, ON_REDIS, WITHIN, be_patient, environment
 from tests.ports import free_port
+from tests.skips import pytest_sessionfinish as pytest_sessionfinish
+from tests.skips import pytest_terminal_summary as pytest_terminal_summary
 from ticker import __version__
 from ticker.readers.build import build
 

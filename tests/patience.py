@@ -29,8 +29,8 @@ AT_LEISURE = {
     "ticker.desk.brake.IN_ALL": 100_000,
     "ticker.fanout.hub.STALLED_MAX": 3_600.0,
     "ticker.readers.build.PATIENCE": WITHIN,
-    "ticker.serving.door.HEAD_WITHIN": WITHIN,
-    "ticker.serving.door.REQUEST_WITHIN": WITHIN,
+    "ticker.serving.phases.HEAD_WITHIN": WITHIN,
+    "ticker.serving.phases.REQUEST_WITHIN": WITHIN,
     "ticker.serving.node.GRACE": WITHIN / 2,
     "ticker.serving.node.READY_WITHIN": WITHIN,
 }

@@ -10,8 +10,9 @@ import random
 import socket
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self, cast
 from urllib.parse import urlencode
 
 import httpx
@@ -22,7 +23,8 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidSta
 
 from tests.patience import AT_LEISURE, NO_BEATS, WITHIN
 from ticker.app import Node
-from ticker.serving.door import Entrance
+from ticker.serving.door import Door
+from ticker.serving.entrance import Entrance
 from ticker.settings import Settings, read_channels
 
 TEXT, BINARY, CONTINUATION, CLOSE, PING, PONG = 0x1, 0x2, 0x0, 0x8, 0x9, 0xA
@@ -419,7 +421,12 @@ async def _serving_here(folder: Path, config: str) -> AsyncIterator[NodeHere]:
     entrance = Entrance(node.live)
     server = uvicorn.Server(
         uvicorn.Config(
-            node.app, http=entrance, ws="none", lifespan="on", log_config=None, timeout_graceful_shutdown=int(WITHIN)
+            node.app,
+            http=cast("Any", partial(Door, entrance)),
+            ws="none",
+            lifespan="on",
+            log_config=None,
+            timeout_graceful_shutdown=int(WITHIN),
         )
     )
     serving = asyncio.create_task(server.serve([listener]))

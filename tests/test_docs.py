@@ -19,6 +19,7 @@ import pytest
 from tests.conftest import ROOT
 from tests.ports import free_port
 from ticker.cli import main
+from ticker.cli.node import serve
 from ticker.settings import read_channels
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -348,6 +349,15 @@ def test_every_decision_has_a_date_and_a_status(page: Path) -> None:
     assert re.match(
         r"Date: \d{4}-\d\d-\d\d\. Status: (Accepted|Superseded by \[ADR \d+\]\(\d{4}-[a-z0-9-]+\.md\))[.;]", status
     )
+
+
+def test_every_option_of_a_node_stands_in_the_operators_page() -> None:
+    page = (ROOT / "docs" / "operate.md").read_text("utf-8")
+    table = page.partition("| option of `serve` |")[2].partition("\n\n")[0]
+    shown = set(re.findall(r"`(--[a-z-]+)`", table))
+    options = [option for option in serve.params if isinstance(option, click.Option)]
+    assert [option.name for option in options if shown.isdisjoint([*option.opts, *option.secondary_opts])] == []
+    assert shown <= {name for option in options for name in [*option.opts, *option.secondary_opts]}
 
 
 def test_every_picture_is_small_and_shown_and_no_other_is() -> None:

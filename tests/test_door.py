@@ -15,7 +15,7 @@ from readers import PING, WITHIN, NodeHere, RawSocket, handshake, open_stream, s
 from ticker import app
 from ticker.fanout import hub
 from ticker.readers.admission import Room
-from ticker.serving import door
+from ticker.serving import entrance
 
 STREAM = b"GET /v1/live?channel=en HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n\r\n"
 
@@ -117,7 +117,7 @@ async def test_a_node_that_is_full_says_when_to_come_back(here: NodeHere) -> Non
 
 async def test_no_more_than_so_many_wait_for_the_newswire(here: NodeHere, monkeypatch: pytest.MonkeyPatch) -> None:
     """Readers who have seen more than this node wait for a look at the newswire, which may hang."""
-    monkeypatch.setattr(door, "CHECKS_MAX", 2)
+    monkeypatch.setattr(entrance, "CHECKS_MAX", 2)
     go = asyncio.Event()
     came = []
     abreast = here.relay.abreast

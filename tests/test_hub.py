@@ -19,6 +19,7 @@ from websockets.protocol import OPEN, Protocol, Side
 
 from tests.senders import SENDERS
 from ticker.fanout import hub as hub_module
+from ticker.fanout.calls import Calls
 from ticker.fanout.frames import PING, BeatObject, Encoding, Frame, close_frame, frame, socket_frame
 from ticker.fanout.hub import (
     BEAT_SLICES,
@@ -30,7 +31,7 @@ from ticker.fanout.hub import (
     TRY_ELSEWHERE,
     Hub,
 )
-from ticker.fanout.sending import Calls, Handle
+from ticker.fanout.sender import Handle
 
 HALF_PAST_FOUR = datetime(2026, 5, 4, 16, 30, tzinfo=UTC)
 

@@ -37,7 +37,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from ticker.http.head import HEAD_MAX
-from ticker.serving import door
+from ticker.serving import phases
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # Starlette asks for another HTTP client here; httpx serves as well
@@ -379,7 +379,7 @@ async def test_a_head_without_end_is_answered_in_bytes_and_in_time(
 ) -> None:
     async with serving_here(tmp_path) as here:
         with monkeypatch.context() as patience:
-            patience.setattr(door, "HEAD_WITHIN", 0.3)
+            patience.setattr(phases, "HEAD_WITHIN", 0.3)
             assert (await answer_to(here, handshake("channel=en")[:-2])).startswith(b"http/1.1 408 ")
         endless = handshake("channel=en")[:-2] + b"Cookie: " + b"c" * HEAD_MAX
         assert (await answer_to(here, endless)).startswith(b"http/1.1 431 ")

@@ -18,9 +18,10 @@ from readers import WITHIN, Fold, numbers
 from ticker.channel import Channel
 from ticker.errors import NewswireUnavailable
 from ticker.fanout import relay as relay_module
+from ticker.fanout import relayed as relayed_module
+from ticker.fanout.calls import Calls
 from ticker.fanout.frames import Encoding
 from ticker.fanout.relay import Relay
-from ticker.fanout.sending import Calls
 from ticker.line import Draft, Event, Line, Patch, checked
 from ticker.newswire import Page, Snapshot
 from ticker.newswire.sqlite import SqliteNewswire
@@ -157,7 +158,7 @@ async def told(relay: Relay, event: Event) -> None:
 
 async def agree(listener: Listener, relay: Relay) -> None:
     """Wait until the reader shows what the node does. It may take its second: a newcomer's board may be that old."""
-    deadline = time.monotonic() + relay_module.GREETING_FOR + WITHIN
+    deadline = time.monotonic() + relayed_module.GREETING_FOR + WITHIN
     while listener.texts() != on_board(relay):
         assert time.monotonic() < deadline, (listener.texts(), on_board(relay))
         await asyncio.sleep(0.01)
@@ -239,8 +240,8 @@ async def test_what_was_kept_before_the_start_stands_on_the_first_board(wire: Wi
 async def test_a_storm_of_newcomers_is_served_from_one_framed_board(
     wire: Wire, relay: Relay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert relay_module.GREETING_FOR <= 1  # seconds; a board that is served says what time it is
-    monkeypatch.setattr(relay_module, "GREETING_FOR", 60.0)
+    assert relayed_module.GREETING_FOR <= 1  # seconds; a board that is served says what time it is
+    monkeypatch.setattr(relayed_module, "GREETING_FOR", 60.0)
     event = await wire.put("Everyone comes at once")
     await told(relay, event)
     held = relay.board_frame("en")

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from readers import ADMIN_KEY, WITHIN, NodeHere, narrow_socket, serving_here
 
+from ticker.http.head import EMPTY_LINES_MAX
 from ticker.serving import connections, turns
-from ticker.serving.door import EMPTY_LINES_MAX
 from ticker.serving.turns import TRUSTED_MAX, Turns
 
 HEALTHY = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -186,3 +186,18 @@ async def test_who_does_not_read_makes_room_however_much_is_asked_for(here: Node
     assert (await said(here, HEALTHY)).startswith(b"HTTP/1.1 200 ")
     for sock in opened:
         sock.close()
+
+
+async def test_a_refused_connection_that_lingers_makes_room_without_another_word(
+    here: NodeHere, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its end was sent already, so a second refusal broke the newcomer: no deadline held for that one, and no limit."""
+    here.entrance.connections.most = 1
+    reader, writer = await asyncio.open_connection("127.0.0.1", here.port)
+    with contextlib.closing(writer):
+        writer.write(b"GET / HTTP/9.9\r\n\r\n")
+        async with asyncio.timeout(WITHIN):
+            refused = await reader.read()
+            assert refused.count(b"HTTP/1.1 ") == 1
+            assert (await said(here, HEALTHY)).startswith(b"HTTP/1.1 200 ")
+    assert not caplog.records

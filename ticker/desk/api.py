@@ -13,19 +13,19 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from ticker import text
-from ticker.channel import Channel
+from ticker.channel import Channel, no_such_channel
 from ticker.desk.intake import body_of, query_of, sent
 from ticker.desk.keys import Keyring, allow, allow_admin
 from ticker.desk.security_log import address_of
 from ticker.desk.sessions import Sessions
 from ticker.errors import FieldError, Invalid, Malformed, NewswireUnavailable, NotFound
 from ticker.fanout.relay import Relay
+from ticker.http.answers import json_answer
 from ticker.key import ENVIRONMENT_NAME, Key, Listed, Role, listed
 from ticker.line import Draft, Line, Patch, checked
 from ticker.newswire import Newswire, Once, Receipt
 
 ON_AIR_WITHIN = 2.0  # seconds an answer waits for this node's readers to have the line; it is kept either way
-SLUG_SHOWN = 80  # characters of a channel that isn't there
 IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
 
@@ -101,13 +101,13 @@ class DeskApi:
         _, channel = await self._entitled(request)
         events = await self._newswire.versions(channel.slug, request.path_params["line_id"])
         versions = [Version(**msgspec.structs.asdict(event.line), by=event.by) for event in events]
-        return _json({"versions": versions}, headers={"ETag": events[-1].line.etag})
+        return json_answer({"versions": versions}, headers={"ETag": events[-1].line.etag})
 
     async def presence(self, request: Request) -> Response:
         """How many banners are open on the channel, over all nodes. A number, and nothing about anybody."""
         _, channel = await self._entitled(request)
         readers, nodes = await self._newswire.presence(channel.slug)
-        return _json({"channel": channel.slug, "readers": readers, "nodes": nodes})
+        return json_answer({"channel": channel.slug, "readers": readers, "nodes": nodes})
 
     async def make_key(self, request: Request) -> Response:
         admin = await self._admin(request)
@@ -117,7 +117,7 @@ class DeskApi:
         if errors:
             raise Invalid(*errors)
         key, token = await self._keyring.make(name, asked.role, asked.channels, by=admin, address=address_of(request))
-        return _json({**msgspec.structs.asdict(listed(key)), "key": token}, 201)
+        return json_answer({**msgspec.structs.asdict(listed(key)), "key": token}, 201)
 
     def _checked(self, asked: KeyRequest) -> tuple[str, list[FieldError]]:
         """The key's name, and what is wrong with the request. Nothing is taken that the key wouldn't heed."""
@@ -126,7 +126,7 @@ class DeskApi:
             detail = f"The role {asked.role} reaches every channel. Name none, or make it an editor's key."
             errors.append(FieldError("channels", detail))
         elif unknown := set(asked.channels) - self._relay.channels.keys():
-            detail = f"There is no channel {min(unknown)[:SLUG_SHOWN]!r}. {self._channels_are}"
+            detail = no_such_channel(min(unknown), self._relay.channels)
             errors.append(FieldError("channels", detail))
         elif len(set(asked.channels)) < len(asked.channels):
             errors.append(FieldError("channels", "A channel is named more than once."))
@@ -139,20 +139,16 @@ class DeskApi:
             errors.append(FieldError("name", f"{name} is the name of the key in the node's environment. Take another."))
         return name, errors
 
-    @property
-    def _channels_are(self) -> str:
-        return f"The channels are {', '.join(self._relay.channels)}."
-
     async def list_keys(self, request: Request) -> Response:
         await self._admin(request)
         keys: list[Listed] = [listed(key) for key in await self._keyring.all()]
-        return _json({"keys": keys})
+        return json_answer({"keys": keys})
 
     async def revoke_key(self, request: Request) -> Response:
         admin = await self._admin(request)
         query_of(request)
         revoked = await self._keyring.revoke(request.path_params["key_id"], by=admin, address=address_of(request))
-        return _json(listed(revoked))
+        return json_answer(listed(revoked))
 
     async def _admin(self, request: Request) -> Key:
         key = await self._sessions.who(request)
@@ -164,7 +160,7 @@ class DeskApi:
         key = await self._sessions.who(request)
         slug = request.path_params["channel"]
         if (channel := self._relay.channels.get(slug)) is None:
-            raise NotFound(f"There is no channel {text.shown(slug)!r}. {self._channels_are}")
+            raise NotFound(no_such_channel(slug, self._relay.channels))
         allow(key, slug)
         return key, channel
 
@@ -194,16 +190,7 @@ class DeskApi:
             headers = {**headers, "Idempotency-Replayed": "true"}
             now = await self._newswire.line(channel.slug, line.id)
             line = line if now.status == "usable" else now  # the same answer, but never words since withdrawn
-        return _json(line.public(channel.tombstones_for), status, {**headers, "ETag": line.etag})
-
-
-def _json(content: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    return Response(
-        msgspec.json.encode(content),
-        status,
-        {"Cache-Control": "no-store", **(headers or {})},
-        media_type="application/json",
-    )
+        return json_answer(line.public(channel.tombstones_for), status, headers={**headers, "ETag": line.etag})
 
 
 def _once(request: Request, key: Key, meant: Struct) -> Once | None:

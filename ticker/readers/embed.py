@@ -8,7 +8,6 @@ import re
 from collections.abc import Mapping
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
-import msgspec
 from jinja2 import Environment
 from markupsafe import escape
 from msgspec import Struct, structs
@@ -20,11 +19,12 @@ from starlette.routing import Route
 from ticker.channel import LABELS, Channel
 from ticker.errors import NotFound
 from ticker.fanout.relay import Relay
+from ticker.http.answers import json_answer
+from ticker.http.security import PAGE_POLICY
 from ticker.readers.look import SHOWN_MAX, Look
 from ticker.readers.pages import no_channel, plain
 from ticker.readers.snapshot import CACHED
 from ticker.readers.widget import FOR_ANY_PAGE, Widget, Words
-from ticker.security import PAGE_POLICY
 
 FRAME_WIDTH = 600  # CSS pixels, where a consumer names no limit: an article's column
 # CSS pixels, by mode: in a column, and in a page that is at least so wide
@@ -137,8 +137,7 @@ class Embeds:
             "height": height,
             "html": self._iframe(channel, look, width, height),
         }
-        headers = {**FOR_ANY_PAGE, "Cache-Control": "public, max-age=3600"}
-        return Response(msgspec.json.encode(answer), headers=headers, media_type="application/json")
+        return json_answer(answer, cache="public, max-age=3600", headers=FOR_ANY_PAGE)
 
     def _embedded(self, url: str) -> tuple[Channel, Look]:
         """What a link of ours shows. Raises NotFound for any other."""

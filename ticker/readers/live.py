@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from ticker.channel import no_such_channel
 from ticker.errors import Busy, NewswireUnavailable, NotFound
 from ticker.fanout.hub import Reader
 from ticker.fanout.relay import Relay
@@ -48,7 +49,7 @@ class Live:
         asked = wanted(query, last_event_id)
         for slug in asked.channels:
             if slug not in self._relay.channels:
-                raise NotFound(f"There is no channel {slug[:64]!r}. The channels are at /v1/channels.")
+                raise NotFound(no_such_channel(slug))
         if not self._relay.ready or self.hub.draining:
             raise NewswireUnavailable("This node has no news to give just now. Come back in a moment.")
         if len(self.hub) >= self.room.readers:

@@ -7,7 +7,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ticker.problems import problem
+from ticker.http.problems import problem
 
 # Our pages load nothing from elsewhere and hold no inline script or style.
 PAGE_POLICY = (

@@ -15,7 +15,7 @@ from tests.conftest import RunningNode
 from tests.patience import WITHIN
 from tests.readers import Follower
 from tests.senders import SENDERS
-from ticker.fanout.sending import AT_ONCE, Sender
+from ticker.fanout.sender import AT_ONCE, Sender
 
 FORBID = """
 import ctypes, logging, struct, sys
@@ -26,7 +26,7 @@ libc = ctypes.CDLL(None, use_errno=True)
 assert libc.prctl(38, 1, 0, 0, 0) == 0
 assert libc.prctl(22, 2, struct.pack("HxxxxxxQ", 4, ctypes.addressof(program)), 0, 0) == 0, ctypes.get_errno()
 logging.basicConfig(level="INFO", format="%(message)s", stream=sys.stdout)
-from ticker.fanout.sending import open_sender
+from ticker.fanout.sender import open_sender
 print(type(open_sender()).__name__)
 """
 

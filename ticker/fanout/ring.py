@@ -1,7 +1,6 @@
-"""The same bytes to many sockets. Knows the kernel's calls; knows no reader and no channel.
+"""io_uring(7): one system call for a whole slice of readers (docs/adr/0008). Knows its tables; knows no reader.
 
-`Ring` is io_uring(7): one system call for a whole slice of readers. `Calls` is send(2) for each of them, where the
-kernel, a container's seccomp profile or the operator says no to that. What they do is the same (docs/adr/0008).
+The numbers are those of <linux/io_uring.h>, and the same on the machines named here.
 """
 
 from __future__ import annotations
@@ -18,72 +17,11 @@ import sys
 import weakref
 from array import array
 from collections.abc import Sequence
-from itertools import repeat
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
-AT_ONCE = 500  # sockets a call of `send`: some 4 ms
-
-Handle = Any
-"""What a sender takes for a socket."""
+from ticker.fanout.sender import AT_ONCE, Handle
 
 log = logging.getLogger("ticker.fanout")
-
-
-class Sender(Protocol):
-    """Sends on sockets that don't block. It owns none of them."""
-
-    def handle(self, sock: socket.socket) -> Handle:
-        """What to give to `send` for a socket, for as long as that is open."""
-
-    def release(self, handle: Handle) -> None:
-        """Let go of a socket that is about to be closed by its owner."""
-
-    def row(self, handles: list[Handle]) -> Sequence[Handle]:
-        """The same, to be kept and given to `send` in slices."""
-
-    def send(self, handles: Sequence[Handle], data: bytes) -> list[int]:
-        """Send the data on each, at most `AT_ONCE` of them: how many bytes each took, or none. Never blocks."""
-
-
-def open_sender(*, io_uring: bool = True) -> Sender:
-    """The one that costs least, of what this system has."""
-    why = "as asked"
-    if io_uring:
-        try:
-            ring = Ring()
-        except OSError as error:
-            why = f"there is no io_uring: {error.strerror}"
-        else:
-            log.info("Lines go out by io_uring")
-            return ring
-    log.info("Lines go out by send(2), %s", why)
-    return Calls()
-
-
-class Calls:
-    """send(2), in a loop that is C: between two system calls the less is touched, the better."""
-
-    def handle(self, sock: socket.socket) -> Handle:
-        return socket.socket(sock.family, socket.SOCK_STREAM, fileno=sock.fileno())
-
-    def release(self, handle: Handle) -> None:
-        handle.detach()
-
-    def row(self, handles: list[Handle]) -> Sequence[Handle]:
-        return handles
-
-    def send(self, handles: Sequence[Handle], data: bytes) -> list[int]:
-        sent: list[int] = []
-        sends = map(socket.socket.send, handles, repeat(data))
-        while len(sent) < len(handles):
-            try:
-                sent.extend(sends)
-            except OSError:
-                sent.append(0)
-        return sent
-
-
-# io_uring. The numbers are those of <linux/io_uring.h>, and the same on the machines named here.
 
 _MACHINES = ("x86_64", "aarch64")
 _SETUP, _ENTER = 425, 426  # system calls
