@@ -15,7 +15,7 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self, TypeVar
 from uuid import uuid4
@@ -701,10 +701,11 @@ class RedisStore:
 class _ByTheTestsClock(RedisNewswire):
     def __init__(self, url: str, server: RedisServer, clock: Callable[[], float]) -> None:
         super().__init__(url, "test")
-        self._server = server
-        self._clock = clock
+        in_turn = self._topology._in_turn
 
-    async def _asked(self, answer: Awaitable[T]) -> T:
-        if self._clock is not time.time:
-            self._server.step(self._clock() - time.time())
-        return await super()._asked(answer)
+        async def by_the_tests_clock(commands: list[Any]) -> list[Any]:
+            if clock is not time.time:
+                server.step(clock() - time.time())
+            return await in_turn(commands)
+
+        self._topology._in_turn = by_the_tests_clock  # type: ignore[method-assign]

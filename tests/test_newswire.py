@@ -41,9 +41,9 @@ from ticker.errors import (
 )
 from ticker.key import Key, make
 from ticker.line import Cursor, Draft, Event, Patch, checked
-from ticker.newswire import ONCE_FOR, Newswire, Once, Presence, Receipt, open_newswire
-from ticker.newswire import sqlite as newswire_sqlite
-from ticker.newswire.sqlite import SqliteNewswire
+from ticker.newswire import ONCE_FOR, Newswire, Once, Receipt, open_newswire
+from ticker.newswire.sqlite import SqliteNewswire, migrations, trimming
+from ticker.newswire.stores import Presence
 
 pytestmark = pytest.mark.usefixtures("patience_with_redis")
 
@@ -511,12 +511,12 @@ async def test_what_was_kept_is_there_after_a_restart(store: Store) -> None:
     await amended(wire, first.line.id, status="withheld", note="Checking")
     await publish(wire, "Lluvia", to=ES)
     key, _ = make("Ada", "editor", ("en",), datetime.now(UTC))
-    await wire.keep_key(key)
+    await wire.keys.keep(key)
     before = [await wire.snapshot(c) for c in BOTH.values()], await history(wire), await history(wire, "es")
 
     wire = await store.open()
     assert ([await wire.snapshot(c) for c in BOTH.values()], await history(wire), await history(wire, "es")) == before
-    assert await wire.keys() == [key]
+    assert await wire.keys.all() == [key]
     after = await publish(wire)
     assert after.prev == before[0][0].cursor
 
@@ -581,12 +581,12 @@ async def test_a_tombstone_outlives_a_history_that_is_shorter(clocked: Store) ->
 async def test_trimming_comes_to_an_end_where_a_stepped_back_clock_gave_many_events_one_time(
     clocked: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(newswire_sqlite, "TRIM_AT_ONCE", 50)
+    monkeypatch.setattr(trimming, "TRIM_AT_ONCE", 50)
     channel = a_channel(history_for=HOUR)
     clock = Clock()
     wire = await clocked.open({"en": channel}, clock)
     clock.now -= DAY
-    await asyncio.gather(*(publish(wire, to=channel) for _ in range(newswire_sqlite.TRIM_AT_ONCE + 2)))
+    await asyncio.gather(*(publish(wire, to=channel) for _ in range(trimming.TRIM_AT_ONCE + 2)))
     wire = await clocked.open({"en": channel}, Clock(START + 2 * HOUR))
     await until(lambda: is_empty(wire))
 
@@ -618,46 +618,46 @@ async def test_heads_name_each_channels_last_event(newswire: Newswire) -> None:
 
 
 async def test_presence_is_what_was_reported_last(newswire: Newswire) -> None:
-    assert await newswire.presence("en") == Presence(0, 0)
-    await newswire.report({"en": 7, "es": 0})
-    await newswire.report({"en": 5, "es": 1})
-    assert await newswire.presence("en") == Presence(5, 1)
-    assert await newswire.presence("es") == Presence(1, 1)
+    assert await newswire.presence.of("en") == Presence(0, 0)
+    await newswire.presence.report({"en": 7, "es": 0})
+    await newswire.presence.report({"en": 5, "es": 1})
+    assert await newswire.presence.of("en") == Presence(5, 1)
+    assert await newswire.presence.of("es") == Presence(1, 1)
 
 
 async def test_a_secret_is_taken_once_by_whoever_comes_first(newswire: Newswire) -> None:
-    await newswire.keep_secret("word", b"\x00secret", 60)
-    taken = await asyncio.gather(*(newswire.take_secret("word") for _ in range(10)))
+    await newswire.secrets.keep("word", b"\x00secret", 60)
+    taken = await asyncio.gather(*(newswire.secrets.take("word") for _ in range(10)))
     assert sorted(taken, key=str) == [*[None] * 9, b"\x00secret"]
-    assert await newswire.take_secret("another") is None
+    assert await newswire.secrets.take("another") is None
 
 
 async def test_a_secret_holds_across_a_restart_and_no_longer_than_it_should(clocked: Store) -> None:
     wire = await clocked.open(clock=Clock())
-    await wire.keep_secret("short", b"1", 60)
-    await wire.keep_secret("long", b"2", 3_600)
+    await wire.secrets.keep("short", b"1", 60)
+    await wire.secrets.keep("long", b"2", 3_600)
     wire = await clocked.open(clock=Clock(START + 60 + MOMENT))
-    assert await wire.take_secret("short") is None
-    assert await wire.take_secret("long") == b"2"
+    assert await wire.secrets.take("short") is None
+    assert await wire.secrets.take("long") == b"2"
 
 
 async def test_a_secret_that_is_looked_at_stays_until_it_is_taken(newswire: Newswire) -> None:
-    assert await newswire.secret("word") is None
-    await newswire.keep_secret("word", b"\x00secret", 60)
-    assert await newswire.secret("word") == await newswire.secret("word") == b"\x00secret"
-    await newswire.keep_secret("word", b"another", 60)
-    assert await newswire.secret("word") == b"another"
-    assert await newswire.take_secret("word") == b"another"
-    assert await newswire.secret("word") is None
+    assert await newswire.secrets.get("word") is None
+    await newswire.secrets.keep("word", b"\x00secret", 60)
+    assert await newswire.secrets.get("word") == await newswire.secrets.get("word") == b"\x00secret"
+    await newswire.secrets.keep("word", b"another", 60)
+    assert await newswire.secrets.get("word") == b"another"
+    assert await newswire.secrets.take("word") == b"another"
+    assert await newswire.secrets.get("word") is None
 
 
 async def test_a_secret_can_be_looked_at_no_longer_than_it_should(clocked: Store) -> None:
     wire = await clocked.open(clock=Clock())
-    await wire.keep_secret("short", b"1", 60)
-    await wire.keep_secret("long", b"2", 3_600)
+    await wire.secrets.keep("short", b"1", 60)
+    await wire.secrets.keep("long", b"2", 3_600)
     wire = await clocked.open(clock=Clock(START + 60 + MOMENT))
-    assert await wire.secret("short") is None
-    assert await wire.secret("long") == b"2"
+    assert await wire.secrets.get("short") is None
+    assert await wire.secrets.get("long") == b"2"
 
 
 # Keys
@@ -667,46 +667,46 @@ async def test_keys_are_kept_listed_by_age_and_found_by_id(newswire: Newswire) -
     now = datetime.now(UTC)
     made = [make(name, "editor", ("en", "es"), now + timedelta(seconds=n))[0] for n, name in enumerate("CAB")]
     for key in reversed(made):
-        await newswire.keep_key(key)
-    assert await newswire.keys() == made
-    assert await newswire.key(made[1].id) == made[1]
-    assert await newswire.key("nobody") is None
+        await newswire.keys.keep(key)
+    assert await newswire.keys.all() == made
+    assert await newswire.keys.get(made[1].id) == made[1]
+    assert await newswire.keys.get("nobody") is None
 
 
 async def test_of_many_first_keys_one_is_kept_and_none_beside_another(newswire: Newswire) -> None:
     made = [make(f"first {n}", "admin", (), datetime.now(UTC))[0] for n in range(10)]
-    kept = await asyncio.gather(*(newswire.keep_first_key(key) for key in made))
+    kept = await asyncio.gather(*(newswire.keys.keep_first(key) for key in made))
     assert kept.count(True) == 1
-    assert await newswire.keys() == [made[kept.index(True)]]
+    assert await newswire.keys.all() == [made[kept.index(True)]]
 
 
 async def test_a_key_is_revoked_once_and_touching_does_not_bring_it_back(newswire: Newswire) -> None:
     now = datetime.now(UTC)
     key, _ = make("Ada", "chief", (), now)
-    await newswire.keep_key(key)
-    await newswire.touch_key(key.id, now + timedelta(seconds=5))
-    touched = cast("Key", await newswire.key(key.id))
+    await newswire.keys.keep(key)
+    await newswire.keys.touch(key.id, now + timedelta(seconds=5))
+    touched = cast("Key", await newswire.keys.get(key.id))
     assert (touched.last_used, touched.revoked) == (now + timedelta(seconds=5), None)
-    revoked = await newswire.revoke_key(key.id, now + timedelta(seconds=9))
+    revoked = await newswire.keys.revoke(key.id, now + timedelta(seconds=9))
     assert revoked
     assert revoked.revoked == now + timedelta(seconds=9)
-    assert await newswire.revoke_key(key.id, now + timedelta(seconds=20)) == revoked
-    await newswire.touch_key(key.id, now + timedelta(seconds=30))
-    assert cast("Key", await newswire.key(key.id)).revoked == revoked.revoked
+    assert await newswire.keys.revoke(key.id, now + timedelta(seconds=20)) == revoked
+    await newswire.keys.touch(key.id, now + timedelta(seconds=30))
+    assert cast("Key", await newswire.keys.get(key.id)).revoked == revoked.revoked
 
 
 async def test_keys_of_one_moment_are_listed_in_one_order(newswire: Newswire) -> None:
     now = datetime.now(UTC)
     made = [make(f"Ada {n}", "editor", (), now)[0] for n in range(20)]
     for key in made:
-        await newswire.keep_key(key)
-    assert await newswire.keys() == sorted(made, key=lambda key: key.id)
+        await newswire.keys.keep(key)
+    assert await newswire.keys.all() == sorted(made, key=lambda key: key.id)
 
 
 async def test_a_key_that_is_not_kept_is_neither_touched_nor_revoked(newswire: Newswire) -> None:
-    await newswire.touch_key("nobody", datetime.now(UTC))
-    assert await newswire.revoke_key("nobody", datetime.now(UTC)) is None
-    assert await newswire.keys() == []
+    await newswire.keys.touch("nobody", datetime.now(UTC))
+    assert await newswire.keys.revoke("nobody", datetime.now(UTC)) is None
+    assert await newswire.keys.all() == []
 
 
 # SQLite alone: the file
@@ -1057,7 +1057,7 @@ async def test_asking_again_and_again_whether_it_can_be_written_writes_once_a_se
         await publish(wire)
         await asyncio.gather(*(wire.probe() for _ in range(200)))
         size = path.with_name("ticker.db-wal").stat().st_size
-        wire._kept_at -= 2
+        wire._transactions.kept_at -= 2
         await wire.probe()
         await asyncio.gather(*(wire.probe() for _ in range(20)))
         assert 0 < path.with_name("ticker.db-wal").stat().st_size - size <= 2 * 4_200
@@ -1101,7 +1101,7 @@ async def test_a_file_of_the_first_version_is_upgraded_in_one_step(path: Path) -
         assert len(await history(wire)) == 3
         await publish(wire)
     with closing(sqlite3.connect(path)) as db:
-        assert db.execute("PRAGMA user_version").fetchone() == (newswire_sqlite.SCHEMA_VERSION,)
+        assert db.execute("PRAGMA user_version").fetchone() == (migrations.SCHEMA,)
         assert db.execute("SELECT count(*) FROM sqlite_master WHERE name = 'line_age'").fetchone() == (1,)
 
 
@@ -1124,7 +1124,7 @@ async def count_steps(wire: SqliteNewswire, work: Callable[[], Awaitable[None]])
         count += 1
         return 0
 
-    connections = [db for db in (wire._writing, wire._reading) if db]
+    connections = [db for db in (wire._transactions.writing, wire._transactions.reading) if db]
     for db in connections:
         db.set_progress_handler(one, 10)
     await work()
@@ -1200,7 +1200,7 @@ async def test_a_clock_behind_the_newest_line_is_told_of(path: Path, caplog: pyt
 @contextmanager
 def no_page_left(wire: SqliteNewswire) -> Iterator[None]:
     """SQLite's own limit of the file's size, which only its own connection can set: the error of a full disk."""
-    db = wire._writing
+    db = wire._transactions.writing
     assert db
     db.execute("PRAGMA max_page_count = 1")  # the file is larger: so, no larger than it is
     yield

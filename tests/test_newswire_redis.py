@@ -18,17 +18,17 @@ from tests.redis_servers import RedisServer, TcpProxy, until
 from ticker.channel import DAY, HOUR, Channel
 from ticker.errors import Invalid, KeyReused, Misconfigured, NewswireUnavailable, NotFound
 from ticker.line import Cursor, Draft, Event, Line, Patch, begin, checked
-from ticker.newswire import ONCE_FOR, Once, Presence, Receipt
-from ticker.newswire import redis as newswire_redis
-from ticker.newswire.redis import RedisNewswire
-from ticker.newswire.topology import POOL, connection
+from ticker.newswire import ONCE_FOR, Once, Receipt
+from ticker.newswire.redis import RedisNewswire, idempotency, publishing
+from ticker.newswire.redis.topology import POOL, connection
+from ticker.newswire.stores import Presence
 
 EN, ES, AR = (
     Channel(slug=slug, title=slug, language=slug, direction="ltr", label="Breaking", expires_in=None)
     for slug in ("en", "es", "ar")
 )
 CHANNELS = {channel.slug: channel for channel in (EN, ES, AR)}
-CHANGE_WITHIN, COMMAND_WITHIN = newswire_redis.ANSWER_WITHIN, connection.ANSWER_WITHIN
+CHANGE_WITHIN, COMMAND_WITHIN = publishing.ANSWER_WITHIN, connection.ANSWER_WITHIN
 IN_TIME = 10 * CHANGE_WITHIN  # seconds; for a busy machine, and half of what twenty in turn would take
 
 pytestmark = pytest.mark.usefixtures("patience_with_redis")
@@ -154,7 +154,7 @@ async def test_a_request_that_comes_again_when_its_line_has_expired_is_not_refus
     once = Once("ada:1", "fingerprint")
     first = await publish(wire, expires=expires, once=once)
     server.step(HOUR)
-    await wire.report({})
+    await wire.presence.report({})
     with pytest.raises(Invalid):
         await publish(wire, expires=expires)
     assert await publish(wire, expires=expires, once=once) == Receipt(first.line, None, replayed=True)
@@ -172,10 +172,10 @@ async def test_a_request_is_remembered_for_a_day_however_often_it_comes(server: 
 async def test_a_claim_whose_node_died_before_it_published_holds_nobody_up(server: RedisServer, opened: Opened) -> None:
     wire = await opened(server.url)
     once = Once("ada:1", "to en")
-    assert await wire._claim("en", once, 0) == 1  # and here it died
+    assert await wire._publishing.idempotency.claim("en", once, 0) == 1  # and here it died
     await publish(wire, to=ES, once=Once("ada:1", "to es"))
-    with pytest.raises(newswire_redis._Fenced):  # had it only slept, it would find that it is too late
-        await wire._try(EN, a_change, "Ada", newswire_redis._ReceiptKey("en", "its-nonce", once), 1)
+    with pytest.raises(idempotency.Fenced):  # had it only slept, it would find that it is too late
+        await wire._publishing.attempt(EN, a_change, "Ada", idempotency.ReceiptKey("en", "its-nonce", once), 1)
     with pytest.raises(KeyReused):
         await publish(wire, once=once)
     assert (len(await history(wire)), len(await history(wire, "es"))) == (0, 1)
@@ -186,15 +186,24 @@ async def test_a_node_that_died_between_fence_and_claim_leaves_the_key_usable(
 ) -> None:
     wire = await opened(server.url)
     once = Once("ada:1", "to en")
-    claim = await wire._claim("en", once, 0)
-    await wire._run(wire._fence, [wire._key("en", "once:ada:1")], [claim, newswire_redis.NONCE_FOR])
+    claim = await wire._publishing.idempotency.claim("en", once, 0)
+    await wire._asking.run(
+        wire._publishing.idempotency.fence, [wire._asking.key("en", "once:ada:1")], [claim, idempotency.NONCE_FOR]
+    )
     first = await publish(wire, once=once)
     assert await publish(wire, once=once) == Receipt(first.line, None, replayed=True)
     line = first.line
-    claim = await wire._claim("en", Once("ada:2", "amend"), 0)
-    await wire._run(wire._fence, [wire._key("en", "once:ada:2")], [claim, newswire_redis.NONCE_FOR])
+    claim = await wire._publishing.idempotency.claim("en", Once("ada:2", "amend"), 0)
+    await wire._asking.run(
+        wire._publishing.idempotency.fence, [wire._asking.key("en", "once:ada:2")], [claim, idempotency.NONCE_FOR]
+    )
     nothing = await wire.amend(EN, line.id, Patch(text="Rain"), by="Ada", once=Once("ada:2", "amend"))
     assert nothing == Receipt(line, None)
+
+
+async def fence_off(wire: RedisNewswire, key: str, claim: int) -> None:
+    fence = wire._publishing.idempotency.fence
+    await wire._asking.run(fence, [wire._asking.key("en", key)], [claim, idempotency.NONCE_FOR])
 
 
 async def a_change(cursor: Cursor) -> tuple[Line, bool]:
@@ -274,7 +283,7 @@ async def test_a_node_whose_name_ends_like_a_channel_hears_itself(server: RedisS
 async def test_who_is_canceled_just_as_the_answer_comes_is_canceled(server: RedisServer) -> None:
     """Or a relay would wait for ever for the end of what follows Redis no more."""
     came = asyncio.get_running_loop().create_future()
-    asking = asyncio.create_task(RedisNewswire(server.url, "one")._asked(asyncio.wait_for(came, WITHIN)))
+    asking = asyncio.create_task(RedisNewswire(server.url, "one")._asking.asked(asyncio.wait_for(came, WITHIN)))
     for _ in range(5):
         await asyncio.sleep(0)
     came.set_result("an answer")
@@ -328,7 +337,7 @@ async def test_changes_that_wait_for_a_server_that_hangs_are_all_refused_in_time
     server.pause()
     began = time.monotonic()
     with monkeypatch.context() as hasty:
-        hasty.setattr(newswire_redis, "ANSWER_WITHIN", CHANGE_WITHIN)
+        hasty.setattr(publishing, "ANSWER_WITHIN", CHANGE_WITHIN)
         async with asyncio.timeout(IN_TIME):
             tried = await asyncio.gather(*(publish(wire, f"Late {n}") for n in range(20)), return_exceptions=True)
     assert {type(error) for error in tried} == {NewswireUnavailable}
@@ -346,7 +355,7 @@ async def test_a_link_too_slow_to_follow_the_clock_over_is_refused_in_time(
         wire = await opened(proxy.url)
         proxy.slow(0.7)
         with monkeypatch.context() as hasty, contextlib.suppress(NewswireUnavailable):
-            hasty.setattr(newswire_redis, "ANSWER_WITHIN", CHANGE_WITHIN)
+            hasty.setattr(publishing, "ANSWER_WITHIN", CHANGE_WITHIN)
             async with asyncio.timeout(IN_TIME):
                 await publish(wire)
         proxy.heal()
@@ -376,17 +385,17 @@ async def test_presence_is_the_sum_over_nodes_that_report_also_after_the_clock_h
     server: RedisServer, opened: Opened
 ) -> None:
     one, two = await opened(server.url, "one"), await opened(server.url, "two")
-    await one.report({"en": 7, "es": 1})
-    await two.report({"en": 5, "es": 0})
-    assert await one.presence("en") == await two.presence("en") == Presence(12, 2)
+    await one.presence.report({"en": 7, "es": 1})
+    await two.presence.report({"en": 5, "es": 0})
+    assert await one.presence.of("en") == await two.presence.of("en") == Presence(12, 2)
     server.step(DAY)
-    await one.report({"en": 7, "es": 1})
-    assert await one.presence("en") == Presence(7, 1)
-    await two.report({"en": 6, "es": 0})
-    assert await one.presence("en") == await two.presence("en") == Presence(13, 2)
+    await one.presence.report({"en": 7, "es": 1})
+    assert await one.presence.of("en") == Presence(7, 1)
+    await two.presence.report({"en": 6, "es": 0})
+    assert await one.presence.of("en") == await two.presence.of("en") == Presence(13, 2)
     await two.close()
     async with asyncio.timeout(WITHIN):  # who leaves says so, and doesn't wait long for an answer
-        while await one.presence("en") != Presence(7, 1):
+        while await one.presence.of("en") != Presence(7, 1):
             await asyncio.sleep(0.01)
 
 
@@ -396,7 +405,7 @@ async def test_presence_is_the_sum_over_nodes_that_report_also_after_the_clock_h
 async def test_the_board_does_not_depend_on_what_was_trimmed(
     server: RedisServer, opened: Opened, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(newswire_redis, "HISTORY_MAX", 100)
+    monkeypatch.setattr(publishing, "HISTORY_MAX", 100)
     wire = await opened(server.url)
     stands = (await publish(wire, "Stands", pinned=True)).line
     for number in range(20):
@@ -417,7 +426,7 @@ async def test_all_keys_of_a_channel_are_in_one_slot_and_everything_else_expires
     wire = await opened(server.url)
     line = (await publish(wire, once=Once("ada:1", "f"))).line
     await wire.amend(EN, line.id, Patch(text="Snow"), by="Bob")
-    await wire.report({"en": 1})
+    await wire.presence.report({"en": 1})
     keys = set(server.do("KEYS", "*"))
     assert server.do("TTL", "ticker:{keys}:once:ada:1") >= ONCE_FOR - WITHIN
     keys.remove("ticker:{keys}:once:ada:1")
@@ -477,7 +486,7 @@ async def test_a_node_with_a_shorter_history_deletes_nothing_that_another_keeps(
     await one.amend(EN, first.line.id, Patch(text="Second"), by="Ada")
     for days in (2, 4):
         server.step(days * DAY)
-        await one.report({})  # as it does every two seconds; here two days have passed between two of them
+        await one.presence.report({})  # as it does every two seconds; here two days have passed between two of them
         other = await opened(server.url, f"short-{days}", with_history(HOUR))
         await other.trim()
         for number in range(300):  # whole nodes of the stream
@@ -497,7 +506,7 @@ async def test_a_node_that_is_gone_for_good_keeps_nothing_any_more(server: Redis
     await other.trim()
     assert await history(other)
     server.step(DAY + HOUR)
-    await other.report({})
+    await other.presence.report({})
     await other.trim()
     assert await history(other) == []
     with pytest.raises(NotFound):
@@ -515,7 +524,7 @@ async def test_a_node_that_shows_retractions_for_less_long_forgets_none_of_anoth
     gone = (await publish(one, "Wrong")).line
     await one.amend(EN, gone.id, Patch(status="canceled"), by="Ada")
     server.step(3 * DAY)
-    await one.report({})
+    await one.presence.report({})
     other = await opened(server.url, "short", with_history(HOUR))
     await other.trim()
     assert [line.id for line in (await one.snapshot(EN)).lines] == [gone.id]
@@ -532,7 +541,7 @@ async def test_every_node_goes_by_the_clock_of_redis(
     for step in (0, 3 * HOUR, -3 * HOUR):
         server.step(step)
         for wire in wires:
-            await wire.report({})
+            await wire.presence.report({})
             assert abs(wire.now().timestamp() - time.time() - step) < WITHIN / 2
             said = wire.clock_is_off()
             assert (said is None) == (step == 0), said
@@ -540,8 +549,8 @@ async def test_every_node_goes_by_the_clock_of_redis(
                 assert f"s {'behind' if step > 0 else 'ahead of'} Redis'" in said
     server.step(0)
     for wire in wires:
-        await wire.report({})
-        await wire.report({})
+        await wire.presence.report({})
+        await wire.presence.report({})
     told = [record.message for record in caplog.records if "clock" in record.message]
     assert len(told) == 2 * len(wires), told  # once when it begins, once when it is over
     assert sum("agrees" in line for line in told) == len(wires)
@@ -549,16 +558,16 @@ async def test_every_node_goes_by_the_clock_of_redis(
 
 async def test_a_slow_answer_is_no_step_of_the_clock(server: RedisServer, opened: Opened) -> None:
     wire = await opened(server.url)
-    before = wire._clock_offset
-    now = wire._server_now()
-    wire._clock_is(now - 3_000, time.monotonic() - 5)  # said three seconds ago, by a server asked five seconds ago
-    assert wire._clock_offset == before
-    wire._clock_is(now + 60_000, time.monotonic() - 5)
-    assert wire._clock_offset - before == pytest.approx(60, abs=1)
+    before = wire._clock.offset
+    now = wire._clock.milliseconds()
+    wire._clock.follow(now - 3_000, time.monotonic() - 5)  # said three seconds ago, by a server asked five seconds ago
+    assert wire._clock.offset == before
+    wire._clock.follow(now + 60_000, time.monotonic() - 5)
+    assert wire._clock.offset - before == pytest.approx(60, abs=1)
 
 
 def test_the_scripts_say_what_their_keys_and_arguments_are() -> None:
-    for script in Path(newswire_redis.__file__).parent.glob("*.lua"):
+    for script in Path(publishing.__file__).parent.rglob("*.lua"):
         text = script.read_text()
         assert text.startswith("-- "), script
         assert "KEYS" in text.split("\nlocal")[0], script

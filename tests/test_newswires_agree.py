@@ -149,7 +149,7 @@ class Calls:
         self.pair.clock.now += self.lot.choice([HOUR, HOUR, 6 * HOUR, *([-2 * HOUR] if self.steps_back else [DAY])])
 
         async def trim(wire: Any, _: int) -> None:
-            await wire.report({"en": 1})
+            await wire.presence.report({"en": 1})
             await wire.trim()
 
         return trim
@@ -189,15 +189,15 @@ class Calls:
         counts = {slug: self.lot.randint(0, 3) for slug in slugs}
 
         async def present(wire: Newswire, _: int) -> Any:
-            await wire.report(counts)
-            return [tuple(await wire.presence(slug)) for slug in slugs]
+            await wire.presence.report(counts)
+            return [tuple(await wire.presence.of(slug)) for slug in slugs]
 
         return present
 
     def secret(self) -> Any:
         name, keep = self.lot.choice("abc"), self.lot.random() < 0.6
         seconds, secret = self.lot.choice([HOUR // 2, 3 * HOUR]), self.lot.randbytes(4)
-        return lambda wire, _: wire.keep_secret(name, secret, seconds) if keep else wire.take_secret(name)
+        return lambda wire, _: wire.secrets.keep(name, secret, seconds) if keep else wire.secrets.take(name)
 
     def keys(self) -> Any:
         when = datetime.fromtimestamp(self.pair.clock.now, UTC)
@@ -208,14 +208,14 @@ class Calls:
         async def ask(wire: Newswire, _: int) -> Any:
             match act:
                 case 0:
-                    return await wire.keep_key(key)
+                    return await wire.keys.keep(key)
                 case 1:
-                    return await wire.keep_first_key(key)
+                    return await wire.keys.keep_first(key)
                 case 2:
-                    await wire.touch_key(key_id, when)
+                    await wire.keys.touch(key_id, when)
                 case 3:
-                    return str(await wire.revoke_key(key_id, when))
-            return str(await wire.keys()), str(await wire.key(key_id))
+                    return str(await wire.keys.revoke(key_id, when))
+            return str(await wire.keys.all()), str(await wire.keys.get(key_id))
 
         return ask
 

@@ -120,7 +120,7 @@ class Node:
         """Tell the other nodes how many readers there are here, until canceled."""
         while True:
             try:
-                await self.newswire.report(self.relay.hub.readers())
+                await self.newswire.presence.report(self.relay.hub.readers())
             except NewswireUnavailable as error:
                 log.debug("Presence is not reported: %s", error.detail)
             await asyncio.sleep(PRESENCE_EVERY)

@@ -8,9 +8,9 @@ from typing import Any
 from redis import exceptions as failure
 
 from ticker.errors import Misconfigured
-from ticker.newswire.topology import Topology
-from ticker.newswire.topology.cluster import Clustered
-from ticker.newswire.topology.connection import reason, refusal
+from ticker.newswire.redis.topology import Topology
+from ticker.newswire.redis.topology.cluster import Clustered
+from ticker.newswire.redis.topology.connection import reason, refusal
 
 RIGHTS = (  # all that a node needs; tests see that it is enough
     "on >PASSWORD ~{prefix}:* resetchannels &{prefix}:* +@read +@write +@scripting +@pubsub +@connection "

@@ -17,8 +17,8 @@ from redis import exceptions as failure
 from redis.asyncio import Redis
 from redis.crc import key_slot
 
-from ticker.newswire.topology import Topology, connection
-from ticker.newswire.topology.connection import Command, Ear, Server, ask
+from ticker.newswire.redis.topology import Topology, connection
+from ticker.newswire.redis.topology.connection import Command, Ear, Server, ask
 
 TRY_AGAIN_AFTER = 0.05  # seconds, while a slot is between two servers
 

@@ -12,8 +12,8 @@ from typing import Any, ClassVar
 
 from redis.asyncio import Redis
 
-from ticker.newswire.topology import connection
-from ticker.newswire.topology.connection import Command, Ear, Server
+from ticker.newswire.redis.topology import connection
+from ticker.newswire.redis.topology.connection import Command, Ear, Server
 
 POOL = 32  # connections a node; editors and programs share them, readers need none
 WAIT_WITHIN = 1_000  # milliseconds for replicas to confirm

@@ -6,11 +6,11 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from ticker.errors import Misconfigured
-from ticker.newswire.topology import Topology
-from ticker.newswire.topology.cluster import Clustered
-from ticker.newswire.topology.connection import Server, keep_secret
-from ticker.newswire.topology.sentinel import BehindSentinel
-from ticker.newswire.topology.single import Single
+from ticker.newswire.redis.topology import Topology
+from ticker.newswire.redis.topology.cluster import Clustered
+from ticker.newswire.redis.topology.connection import Server, keep_secret
+from ticker.newswire.redis.topology.sentinel import BehindSentinel
+from ticker.newswire.redis.topology.single import Single
 
 OPTIONS = frozenset(
     "prefix wait_replicas sentinel_username sentinel_password ssl_ca_certs ssl_certfile ssl_keyfile".split()

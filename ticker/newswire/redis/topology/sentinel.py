@@ -13,8 +13,8 @@ from typing import Any
 from redis import exceptions as failure
 from redis.asyncio import Redis
 
-from ticker.newswire.topology import Topology, connection
-from ticker.newswire.topology.connection import Command, Ear, Server, ask, connect
+from ticker.newswire.redis.topology import Topology, connection
+from ticker.newswire.redis.topology.connection import Command, Ear, Server, ask, connect
 
 
 class BehindSentinel(Topology):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ticker.newswire.topology import Topology
-from ticker.newswire.topology.connection import Command, Ear, ask
+from ticker.newswire.redis.topology import Topology
+from ticker.newswire.redis.topology.connection import Command, Ear, ask
 
 
 class Single(Topology):
