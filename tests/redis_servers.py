@@ -678,7 +678,8 @@ class RedisStore:
     def __init__(self, channels: Mapping[str, Channel]) -> None:
         self.channels = channels
         self.server = shared_server()
-        self.url = f"{self.server.url}?prefix=test-{uuid4().hex}"
+        self.prefix = f"test-{uuid4().hex}"
+        self.url = f"{self.server.url}?prefix={self.prefix}"
         self._open: RedisNewswire | None = None
 
     async def open(

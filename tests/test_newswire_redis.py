@@ -430,9 +430,12 @@ async def test_all_keys_of_a_channel_are_in_one_slot_and_everything_else_expires
     keys = set(server.do("KEYS", "*"))
     assert server.do("TTL", "ticker:{keys}:once:ada:1") >= ONCE_FOR - WITHIN
     keys.remove("ticker:{keys}:once:ada:1")
-    keys -= {f"ticker:{{{slug}}}:histories" for slug in ("es", "ar")}
+    keys -= {f"ticker:{{{slug}}}:{part}" for slug in ("es", "ar") for part in ("histories", "schema")}
+    keys.remove("ticker:{keys}:schema-of-keys")
     assert all(key.startswith("ticker:{en}:") for key in keys)
-    assert {key.split(":")[2] for key in keys if server.do("TTL", key) == -1} == {"head", "events", "lines", "index"}
+    assert {key.split(":")[2] for key in keys if server.do("TTL", key) == -1} == {
+        *("head", "events", "lines", "index", "schema")
+    }
 
 
 async def test_a_prefix_keeps_two_newswires_on_one_server_apart(server: RedisServer, opened: Opened) -> None:

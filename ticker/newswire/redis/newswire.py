@@ -19,6 +19,7 @@ from ticker.newswire.redis.asking import Asking, Script, end
 from ticker.newswire.redis.clock import ServerClock
 from ticker.newswire.redis.following import Following
 from ticker.newswire.redis.histories import Histories
+from ticker.newswire.redis.migrations import Migrations
 from ticker.newswire.redis.presence import Readers
 from ticker.newswire.redis.publishing import Publishing
 from ticker.newswire.redis.reading import Reading
@@ -44,6 +45,7 @@ class RedisNewswire:
         self._topology: Topology = topology(url, node)
         self._channels: dict[str, Channel] = {}  # shared with the rooms; `open` says which
         self._asking = Asking(self._topology)
+        self._migrations = Migrations(self._asking)
         self._clock = ServerClock(self._asking)
         self._reading = Reading(self._asking, self._channels)
         self._publishing = Publishing(self._asking, self._clock, self._reading)
@@ -65,6 +67,7 @@ class RedisNewswire:
             await self._topology.open()
             if sentence := await self._checked():
                 self._following.refusing.begins(sentence, "check")
+            await self._migrations.migrate(self._channels)
             await self._clock.ask()
             with contextlib.suppress(NewswireUnavailable):  # it refuses changes just now: housekeeping says it later
                 await self._histories.say()  # before anything of ours is kept, so that nobody lets go of it
@@ -98,6 +101,7 @@ class RedisNewswire:
             await self._topology.open()
             if sentence := await self._check():
                 raise Misconfigured(sentence)
+            await self._migrations.look(self._channels)
             await self._clock.ask()
         except NOT_UP_YET as error:
             raise Misconfigured(f"Redis is not ready yet; a node would wait for it: {reason(error)}.") from error
