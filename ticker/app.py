@@ -141,7 +141,7 @@ class Node:
         if not self.relay.ready:
             return _status("no newswire", 503)
         await self.newswire.probe()
-        return _status("ok", 200, clock=self.newswire.clock_is_off())
+        return _status("ok", 200, clock=self.newswire.clock_is_off(), versions=self.newswire.versions_are_mixed())
 
 
 def _status(word: str, status: int, **more: str | None) -> Response:

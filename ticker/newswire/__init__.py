@@ -91,6 +91,9 @@ class Newswire(Protocol):
     def clock_is_off(self) -> str | None:
         """In a sentence, how far this machine's clock and the newswire's are apart, if that is too far."""
 
+    def versions_are_mixed(self) -> str | None:
+        """In a sentence, which versions of Ticker the nodes run that share it, if they differ."""
+
     async def publish(self, channel: Channel, draft: Draft, *, by: str, once: Once | None = None) -> Receipt:
         """Keep, number and announce a new line, in one step. `draft` is checked. Raises KeyReused, Invalid."""
 

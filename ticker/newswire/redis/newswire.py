@@ -20,6 +20,7 @@ from ticker.newswire.redis.clock import ServerClock
 from ticker.newswire.redis.following import Following
 from ticker.newswire.redis.histories import Histories
 from ticker.newswire.redis.migrations import Migrations
+from ticker.newswire.redis.nodes import Nodes
 from ticker.newswire.redis.presence import Readers
 from ticker.newswire.redis.publishing import Publishing
 from ticker.newswire.redis.reading import Reading
@@ -53,7 +54,8 @@ class RedisNewswire:
         self._histories = Histories(self._asking, node, self._clock, self._channels)
         self.keys = Keys(self._asking)
         self.secrets = Secrets(self._asking)
-        self.presence = Readers(self._asking, node, self._clock, self._histories)
+        self._nodes = Nodes(self._asking, node, self._clock)
+        self.presence = Readers(self._asking, node, self._clock, self._histories, self._nodes)
         self._trimming = Trimming(
             self._asking, self._clock, self._channels, self._reading, self._histories, self.presence
         )
@@ -125,6 +127,9 @@ class RedisNewswire:
 
     def clock_is_off(self) -> str | None:
         return self._clock.is_off()
+
+    def versions_are_mixed(self) -> str | None:
+        return self._nodes.mixed()
 
     async def publish(self, channel: Channel, draft: Draft, *, by: str, once: Once | None = None) -> Receipt:
         return await self._publishing.publish(channel, draft, by, once)

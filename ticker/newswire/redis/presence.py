@@ -9,21 +9,24 @@ from ticker.errors import NewswireUnavailable
 from ticker.newswire.redis.asking import Asking
 from ticker.newswire.redis.clock import ServerClock
 from ticker.newswire.redis.histories import Histories
+from ticker.newswire.redis.nodes import Nodes
 from ticker.newswire.stores import PRESENCE_FOR, Presence
 
 
 class Readers:
     """A hash a channel: each node's count, and when it was told."""
 
-    def __init__(self, asking: Asking, node: str, clock: ServerClock, histories: Histories) -> None:
+    def __init__(self, asking: Asking, node: str, clock: ServerClock, histories: Histories, nodes: Nodes) -> None:
         self._asking = asking
         self._node = node
         self._clock = clock
         self._histories = histories
+        self._nodes = nodes
 
     async def report(self, readers: Mapping[str, int]) -> None:
         await self._clock.ask()  # nodes that publish nothing must agree on the time, too
         await self._histories.say()
+        await self._nodes.say()
         for slug, count in readers.items():
             key = self._key(slug)
             await self._asking.do("HSET", key, self._node, f"{count}@{self._clock.milliseconds()}")
@@ -36,11 +39,12 @@ class Readers:
 
     async def leave(self, channels: Mapping[str, object]) -> None:
         """This node has no readers any more. It doesn't wait long for an answer."""
-        for slug in channels:
-            try:
+        try:
+            for slug in channels:
                 await asyncio.wait_for(self._asking.do("HDEL", self._key(slug), self._node), 1)
-            except (NewswireUnavailable, TimeoutError):
-                return  # our counts expire by themselves
+            await asyncio.wait_for(self._nodes.leave(), 1)
+        except (NewswireUnavailable, TimeoutError):
+            pass  # what we told expires by itself
 
     async def forget(self, channel: str, before: int) -> None:
         """Let go of the counts of nodes that were killed, and could not say so."""

@@ -91,6 +91,9 @@ class SqliteNewswire:
     def clock_is_off(self) -> str | None:
         return self._clock.is_off()
 
+    def versions_are_mixed(self) -> str | None:
+        return None  # one file serves one node
+
     async def publish(self, channel: Channel, draft: Draft, *, by: str, once: Once | None = None) -> Receipt:
         return await self._writing.publish(channel, draft, by, once)
 

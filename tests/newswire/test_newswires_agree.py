@@ -13,8 +13,8 @@ from typing import Any
 import msgspec
 import pytest
 
+from tests.newswire.wires import START, Clock, a_channel
 from tests.redis_servers import RedisStore
-from tests.test_newswire import START, Clock, a_channel
 from ticker.board import Board
 from ticker.channel import DAY, HOUR
 from ticker.errors import TickerError

@@ -28,7 +28,7 @@ from ticker.newswire.sqlite import SqliteNewswire, migrations
 
 pytestmark = pytest.mark.usefixtures("patience_with_redis")
 
-DATA = Path(__file__).parent / "data"
+DATA = Path(__file__).parent.parent / "data"
 WRITTEN = 1_763_892_000.0 + 120  # seconds; two minutes after the first line of 0.1.0's
 CHANNELS = {
     slug: Channel(
