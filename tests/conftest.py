@@ -204,7 +204,7 @@ class RunningNode:
 @pytest.fixture
 def patience_with_redis(monkeypatch: pytest.MonkeyPatch) -> None:
     """For newswires in the test's own process."""
-    for name, value in (ON_REDIS | {"ticker.newswire.redis.PRESENCE_FOR": WITHIN}).items():
+    for name, value in (ON_REDIS | {"ticker.newswire.redis.presence.PRESENCE_FOR": WITHIN}).items():
         monkeypatch.setattr(name, value)
 
 

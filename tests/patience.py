@@ -37,10 +37,10 @@ AT_LEISURE = {
 """For every node and command that a test starts. Those that see to one of these limits give their own."""
 
 ON_REDIS = {
-    "ticker.newswire.redis.ANSWER_WITHIN": WITHIN,
-    "ticker.newswire.redis.DEAF_AFTER": WITHIN,
-    "ticker.newswire.topology.connection.ANSWER_WITHIN": WITHIN,
-    "ticker.newswire.topology.connection.CONNECT_WITHIN": WITHIN,
+    "ticker.newswire.redis.publishing.ANSWER_WITHIN": WITHIN,
+    "ticker.newswire.redis.following.DEAF_AFTER": WITHIN,
+    "ticker.newswire.redis.topology.connection.ANSWER_WITHIN": WITHIN,
+    "ticker.newswire.redis.topology.connection.CONNECT_WITHIN": WITHIN,
 }
 """Where nothing breaks on the way to Redis. Where it does, these limits are what the test is about."""
 

@@ -98,7 +98,7 @@ async def test_what_is_wanted_while_a_slot_is_between_two_servers_is_refused_or_
     start_node: Any, cluster: Cluster, url: str, prefix: str
 ) -> None:
     """Reading goes on throughout; a change that needs keys of both servers must wait."""
-    node = start_node("--newswire", url, constants=NO_BEATS | {"ticker.newswire.redis.ANSWER_WITHIN": 1.0})
+    node = start_node("--newswire", url, constants=NO_BEATS | {"ticker.newswire.redis.publishing.ANSWER_WITHIN": 1.0})
     line = await asyncio.to_thread(node.publish, "en", "Before")
     source = cluster.owner(key(prefix, "en"))
     other = next(server for server in cluster.primaries() if server is not source)

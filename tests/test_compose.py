@@ -437,7 +437,7 @@ class House:
                 command += ["--bind", "127.0.0.1", "--port", str(self.port(name, 6379))]
             case "ticker":
                 command = [sys.executable, "-m", *command]
-                lent = AT_LEISURE | ON_REDIS | {"ticker.newswire.redis.PRESENCE_FOR": PRESENCE_FOR}
+                lent = AT_LEISURE | ON_REDIS | {"ticker.newswire.redis.presence.PRESENCE_FOR": PRESENCE_FOR}
                 environment["PYTHONPATH"] = patience(self.folder / "patience", lent)["PYTHONPATH"]
         return Running(name, command, environment, folder)
 

@@ -88,7 +88,7 @@ class Wire(SqliteNewswire):
             db.execute("DELETE FROM line WHERE channel = ? AND (ms, n) > (?, ?)", (channel, ms, n))
             db.execute("UPDATE channel SET ms = ?, n = ? WHERE slug = ?", (ms, n, channel))
 
-        await self._write(forget)
+        await self._transactions.write(forget)
 
     async def change(self, line: Line, **fields: Any) -> Event:
         receipt = await self.amend(CHANNELS[line.channel], line.id, checked(Patch(**fields)), by="test")
@@ -384,13 +384,13 @@ async def test_a_newswire_that_is_away_for_long_costs_no_memory(wire: Wire) -> N
     async with asyncio.timeout(WITHIN):
         while wire.tried < 4:
             await asyncio.sleep(0.005)
-    assert len(wire._taps) <= 1
+    assert len(wire._following.taps) <= 1
     wire.away = False
     await asyncio.wait_for(relay.until_ready(), WITHIN)
-    assert len(wire._taps) == 1
+    assert len(wire._following.taps) == 1
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
-    assert not wire._taps
+    assert not wire._following.taps
 
 
 # The eleventh line

@@ -674,7 +674,7 @@ async def refusals(keyring: Keyring, attempt: Attempt, count: int) -> list[type[
 async def test_a_flood_of_wrong_ones_costs_the_newswire_next_to_nothing(wire: CountingNewswire, kind: str) -> None:
     keyring = Keyring(wire, ADMIN_KEY)
     key, token = make("Ada", "editor", (), datetime.now(UTC))
-    await wire.keep_key(key)
+    await wire.keys.keep(key)
     word = await keyring.one_time(token)
     assert (await keyring.redeem(word)).id == (await keyring.opened_by(token)).id == key.id
     if kind == "revoked":
@@ -708,18 +708,18 @@ async def test_a_key_made_elsewhere_while_the_brake_is_on_is_let_in_within_a_sec
     keyring = Keyring(wire, None)
     await refusals(keyring, lambda ring: ring.opened_by("wrong"), brake.BY_ADDRESS + 1)
     key, token = make("Ada", "editor", (), datetime.now(UTC))
-    await wire.keep_key(key)
+    await wire.keys.keep(key)
     assert (await keyring.opened_by(token)).id == key.id
 
 
 async def test_a_key_revoked_elsewhere_opens_nothing_at_once_though_it_is_known_here(wire: CountingNewswire) -> None:
     keyring = Keyring(wire, None)
     key, token = make("Ada", "editor", (), datetime.now(UTC))
-    await wire.keep_key(key)
+    await wire.keys.keep(key)
     for count in (0, brake.BY_ADDRESS + 1):
         await refusals(keyring, lambda ring: ring.opened_by("wrong"), count)
         assert (await keyring.opened_by(token)).id == key.id
-    await wire.revoke_key(key.id, datetime.now(UTC))
+    await wire.keys.revoke(key.id, datetime.now(UTC))
     with pytest.raises(TooManyAttempts):
         await keyring.opened_by(token)
 

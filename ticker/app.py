@@ -104,7 +104,7 @@ class Node:
     async def running(self) -> AsyncIterator[None]:
         """Open the newswire and follow it; meanwhile the widget is built. Raises Misconfigured."""
         await asyncio.gather(self.newswire.open(self._channels), self.widget.prepare())
-        services = (self.relay.run(), self.relay.beat(), report_presence(self.newswire, self.relay.hub))
+        services = (self.relay.run(), self.relay.beat(), report_presence(self.newswire.presence, self.relay.hub))
         tasks = [asyncio.create_task(service) for service in services]
         try:
             yield
@@ -130,7 +130,7 @@ class Node:
         if not self.relay.ready:
             return _status("no newswire", 503)
         await self.newswire.probe()
-        return _status("ok", 200, clock=self.newswire.clock_is_off())
+        return _status("ok", 200, clock=self.newswire.clock_is_off(), versions=self.newswire.versions_are_mixed())
 
 
 def _status(word: str, status: int, **more: str | None) -> Response:

@@ -106,7 +106,7 @@ class DeskApi:
     async def presence(self, request: Request) -> Response:
         """How many banners are open on the channel, over all nodes. A number, and nothing about anybody."""
         _, channel = await self._entitled(request)
-        readers, nodes = await self._newswire.presence(channel.slug)
+        readers, nodes = await self._newswire.presence.of(channel.slug)
         return json_answer({"channel": channel.slug, "readers": readers, "nodes": nodes})
 
     async def make_key(self, request: Request) -> Response:
