@@ -1,15 +1,16 @@
 # make run    a node with the demo on it          make check  lint, types, architecture
 # make test   all tests, in a real Chromium too   make fix    mend what can be mended by itself
 # make bench  what it costs, beside its peers      make chaos  a long random schedule of faults, on Redis
-# make attack what strangers can cost it
+# make attack what strangers can cost it           make widget build ticker.js out of web/widget
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 HOST   ?= 127.0.0.1
 PORT   ?= 8000
 DEMO   ?= .demo
 BIN    := .venv/bin
+NODE_BIN := .venv/node/node_modules/.bin
 
-.PHONY: run test check fix bench lighthouse frameworks chaos attack fuzz clean help
+.PHONY: run test check fix widget bench lighthouse frameworks chaos attack fuzz clean help
 
 help:
 	@sed -n '1,4p' Makefile | sed 's/^# //'
@@ -20,7 +21,7 @@ run: .venv/run
 	@mkdir -p $(DEMO) && test -s $(DEMO)/key || (umask 077; $(BIN)/python -c 'import secrets; print("demo_" + secrets.token_urlsafe(32))' > $(DEMO)/key)
 	@TICKER_ADMIN_KEY=$$(cat $(DEMO)/key) exec $(BIN)/ticker serve --demo --host $(HOST) --port $(PORT) --newswire sqlite:///$(DEMO)/ticker.db --drain 1
 
-test: .venv/dev
+test: .venv/dev .venv/node
 	@scripts/need chromium chromium
 	@scripts/need redis-server redis-server
 	@scripts/need caddy caddy
@@ -31,15 +32,22 @@ test: .venv/dev
 	@scripts/need cc build-essential
 	@$(BIN)/pytest --numprocesses 2 --dist loadfile $(ARGS)
 
-check: .venv/dev
+check: .venv/dev .venv/node
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
+	@$(NODE_BIN)/tsc --project web/widget
+	@$(NODE_BIN)/tsc --project web/desk
+	@cd web && ../$(NODE_BIN)/eslint .
 
 fix: .venv/dev
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
+
+# What nodes serve of the widget, out of web/widget. It is in the repository: a node builds nothing (ADR 12).
+widget: .venv/node
+	@node web/build.mjs
 
 # Lighthouse's scores of the demo page. Not among the tests: other work on the machine counts as the page's slowness.
 lighthouse: .venv/dev .venv/lighthouse
@@ -90,6 +98,16 @@ clean:
 
 .venv/dev: pyproject.toml .venv/run
 	@scripts/venv $(PYTHON) dev
+	@touch $@
+
+# What builds the widget and checks our scripts: exactly what the lock file says, on Node 18 or newer. Not in web/,
+# which is packaged whole.
+.venv/node: web/package.json web/package-lock.json web/.npmrc | .venv/run
+	@scripts/need node nodejs
+	@scripts/need npm npm
+	@echo "Installing esbuild, TypeScript and ESLint in $@"
+	@mkdir -p $@ && cp $^ $@
+	@npm ci --prefix $@ --no-audit --no-fund --loglevel=error
 	@touch $@
 
 # A program of Node's, kept beside what is Python's. Debian's Node runs version 12.

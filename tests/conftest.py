@@ -21,7 +21,7 @@ from hypothesis import HealthCheck, settings
 from tests.patience import AT_LEISURE, NO_BEATS, ON_REDIS, WITHIN, be_patient, environment
 from tests.ports import free_port
 from ticker import __version__
-from ticker.readers.build import build
+from ticker.readers.widget import KINDS
 
 be_patient()
 
@@ -50,9 +50,10 @@ def as_released(folder: Path) -> Path:
     """The folder, with a copy of the product in it that a node started there runs; of this version, as released."""
     for name in ("ticker", "web"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True)
-    released = folder / "web" / "released" / f"ticker-{__version__}.js"
-    released.parent.mkdir(exist_ok=True)
-    released.write_bytes(build((ROOT / "web" / "ticker.js").read_bytes()))
+    web = folder / "web"
+    (web / "released").mkdir(exist_ok=True)
+    for kind in KINDS:
+        shutil.copy(web / f"ticker{kind}", web / "released" / f"ticker-{__version__}{kind}")
     return folder
 
 

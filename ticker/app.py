@@ -105,7 +105,7 @@ class Node:
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Open the newswire and follow it; meanwhile the widget is built. Raises Misconfigured."""
+        """Open the newswire and follow it; meanwhile the widget is read. Raises Misconfigured."""
         await asyncio.gather(self.newswire.open(self._channels), self.widget.prepare())
         tasks = [asyncio.create_task(work()) for work in (self.relay.run, self.relay.beat, self._report_presence)]
         try:
