@@ -32,6 +32,7 @@ FOR_ANY_PAGE = {"Access-Control-Allow-Origin": "*", "Cross-Origin-Resource-Polic
 
 mimetypes.add_type("text/typescript", ".ts")  # of ticker.d.ts; many systems take it for Qt Linguist's
 
+
 class File:
     """Bytes that don't change while the node runs, compressed once."""
 
