@@ -129,7 +129,7 @@ def _from_json(body: bytes, kind: type[T]) -> T:
     try:
         given = msgspec.json.decode(body, type=kind)
         # The decoder takes the last of two equal keys; which was meant, nobody knows. Numbers stay as they are written.
-        json.loads(body, object_pairs_hook=_each_once, parse_int=str, parse_float=str)
+        _STRICT.decode(body.decode())
     except msgspec.ValidationError as error:
         raise _invalid(error) from error
     except RecursionError as error:
@@ -145,6 +145,9 @@ def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         name = Counter(name for name, _ in pairs).most_common(1)[0][0]
         raise Invalid(FieldError(shown(name), f"The JSON holds {shown(name)} more than once."))
     return members
+
+
+_STRICT = json.JSONDecoder(object_pairs_hook=_each_once, parse_int=str, parse_float=str)
 
 
 def _split(encoded: bytes, what: str) -> list[tuple[str, str | None]]:

@@ -197,7 +197,7 @@ class Door(asyncio.Protocol):
     # What uvicorn takes for a transport
 
     def write(self, data: bytes) -> None:
-        if self._phase is Phase.EXCHANGE:
+        if data and self._phase is Phase.EXCHANGE:
             self._transport.write(data)
 
     def close(self) -> None:

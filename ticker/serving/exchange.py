@@ -42,6 +42,7 @@ class Parser(h11.Connection):
         self.is_granted = False
         """Whether the answer is that it was done."""
         self.error: h11.RemoteProtocolError | None = None
+        self._head = b""  # of the answer, which waits for what follows it: one write in place of two
 
     @property
     def is_read(self) -> bool:
@@ -65,7 +66,12 @@ class Parser(h11.Connection):
             )
         if type(event) is h11.Response:
             self.is_granted = 200 <= event.status_code < 300
-        return super().send(event)
+            self._head = super().send(event)
+            return b""
+        data = super().send(event)
+        if self._head and data is not None:
+            data, self._head = self._head + data, b""
+        return data
 
 
 class Exchange(H11Protocol):
