@@ -2,18 +2,20 @@
 # make test       every test, in Chromium too       make fix      repair what lint and format can repair
 # make test-fast  pure and contract tests           make bench    what it costs, beside other servers
 # make chaos      random faults, on Redis           make attack   what strangers can cost it
-# make release VERSION=X.Y.Z                        make fuzz     random requests
+# make widget     ticker.js out of web/widget/      make fuzz     random requests
+# make release VERSION=X.Y.Z
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 HOST   ?= 127.0.0.1
 PORT   ?= 8000
 DEMO   ?= .demo
 BIN    := .venv/bin
+NODE_BIN := .venv/node/node_modules/.bin
 
-.PHONY: run test test-fast check fix bench lighthouse frameworks chaos attack fuzz release clean help
+.PHONY: run test test-fast check fix widget bench lighthouse frameworks chaos attack fuzz release clean help
 
 help:
-	@sed -n '1,5p' Makefile | sed 's/^# //'
+	@sed -n '1,6p' Makefile | sed 's/^# //'
 
 # The demo keeps its lines and its key in $(DEMO), so that it is the same after a restart. HOST=0.0.0.0 opens it to
 # other machines; PORT=8001 if 8000 is taken.
@@ -21,7 +23,7 @@ run: .venv/run
 	@mkdir -p $(DEMO) && test -s $(DEMO)/key || (umask 077; $(BIN)/python -c 'import secrets; print("demo_" + secrets.token_urlsafe(32))' > $(DEMO)/key)
 	@TICKER_ADMIN_KEY=$$(cat $(DEMO)/key) exec $(BIN)/ticker serve --demo --host $(HOST) --port $(PORT) --newswire sqlite:///$(DEMO)/ticker.db --drain 1
 
-test: .venv/dev
+test: .venv/dev .venv/node
 	@scripts/need chromium chromium
 	@scripts/need redis-server redis-server
 	@scripts/need caddy caddy
@@ -37,15 +39,22 @@ test-fast: .venv/dev
 	@scripts/need redis-server redis-server
 	@$(BIN)/python -m pytest -p tests.fast --numprocesses 2 --dist worksteal $(ARGS)
 
-check: .venv/dev
+check: .venv/dev .venv/node
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
+	@$(NODE_BIN)/tsc --project web/widget
+	@$(NODE_BIN)/tsc --project web/desk
+	@cd web && ../$(NODE_BIN)/eslint .
 
 fix: .venv/dev
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
+
+# What nodes serve of the widget, out of web/widget. It is in the repository: a node builds nothing (ADR 12).
+widget: .venv/node
+	@node web/build.mjs
 
 # Lighthouse's scores of the demo page. Not among the tests: other work on the machine counts as the page's slowness.
 lighthouse: .venv/dev .venv/lighthouse
@@ -100,6 +109,16 @@ clean:
 
 .venv/dev: pyproject.toml .venv/run
 	@scripts/venv $(PYTHON) dev
+	@touch $@
+
+# What builds the widget and checks our scripts: exactly what the lock file says, on Node 18 or newer. Not in web/,
+# which is packaged whole.
+.venv/node: web/package.json web/package-lock.json web/.npmrc | .venv/run
+	@scripts/need node nodejs
+	@scripts/need npm npm
+	@echo "Installing esbuild, TypeScript and ESLint in $@"
+	@mkdir -p $@ && cp $^ $@
+	@npm ci --prefix $@ --no-audit --no-fund --loglevel=error
 	@touch $@
 
 # A program of Node's, kept beside what is Python's. Debian's Node runs version 12.

@@ -34,7 +34,7 @@ from bench.results import Part
 if TYPE_CHECKING:
     from playwright.sync_api import CDPSession, Page
 
-SOURCE = Path(__file__).parent.parent / "web" / "ticker.js"
+SOURCE = Path(__file__).parent.parent / "web" / "widget"
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -156,7 +156,7 @@ def run(extent: Extent, progress: Progress) -> Part:
 
 
 def _sizes(port: int) -> Part:
-    source = SOURCE.read_bytes()
+    source = b"".join(path.read_bytes() for path in sorted(SOURCE.iterdir()) if path.suffix in (".js", ".css"))
     sizes = {"source": len(source), "source_gzip": len(gzip.compress(source, 9))}
     for coding in ("identity", "gzip", "br"):
         connection = http.client.HTTPConnection("127.0.0.1", port)

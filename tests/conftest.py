@@ -23,7 +23,7 @@ from tests.ports import free_port
 from tests.skips import pytest_sessionfinish as pytest_sessionfinish
 from tests.skips import pytest_terminal_summary as pytest_terminal_summary
 from ticker import __version__
-from ticker.readers.build import build
+from ticker.readers.widget import KINDS
 
 be_patient()
 
@@ -52,9 +52,10 @@ def as_released(folder: Path) -> Path:
     """The folder, with a copy of the product in it that a node started there runs; of this version, as released."""
     for name in ("ticker", "web"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True)
-    released = folder / "web" / "released" / f"ticker-{__version__}.js"
-    released.parent.mkdir(exist_ok=True)
-    released.write_bytes(build((ROOT / "web" / "ticker.js").read_bytes()))
+    web = folder / "web"
+    (web / "released").mkdir(exist_ok=True)
+    for kind in KINDS:
+        shutil.copy(web / f"ticker{kind}", web / "released" / f"ticker-{__version__}{kind}")
     return folder
 
 

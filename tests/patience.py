@@ -28,7 +28,6 @@ AT_LEISURE = {
     "ticker.desk.brake.BY_ADDRESS": 100_000,
     "ticker.desk.brake.IN_ALL": 100_000,
     "ticker.fanout.hub.STALLED_MAX": 3_600.0,
-    "ticker.readers.build.PATIENCE": WITHIN,
     "ticker.serving.phases.HEAD_WITHIN": WITHIN,
     "ticker.serving.phases.REQUEST_WITHIN": WITHIN,
     "ticker.serving.node.GRACE": WITHIN / 2,

@@ -5,9 +5,10 @@ from __future__ import annotations
 import base64
 import gzip
 import hashlib
+import itertools
 import json
-import logging
 import re
+import subprocess
 import unicodedata
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -21,16 +22,16 @@ import pytest
 from starlette.applications import Starlette
 
 from tests.conftest import ROOT, RunningNode, as_released
+from tests.patience import WITHIN
 from ticker import __version__
 from ticker.channel import LABELS, Channel
 from ticker.line import Cursor, Draft, begin
-from ticker.readers.build import NotBuilt, build, with_numbers
 from ticker.readers.look import Look
 from ticker.readers.pages import open_templates, plain
-from ticker.readers.widget import Widget, Words, best_encoding
+from ticker.readers.widget import KINDS, Widget, Words, best_encoding
 
 WEB = ROOT / "web"
-SOURCE = (WEB / "ticker.js").read_bytes()
+BUILT = {f"ticker{kind}": (WEB / f"ticker{kind}").read_bytes() for kind in KINDS}
 PINNED = f"/ticker-{__version__}.js"
 RELEASED = WEB / "released"
 
@@ -77,23 +78,25 @@ def raw(node: RunningNode, path: str, **headers: str) -> tuple[httpx.Response, b
 # The widget as it is served
 
 
-def test_numbers_stand_in_place_of_their_names() -> None:
-    source = "const SECOND = 1_000; // a second\nconst HALF = 0.5 * SECOND;\nwait(2 * HALF);\n"
-    assert with_numbers(source) == "wait(2 * 500.0);\n"
+def test_the_widget_is_what_its_source_says(tmp_path: Path) -> None:
+    """`make widget` gives these bytes, on every machine: pages pin their hash, and a node builds nothing (ADR 12)."""
+    assert (ROOT / ".venv" / "node").is_dir(), "make .venv/node installs what builds the widget"
+    subprocess.run(["node", WEB / "build.mjs", tmp_path], check=True, timeout=WITHIN)
+    built = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert built == BUILT, "make widget"
 
 
-def test_the_served_widget_is_smaller_and_exports_the_same(node: RunningNode) -> None:
+def test_the_served_widget_is_small_and_exports_what_it_always_did(node: RunningNode) -> None:
     _, served = raw(node, "/ticker.js")
-    assert len(served) < 0.6 * len(SOURCE)
-    (names,) = re.findall(r"^export let\s*\{([\w,]+)\}", served.decode())
-    assert set(names.split(",")) == set(re.findall(r"^export (?:class|const|function) (\w+)", SOURCE.decode(), re.M))
-    assert "The widget is served as it was written" not in node.log
+    (names,) = re.findall(r"export\s*\{([^}]+)\}", served.decode())
+    assert {name.split(" as ")[-1].strip() for name in names.split(",")} == {"BreakingTicker", "Board", "Feed"}
     assert len(raw(node, "/ticker.js", **{"Accept-Encoding": "br"})[1]) <= 9_000  # docs/embed.md: 9 kB
 
 
-def test_the_same_source_gives_the_same_bytes() -> None:
-    """Or a pinned hash would hold on one node and not on the next."""
-    assert build(SOURCE) == build(SOURCE)
+def test_extras_are_loaded_by_their_hash(node: RunningNode) -> None:
+    """Or a page that pinned the script would run whatever the server has."""
+    digest = base64.b64encode(hashlib.sha256(raw(node, "/ticker.extras.js")[1]).digest()).decode()
+    assert f'"sha256-{digest}"' in raw(node, "/ticker.js")[1].decode()
 
 
 def test_a_restart_and_another_node_serve_the_same_bytes(node: RunningNode, start_node: Any, tmp_path: Path) -> None:
@@ -105,7 +108,7 @@ def test_a_restart_and_another_node_serve_the_same_bytes(node: RunningNode, star
     assert raw(other, PINNED)[1] == before == raw(node, PINNED)[1]
 
 
-@pytest.mark.parametrize("path", ["/ticker.js", PINNED, "/words/ar.json"])
+@pytest.mark.parametrize("path", ["/ticker.js", "/ticker.classic.js", PINNED, "/words/ar.json"])
 def test_each_encoding_holds_the_same_and_has_its_own_etag(node: RunningNode, path: str) -> None:
     decoded = {"br": brotli.decompress, "gzip": gzip.decompress, "identity": bytes}
     plain = raw(node, path)[1]
@@ -119,7 +122,7 @@ def test_each_encoding_holds_the_same_and_has_its_own_etag(node: RunningNode, pa
     assert len(etags) == len(decoded)
 
 
-@pytest.mark.parametrize("path", ["/ticker.js", PINNED, "/words/ar.json"])
+@pytest.mark.parametrize("path", ["/ticker.js", "/ticker.classic.js", PINNED, "/words/ar.json"])
 @pytest.mark.parametrize("form", ["{}", "W/{}", '"other", {}', "*"])
 def test_what_a_browser_holds_is_not_sent_again(node: RunningNode, path: str, form: str) -> None:
     etag = raw(node, path, **{"Accept-Encoding": "br"})[0].headers["etag"]
@@ -157,7 +160,9 @@ def test_the_encoding_is_the_one_that_the_client_likes_best(accepted: str, sent:
 
 def test_the_widget_may_be_loaded_and_checked_by_any_page_out_of_any_cache(node: RunningNode) -> None:
     """Without an Origin, too: a cache that keeps that answer gives it to a page that asks with one."""
-    for path, cache in (("/ticker.js", "max-age=300"), (PINNED, "immutable")):
+    for path, cache in itertools.chain.from_iterable(
+        ((f"/ticker{kind}", "max-age=300"), (f"/ticker-{__version__}{kind}", "immutable")) for kind in KINDS
+    ):
         for origin in ({}, {"Origin": "https://paper.example"}):
             response, _ = raw(node, path, **origin)
             assert response.headers["access-control-allow-origin"] == "*"
@@ -187,10 +192,11 @@ def test_a_version_that_is_not_released_yet_cannot_be_pinned(start_node: Any) ->
     assert raw(node, "/ticker.js")[0].status_code == 200
 
 
-def web_of_a_later_release(folder: Path, source: bytes = SOURCE) -> Path:
+def web_of_a_later_release(folder: Path) -> Path:
     (folder / "released").mkdir()
     (folder / "released" / "ticker-0.0.9.js").write_text("export const old = 1")
-    (folder / "ticker.js").write_bytes(source)
+    for name, built in BUILT.items():
+        (folder / name).write_bytes(built)
     return folder
 
 
@@ -210,54 +216,23 @@ async def test_a_page_that_pinned_a_former_version_keeps_its_banner(tmp_path: Pa
     assert not widget.released
 
 
-async def test_a_released_build_is_what_its_version_pins_whatever_this_machine_builds(tmp_path: Path) -> None:
+async def test_a_released_build_is_what_its_version_pins_whatever_is_built_by_now(tmp_path: Path) -> None:
     widget = Widget(web_of_a_later_release(tmp_path), "0.0.9")
     await widget.prepare()
     assert (await served(widget, "/ticker-0.0.9.js")).text == "export const old = 1"
     assert widget.integrity == "sha384-" + base64.b64encode(hashlib.sha384(b"export const old = 1").digest()).decode()
-    assert (await served(widget, "/ticker.js")).content == build(SOURCE)
-
-
-@pytest.mark.parametrize(
-    "source",
-    [b"export class A { get x( }", b"export default class {}", b"class A {}", b'import "./b.js";\nexport class A {}'],
-    ids=["no JavaScript", "a default export", "no export", "an import"],
-)
-async def test_what_cannot_be_minified_is_served_as_it_is_and_said_once(
-    source: bytes, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    with pytest.raises(NotBuilt):
-        build(source)
-    widget = Widget(web_of_a_later_release(tmp_path, source), "0.2.0")
-    with caplog.at_level(logging.WARNING):
-        await widget.prepare()
-    assert (await served(widget, "/ticker.js")).content == source
-    (said,) = caplog.messages
-    assert said.startswith(f"The widget is served as it was written, {len(source)} bytes")
-    assert "\n" not in said
-
-
-def test_a_minifier_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Where it has no wheel, it isn't installed (pyproject.toml)."""
-    (tmp_path / "minify.py").write_text("raise ImportError")
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    with pytest.raises(NotBuilt, match="tdewolff-minify is not installed"):
-        build(SOURCE)
-
-
-def test_a_minifier_that_dies_takes_no_node_with_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    (tmp_path / "minify.py").write_text("import os; os.abort()")
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    with pytest.raises(NotBuilt, match="status -6"):
-        build(SOURCE)
+    assert (await served(widget, "/ticker.js")).content == BUILT["ticker.js"]
 
 
 def test_a_released_version_never_changes() -> None:
-    """Its build is kept: after a release, a change to ticker.js needs another version first (ADR 7)."""
+    """Its build is kept: after a release, a change to ticker.js needs another version first (ADR 12)."""
     released = re.findall(r"^## \[?(\d+\.\d+\.\d+)", (ROOT / "CHANGELOG.md").read_text("utf-8"), re.M)
-    assert {path.name for path in RELEASED.glob("*.js")} == {f"ticker-{version}.js" for version in released}
+    assert {path.name for path in RELEASED.glob("*.js")} == {
+        f"ticker-{version}{kind}" for version in released for kind in KINDS
+    }
     if __version__ in released:
-        assert (RELEASED / f"ticker-{__version__}.js").read_bytes() == build(SOURCE)
+        for kind in KINDS:
+            assert (RELEASED / f"ticker-{__version__}{kind}").read_bytes() == BUILT[f"ticker{kind}"]
 
 
 # Its words
@@ -550,16 +525,16 @@ def test_types_and_manifest_are_served_beside_the_widget(node: RunningNode) -> N
 
 def test_the_manifest_the_types_and_the_docs_say_what_the_widget_has() -> None:
     """Attributes, events, slots, parts and properties, by what stands in its source."""
-    source = SOURCE.decode()
+    source = "".join(path.read_text("utf-8") for path in (WEB / "widget").iterdir() if path.suffix in (".js", ".css"))
     (element,) = json.loads((WEB / "custom-elements.json").read_text("utf-8"))["modules"][0]["declarations"]
     named = {kind: {each["name"] for each in element[kind]} for kind in ("attributes", "events", "slots", "members")}
     parts = {each["name"] for each in element["cssParts"]}
     properties = {each["name"] for each in element["cssProperties"]}
     observed = json.loads(re.findall(r"observedAttributes = (\[[^]]+\])", source)[0])
-    asked = set(re.findall(r'(?:attribute\(|setAttribute\(|:host\((?::not\()?\[)"?([a-z-]+)', source)) - {"hidden"}
+    asked = set(re.findall(r'(?:attribute\("|setAttribute\("|:host\((?::not\()?\[)([a-z-]+)', source)) - {"hidden"}
     assert set(observed) <= asked == named["attributes"]
     assert properties == set(re.findall(r"var\((--ticker-[a-z-]+)", source))
-    made = re.findall(r'(?:make\(\s*"\w+",|button\(|\["time",|\["bdi",|\[link \? "a" : "span",)\s*"([a-z]+)"', source)
+    made = re.findall(r'(?:make\(\s*"\w+",|\["time",|\["bdi",|\[isLink \? "a" : "span",)\s*"([a-z]+)"', source)
     assert set(made) == parts
     assert {name.removeprefix("ticker:") for name in named["events"]} == {
         "line",

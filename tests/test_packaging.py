@@ -17,12 +17,13 @@ import pytest
 from packaging.requirements import Requirement
 
 from tests.patience import WITHIN
-from ticker.readers.build import build
 
 ROOT = Path(__file__).parent.parent
 LEFT_OUT = {"__pycache__", ".DS_Store"}
 PAGES = [
     "web/ticker.js",
+    "web/ticker.extras.js",
+    "web/ticker.classic.js",
     "web/ticker.d.ts",
     "web/custom-elements.json",
     "web/words.json",
@@ -167,10 +168,11 @@ def test_an_installed_node_serves_its_pages_with_all_they_load(url: str, page: s
         assert httpx.get(f"{url}{path}").status_code == 200, path
 
 
-def test_an_installed_node_serves_the_widget(url: str) -> None:
-    answer = httpx.get(f"{url}/ticker.js")
+@pytest.mark.parametrize("name", ["ticker.js", "ticker.extras.js", "ticker.classic.js"])
+def test_an_installed_node_serves_the_widget(url: str, name: str) -> None:
+    answer = httpx.get(f"{url}/{name}")
     assert answer.status_code == 200
-    assert answer.content == build((ROOT / "web" / "ticker.js").read_bytes())  # the same as anywhere else
+    assert answer.content == (ROOT / "web" / name).read_bytes()  # the same as anywhere else
     assert answer.headers["content-type"].startswith("text/javascript")
 
 

@@ -14,6 +14,7 @@ import pytest
 
 from tests.conftest import ROOT
 from ticker import __version__
+from ticker.readers.widget import KINDS
 
 NEXT = "99.1.0"
 FOLDERS = ("ticker", "web", "scripts", "docs", "tests", "bench", "deploy")
@@ -41,7 +42,8 @@ def checkout(tmp_path: Path) -> Path:
     makefile = re.sub(r"^(check|widget):.*\n(?:\t.*\n)+", r"\1:\n\t@echo \1 has run\n", makefile, flags=re.M)
     (folder / "Makefile").write_text(makefile, "utf-8")
     changelog = (ROOT / "CHANGELOG.md").read_text("utf-8")
-    past = "".join(f"\n## {path.stem.removeprefix('ticker-')} - 2026-01-01\n" for path in released(folder))
+    versions = [path.stem.removeprefix("ticker-") for path in released(folder)]
+    past = "".join(f"\n## {version} - 2026-01-01\n" for version in versions if version[-1].isdigit())
     (folder / "CHANGELOG.md").write_text(changelog[: changelog.index("## ")] + UNRELEASED + past, "utf-8")
     git(folder, "init", "-q", "--initial-branch", "main")
     git(folder, "add", ".")
@@ -83,8 +85,8 @@ def test_a_release_is_a_commit_a_tag_two_packages_and_a_widget_that_stays(checko
     assert git(checkout, "tag") == git(checkout, "describe") == f"v{NEXT}"
     assert git(checkout, "log", "-1", "--format=%s") == f"Release {NEXT}"
     changed = git(checkout, "show", "--format=", "--name-only").split()
-    kept = f"web/released/ticker-{NEXT}.js"
-    assert {"CHANGELOG.md", "ticker/__init__.py", kept} <= set(changed)
+    kept = [f"web/released/ticker-{NEXT}{kind}" for kind in KINDS]
+    assert {"CHANGELOG.md", "ticker/__init__.py", *kept} <= set(changed)
 
     assert re.search(
         rf"^## Unreleased\n\n## {re.escape(NEXT)} - \d{{4}}-\d\d-\d\d\n\n### Added\n\n- Something",
@@ -93,15 +95,16 @@ def test_a_release_is_a_commit_a_tag_two_packages_and_a_widget_that_stays(checko
     )
     said = subprocess.run([sys.executable, "-m", "ticker", "--version"], cwd=checkout, capture_output=True, text=True)
     assert NEXT in said.stdout
-    assert released(checkout) == sorted([*before, checkout / kept])
-    assert b"breaking-ticker" in (checkout / kept).read_bytes()
+    assert released(checkout) == sorted([*before, *(checkout / each for each in kept)])
+    assert b"breaking-ticker" in (checkout / kept[0]).read_bytes()
 
     assert {path.name for path in (checkout / "dist").iterdir()} == {
         f"breaking_ticker-{NEXT}.tar.gz",
         f"breaking_ticker-{NEXT}-py3-none-any.whl",
     }
     with zipfile.ZipFile(next((checkout / "dist").glob("*.whl"))) as wheel:
-        assert wheel.read(f"ticker/{kept}") == (checkout / kept).read_bytes()
+        for each in kept:
+            assert wheel.read(f"ticker/{each}") == (checkout / each).read_bytes()
     assert f"git push origin main v{NEXT}" in done.stdout
 
     again = release(checkout, NEXT)

@@ -102,7 +102,7 @@ class Node:
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Open the newswire and follow it; meanwhile the widget is built. Raises Misconfigured."""
+        """Open the newswire and follow it; meanwhile the widget is read. Raises Misconfigured."""
         await asyncio.gather(self.newswire.open(self._channels), self.widget.prepare())
         services = (self.relay.run(), self.relay.beat(), report_presence(self.newswire.presence, self.relay.hub))
         tasks = [asyncio.create_task(service) for service in services]

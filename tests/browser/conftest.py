@@ -157,7 +157,8 @@ _TYPES = {".css": "text/css", ".js": "text/javascript"}
 class _Answer(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         site = cast("Site", self.server)
-        path = self.path if self.path in site.files else "/"
+        path = self.path.partition("?")[0]
+        path = path if path in site.files else "/"
         self.send_response(200)
         self.send_header("Content-Type", f"{_TYPES.get(os.path.splitext(path)[1], 'text/html')}; charset=utf-8")
         for name, value in site.headers.items():

@@ -1163,7 +1163,8 @@ def test_words_that_come_late_do_not_take_the_place_of_others(node: Any, page: A
 
 def test_its_words_in_english_are_those_of_the_server() -> None:
     words = json.loads((MODULE.parent / "words.json").read_text("utf-8"))["en"]
-    table = MODULE.read_text("utf-8").split("const ENGLISH = {")[1].split("}")[0]
+    source = (MODULE.parent / "widget" / "words.js").read_text("utf-8")
+    table = source.split("const ENGLISH = {")[1].split("}")[0]
     assert dict(re.findall(r'(\w+): "([^"]+)"', table)) == words
 
 

@@ -15,7 +15,7 @@ from websockets.sync.server import Server, ServerConnection, serve
 
 from tests.browser.conftest import Site, until
 
-MODULE = Path(__file__).parents[2] / "web" / "ticker.js"
+WEB = Path(__file__).parents[2] / "web"
 CHANNELS = {"rotate": "a", "list": "b", "scroll": "c"}  # one banner each, so that each line is one banner's
 EARLY, LATE = 1_000, 10_000
 
@@ -153,7 +153,8 @@ def test_ten_thousand_lines_leave_nothing_behind(newsroom: Newsroom, site: Site,
     )
     html = f'<!doctype html><html lang="en"><title>A page</title><script type="module" src="/ticker.js"></script>{tags}'
     page.add_init_script(NEVER_SILENT)
-    page.goto(site.serve(html, {"/ticker.js": MODULE.read_text("utf-8")}))
+    scripts = {f"/{name}": (WEB / name).read_text("utf-8") for name in ("ticker.js", "ticker.extras.js")}
+    page.goto(site.serve(html, scripts))
     assert newsroom.connected.wait(90)
     page.evaluate(LISTEN)
     session = page.context.new_cdp_session(page)

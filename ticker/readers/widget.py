@@ -7,7 +7,6 @@ import base64
 import gzip
 import hashlib
 import json
-import logging
 import mimetypes
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,18 +19,18 @@ from starlette.routing import Route
 
 from ticker.channel import base_language
 from ticker.http.fields import best_encoding, is_held
-from ticker.readers.build import NotBuilt, build
 
 SHORT = "public, max-age=300, stale-while-revalidate=86400, stale-if-error=604800"
 IMMUTABLE = "public, max-age=31536000, immutable"
 DAY = "public, max-age=86400"
 
+KINDS = (".js", ".extras.js", ".classic.js")
+"""What a release is, behind `ticker` and its version."""
+
 # Said to every reader, not only to those that send an Origin: what a cache keeps, it gives to all.
 FOR_ANY_PAGE = {"Access-Control-Allow-Origin": "*", "Cross-Origin-Resource-Policy": "cross-origin"}
 
 mimetypes.add_type("text/typescript", ".ts")  # of ticker.d.ts; many systems take it for Qt Linguist's
-
-log = logging.getLogger("ticker")
 
 
 class File:
@@ -66,58 +65,55 @@ class File:
 class Widget:
     """`/ticker.js` follows the node; `/ticker-{version}.js` never changes, so that a page may pin its hash.
 
+    They are served as they lie in `web/`, built (ADR 12). Beside the module there are what it loads for the few
+    banners that need it (`.extras.js`), and all of it as a classic script (`.classic.js`): see KINDS.
+
     A release carries the builds of the versions before it, and its own, in `released/` (ADR 7): a page that
     has pinned one of them keeps its banner when the nodes are upgraded. What isn't in there can't be pinned: the
     next node would not have it.
     """
 
     def __init__(self, web: Path, version: str) -> None:
-        self._source = web / "ticker.js"
-        self._released = {path.stem.removeprefix("ticker-"): path for path in (web / "released").glob("ticker-*.js")}
+        self._web = web
+        self._released = {path.name: path for path in (web / "released").glob("ticker-*.js")}
         self._files: dict[str, File] = {}
         self.version = version
 
     async def prepare(self) -> None:
-        """Build and compress what most readers will ask for."""
-        self._latest = await asyncio.to_thread(self._build)
+        """Read and compress what most readers will ask for."""
+        self._latest = {f"ticker{kind}": await _script(self._web / f"ticker{kind}") for kind in KINDS}
         if self.released:
-            await self._pinned(self.version)
+            await self._pinned(_pinned_name(self.version))
 
     @property
     def released(self) -> bool:
         """Whether this node's version is a release, so that pages may pin it."""
-        return self.version in self._released
+        return _pinned_name(self.version) in self._released
 
     @property
     def integrity(self) -> str:
         """Of the pinned file of this node's version, which is released."""
-        return self._files[self.version].integrity
+        return self._files[_pinned_name(self.version)].integrity
 
     def routes(self) -> list[Route]:
-        return [Route("/ticker.js", self.latest), Route("/ticker-{version}.js", self.pinned)]
+        latest = [Route(f"/ticker{kind}", self.latest) for kind in KINDS]
+        return [*latest, Route("/ticker-{version}.js", self.pinned)]
 
     async def latest(self, request: Request) -> Response:
-        return self._latest.answer(request, SHORT)
+        return self._latest[request.url.path.rpartition("/")[2]].answer(request, SHORT)
 
     async def pinned(self, request: Request) -> Response:
+        """The version of a classic script ends with its kind: `0.1.0.classic`."""
         version = request.path_params["version"]
-        if version not in self._released:
-            known = ", ".join(sorted(self._released)) or "none yet"
+        if (name := _pinned_name(version)) not in self._released:
+            known = ", ".join(sorted(set(map(_version_of, self._released)))) or "none yet"
             raise HTTPException(404, f"There is no release {version[:20]!r} here. Releases: {known}. Else: /ticker.js.")
-        return (await self._pinned(version)).answer(request, IMMUTABLE)
+        return (await self._pinned(name)).answer(request, IMMUTABLE)
 
-    async def _pinned(self, version: str) -> File:
-        if version not in self._files:
-            self._files[version] = await asyncio.to_thread(_script, self._released[version].read_bytes())
-        return self._files[version]
-
-    def _build(self) -> File:
-        source = self._source.read_bytes()
-        try:
-            return _script(build(source))
-        except NotBuilt as error:
-            log.warning("The widget is served as it was written, %d bytes before compression: %s", len(source), error)
-            return _script(source)
+    async def _pinned(self, name: str) -> File:
+        if name not in self._files:
+            self._files[name] = await _script(self._released[name])
+        return self._files[name]
 
 
 class Words:
@@ -144,5 +140,15 @@ class Words:
         return file.answer(request, DAY)
 
 
-def _script(content: bytes) -> File:
-    return File(content, "text/javascript")
+def _pinned_name(version: str) -> str:
+    return f"ticker-{version}.js"
+
+
+def _version_of(name: str) -> str:
+    """Of whichever kind the file is."""
+    found = name.removeprefix("ticker-")
+    return min((found.removesuffix(kind) for kind in KINDS), key=len)
+
+
+async def _script(path: Path) -> File:
+    return await asyncio.to_thread(lambda: File(path.read_bytes(), "text/javascript"))

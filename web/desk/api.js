@@ -12,10 +12,7 @@ const OTHER_SESSION = "urn:ticker:problem:other-session";
  * @typedef {{slug: string, title: string, language: string, direction: "ltr"|"rtl", label: string,
  *            max_lines: number, expires_in: number|null}} Channel
  * @typedef {{id?: string, name: string, role: string, channels: Channel[]}} Session
- * @typedef {{id: string, channel: string, text?: string, urgency: string, status: string, version: number,
- *            published: string, updated: string, corrected: string|null, expires: string|null,
- *            pinned: boolean, url?: string|null, source?: string|null, note: string|null,
- *            language: string, direction: "ltr"|"rtl", by?: string}} Line
+ * @typedef {import("../ticker.js").Line & {by?: string}} Line with the key that last changed it
  * @typedef {{line: Line, etag: string|null}} Kept
  */
 
