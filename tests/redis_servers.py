@@ -17,7 +17,7 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeVar, TypeVarTuple
 from uuid import uuid4
 
 import httpx
@@ -36,12 +36,15 @@ T = TypeVar("T")
 PATIENT, WATCHFUL = 600_000, 3_000
 
 
-def until(holds: Callable[[], Any], within: float = WITHIN, every: float = 0.02) -> Any:
-    """Wait until it holds; what it then says. Where Redis or a node can't be reached, that counts as not yet."""
+Given = TypeVarTuple("Given")
+
+
+def until(holds: Callable[[*Given], Any], *given: *Given, within: float = WITHIN, every: float = 0.02) -> Any:
+    """Wait until it holds of what is given; what it says. Where Redis or a node can't be reached, it does not yet."""
     deadline = time.monotonic() + within
     while True:
         with contextlib.suppress(redis.RedisError, httpx.HTTPError, OSError):
-            if said := holds():
+            if said := holds(*given):
                 return said
         assert time.monotonic() < deadline, "it did not come to hold"
         time.sleep(every)
@@ -140,7 +143,7 @@ class RedisServer:
                 protocol=2,
                 decode_responses=True,
             )
-        return self._clients[user].execute_command(*command)
+        return self._clients[user].execute_command(*command)  # type: ignore[no-untyped-call]  # redis-py's own
 
     def clients(self, **having: str) -> list[dict[str, str]]:
         """CLIENT LIST, but for the tests' own connections."""
@@ -269,7 +272,7 @@ class Sentinels:
             others = [other for other in self.sentinels if other is not sentinel]
             sentinel.watch(self.primary, self.replica, others)
         for sentinel in self.sentinels:
-            until(lambda asked=sentinel: self._complete(asked.do("SENTINEL MASTER", "news")))
+            until(lambda asked: self._complete(asked.do("SENTINEL MASTER", "news")), sentinel)
 
     @staticmethod
     def _complete(state: dict[str, Any]) -> bool:
@@ -337,17 +340,17 @@ class Cluster:
         for server in self.servers[1:]:
             self.servers[0].do("CLUSTER MEET", "127.0.0.1", server.port, server.bus_port)  # type: ignore[attr-defined]
         for server in self.servers:
-            until(lambda asked=server: len(self._nodes(asked)) == len(self.servers))
+            until(lambda asked: len(self._nodes(asked)) == len(self.servers), server)
         for number, replica in enumerate(self.servers[3:]):
-            primary = self.id_of(primaries[number % 3])
-            until(lambda asked=replica, of=primary: asked.do("CLUSTER REPLICATE", of))  # once it knows it by its id
+            of = self.id_of(primaries[number % 3])
+            until(lambda asked, of: asked.do("CLUSTER REPLICATE", of), replica, of)  # once it knows it by its id
         self.until_healthy()
 
     @staticmethod
     def _server(folder: Path, options: tuple[str, ...]) -> RedisServer:
         bus = free_port()
-        own = "--cluster-enabled", "yes", "--cluster-port", str(bus), "--cluster-node-timeout", str(PATIENT)
-        own += "--cluster-replica-validity-factor", "0"  # a replica may take over however long the vote has taken
+        own = ["--cluster-enabled", "yes", "--cluster-port", str(bus), "--cluster-node-timeout", str(PATIENT)]
+        own += ["--cluster-replica-validity-factor", "0"]  # a replica may take over however long the vote has taken
         server = RedisServer(folder, *own, *options)
         server.bus_port = bus  # type: ignore[attr-defined]
         return server
@@ -363,7 +366,7 @@ class Cluster:
         self._silent_for(WATCHFUL)
         yield
         for server in self.running():  # one that was only slow may count as dead too, and would for very long
-            until(lambda asked=server: self._state(asked) == "ok")
+            until(lambda asked: self._state(asked) == "ok", server)
         self._silent_for(PATIENT)
 
     def _silent_for(self, milliseconds: int) -> None:
@@ -373,7 +376,7 @@ class Cluster:
     def until_healthy(self) -> None:
         """Every server thinks so, and every primary has a replica that is in step, where there are replicas."""
         for server in self.servers:
-            until(lambda asked=server: self._state(asked) == "ok")
+            until(lambda asked: self._state(asked) == "ok", server)
         if len(self.servers) > 3:
             until(lambda: len(self.primaries()) == 3 and all(has_replica(primary) for primary in self.primaries()))
 

@@ -95,7 +95,7 @@ def test_every_command_of_the_page_works(page: Path, demo: tuple[str, Path], tmp
 
 def make_file(folder: Path) -> None:
     """As a node's first start does."""
-    command = [ROOT / ".venv/bin/ticker", "serve", "--port", "0"]
+    command = [str(ROOT / ".venv/bin/ticker"), "serve", "--port", "0"]
     process = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     assert process.stdout
     assert process.stdout.readline()

@@ -23,11 +23,12 @@ from starlette.applications import Starlette
 from tests.conftest import ROOT, RunningNode, as_released
 from ticker import __version__
 from ticker.channel import LABELS, Channel
+from ticker.http.fields import best_encoding
 from ticker.line import Cursor, Draft, begin
 from ticker.readers.build import NotBuilt, build, with_numbers
 from ticker.readers.look import Look
 from ticker.readers.pages import open_templates, plain
-from ticker.readers.widget import Widget, Words, best_encoding
+from ticker.readers.widget import Widget, Words
 
 WEB = ROOT / "web"
 SOURCE = (WEB / "ticker.js").read_bytes()

@@ -165,10 +165,10 @@ def test_a_session_is_opened_and_ended_on_every_node(start_node: Any, tmp_path: 
         )
         for key in (ADMIN_KEY, new_key(here)["key"]):
             cookie = sign_in(here, key)
-            assert until(lambda cookie=cookie: by_cookie(there, cookie).status_code == 200)
-            assert until(lambda cookie=cookie: by_cookie(there, cookie, "DELETE").status_code == 204)
+            assert until(lambda cookie: by_cookie(there, cookie).status_code == 200, cookie)
+            assert until(lambda cookie: by_cookie(there, cookie, "DELETE").status_code == 204, cookie)
             for node in (here, there):
-                assert until(lambda node=node, cookie=cookie: by_cookie(node, cookie).status_code == 401)
+                assert until(lambda node, cookie: by_cookie(node, cookie).status_code == 401, node, cookie)
                 assert by_cookie(node, cookie, "POST", LINES, json={"text": "Rain"}).status_code in (401, 503)
             assert here.board("en") == []
         revoked = new_key(here)
