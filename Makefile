@@ -1,7 +1,8 @@
-# make run    a node with the demo on it          make check  lint, types, architecture
-# make test   all tests, in a real Chromium too   make fix    mend what can be mended by itself
-# make bench  what it costs, beside its peers      make chaos  a long random schedule of faults, on Redis
-# make attack what strangers can cost it
+# make run        a node with the demo              make check    lint, types, architecture
+# make test       every test, in Chromium too       make fix      repair what lint and format can repair
+# make test-fast  pure and contract tests           make bench    what it costs, beside other servers
+# make chaos      random faults, on Redis           make attack   what strangers can cost it
+# make release VERSION=X.Y.Z                        make fuzz     random requests
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 HOST   ?= 127.0.0.1
@@ -9,13 +10,13 @@ PORT   ?= 8000
 DEMO   ?= .demo
 BIN    := .venv/bin
 
-.PHONY: run test check fix bench lighthouse frameworks chaos attack fuzz clean help
+.PHONY: run test test-fast check fix bench lighthouse frameworks chaos attack fuzz release clean help
 
 help:
-	@sed -n '1,4p' Makefile | sed 's/^# //'
+	@sed -n '1,5p' Makefile | sed 's/^# //'
 
 # The demo keeps its lines and its key in $(DEMO), so that it is the same after a restart. HOST=0.0.0.0 opens it to
-# other machines; PORT=8001 where 8000 is taken.
+# other machines; PORT=8001 if 8000 is taken.
 run: .venv/run
 	@mkdir -p $(DEMO) && test -s $(DEMO)/key || (umask 077; $(BIN)/python -c 'import secrets; print("demo_" + secrets.token_urlsafe(32))' > $(DEMO)/key)
 	@TICKER_ADMIN_KEY=$$(cat $(DEMO)/key) exec $(BIN)/ticker serve --demo --host $(HOST) --port $(PORT) --newswire sqlite:///$(DEMO)/ticker.db --drain 1
@@ -30,6 +31,11 @@ test: .venv/dev
 	@scripts/need openssl openssl
 	@scripts/need cc build-essential
 	@$(BIN)/pytest --numprocesses 2 --dist loadfile $(ARGS)
+
+# Pure rules, and the newswire's contract on SQLite and Redis, in less than a minute: tests/fast.py chooses.
+test-fast: .venv/dev
+	@scripts/need redis-server redis-server
+	@$(BIN)/python -m pytest -p tests.fast --numprocesses 2 --dist worksteal $(ARGS)
 
 check: .venv/dev
 	@$(BIN)/ruff check .
@@ -76,6 +82,10 @@ bench: .venv/bench
 	@scripts/need npm npm
 	@scripts/need chromium chromium
 	@$(BIN)/python -m bench $(ARGS)
+
+# Check, write the changelog's heading and the version, keep the widget's build, build, commit, tag. DRY=1 only tells.
+release: .venv/dev
+	@$(BIN)/python scripts/release "$(VERSION)" $(if $(DRY),--dry-run)
 
 clean:
 	rm -rf .venv $(DEMO) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache dist build

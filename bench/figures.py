@@ -1,4 +1,4 @@
-"""The figures of the side-by-side run, and how they are read: units, ratios, spread. Knows no process and no page."""
+"""The figures of the side-by-side run, with their units, ratios and spread. Knows no process and no page."""
 
 from __future__ import annotations
 
@@ -29,24 +29,24 @@ FIGURES = (
     Figure("cpu_delivery", "CPU per delivery", "µs", 1, plotted=True),
     Figure("last", "publish → last reader", "ms", 1, plotted=True),
     Figure("spread", "first → last reader: the fan-out alone", "ms", 1),
-    Figure("first", "publish → first reader: what comes before the fan-out", "ms", 1),
+    Figure("first", "publish → first reader: the work before the fan-out", "ms", 1),
     Figure("median", "publish → median reader", "ms", 1),
     Figure("p99", "publish → p99 reader", "ms", 1),
     Figure("burst", "burst, deliveries a second", "k/s", 0, less_is_better=False, plotted=True),
     Figure("burst_cpu", "CPU per delivery in the burst", "µs", 2),
     Figure("cpu_connect", "CPU per connect", "µs", 0, plotted=True),
-    Figure("memory", "resident memory a reader", "kB", 1, plotted=True),
+    Figure("memory", "resident memory per reader", "kB", 1, plotted=True),
     Figure("cpu_publish", "CPU per line published, ten readers", "µs", 0),
     Figure("all_p99", "p99 of all deliveries", "ms", 1),
-    Figure("joins_p99", "the same while 500 a second join", "ms", 1, plotted=True),
+    Figure("joins_p99", "the same while 500 readers a second join", "ms", 1, plotted=True),
     Figure("joins_ratio", "with joins ÷ without", "×", 2, compared=False),
-    Figure("joins_typical", "the same, of the median line's p99", "×", 2, compared=False),
+    Figure("joins_typical", "the same for the p99 of the median line", "×", 2, compared=False),
     Figure("stalled_p99", "p99 of all deliveries, 10 % stalled", "ms", 1),
     Figure("stalled_ratio", "with 10 % stalled ÷ before", "×", 2, compared=False),
-    Figure("stalled_typical", "the same, of the median line's p99", "×", 2, compared=False),
-    Figure("stalled_lost", "lost to the others with 10 % stalled", "%", 1, compared=False),
+    Figure("stalled_typical", "the same for the p99 of the median line", "×", 2, compared=False),
+    Figure("stalled_lost", "lines that the other readers lost, 10 % stalled", "%", 1, compared=False),
     Figure("stalled_memory", "memory a stalled reader adds", "kB", 1, compared=False),
-    Figure("bytes", "bytes a delivery, with framing", "B", 0, compared=False),
+    Figure("bytes", "bytes per delivery, with framing", "B", 0, compared=False),
     Figure("load_steady", "load generator busy, steady", "%", 0, compared=False),
     Figure("load_burst", "load generator busy, burst", "%", 0, compared=False),
 )

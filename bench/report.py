@@ -1,4 +1,4 @@
-"""From what is kept to docs/bench.md: ratios first, then each limit, then all figures. Knows no process."""
+"""Writes docs/bench.md from the kept results: ratios first, then each limit, then all figures. Knows no process."""
 
 from __future__ import annotations
 
@@ -16,20 +16,19 @@ ROUNDS, READERS = 5, 5_000  # what the limits are set for
 CALM = 0.15  # share of the machine that others may have used
 
 READINGS = """\
-**How "last reader" is to be read.** Every peer is published to by an HTTP POST from the same program, and every
-time begins when that request is written. *publish → last* is the criterion as it stands, and what an editor
-waits for; but the peers don't do the same job before they fan out: Ticker checks the editor's key and the line,
-numbers it, and has it on disk (SQLite, synced) before a reader sees it, where the bare loop takes the body as it
-is and keeps nothing. *publish → first* is that part, *first → last* the fan-out itself, of each line. Both readings
-stand in the table above. CPU per delivery leaves nothing out either: publishing is in it; *CPU per line published*
-says how much that is, with ten readers."""
+**How to read "last reader".** The same program publishes to every server with an HTTP POST, and every time begins when
+that request is written. *publish → last* is the criterion, and the time that an editor waits for. But the servers don't
+do the same work before they fan out. Ticker checks the editor's key and the line, numbers the line, and has it on disk
+(SQLite, synced) before a reader sees it; the bare loop takes the body as it is and keeps nothing. *publish → first* is
+the time for that work, and *first → last* the time for the fan-out itself, for each line. The table above has both.
+CPU per delivery includes publishing; *CPU per line published* says how much of it that is, with ten readers."""
 
 
 def body(parts: Parts) -> str:
     """Everything that was measured as Markdown, without what surrounds it."""
     fanout = parts.get("fanout")
     sections = [*_ratios(fanout)] if fanout else []
-    sections += ["## What was asked for", "", _criteria(parts), ""]
+    sections += ["## Limits, and whether they are met", "", _criteria(parts), ""]
     if fanout:
         sections += ["## Figures", "", READINGS, "", _figures(fanout), ""]
     if "widget" in parts:
@@ -37,7 +36,7 @@ def body(parts: Parts) -> str:
     for name in ("soak", "stalled"):
         if name in parts:
             sections += _soak(parts[name])
-    return "\n".join([*sections, "## What went wrong", "", *_trouble(parts)])
+    return "\n".join([*sections, "## Problems during the runs", "", *_trouble(parts)])
 
 
 def write(parts: Parts, folder: Path) -> None:
@@ -48,20 +47,20 @@ def write(parts: Parts, folder: Path) -> None:
     if fanout:
         plot(fanout, folder / "img" / "bench.svg")
         opening = f"""
-![Ticker beside its peers: CPU per delivery, last reader, burst, connect, memory, joins](img/bench.svg)
+![Ticker compared with other servers: CPU per delivery, last reader, burst, connect, memory, joins](img/bench.svg)
 
-{fanout["scale"]["readers"]:,} readers on one machine, the server on one core, the load generator on the other; medians
-of {fanout["rounds"]} interleaved rounds, in brackets the least and the most; a figure without brackets was measured in
-one round. Less is better unless it says otherwise.
+{fanout["scale"]["readers"]:,} readers on one machine, with the server on one core and the load generator on the other.
+Each figure is the median of {fanout["rounds"]} interleaved rounds, with the least and the most in brackets. A figure
+without brackets was measured in one round. Less is better unless the row says otherwise.
 """
     text = f"""# What fan-out costs
 
-Written by `make bench`; not by hand. How to run it, what each figure means and how it could mislead:
-[bench/README.md](../bench/README.md).
+`make bench` writes this page; don't edit it by hand. [bench/README.md](../bench/README.md) says how to run it, what
+each figure means and how it could mislead.
 {opening}
 {body(parts)}
 
-## When, where and what
+## Dates, machines and versions
 
 {_circumstances(parts)}
 """
@@ -77,7 +76,12 @@ def _ratios(fanout: Part) -> list[str]:
         if figure.compared:
             title = figure.title if figure.less_is_better else f"{figure.title} (more is better)"
             rows.append([title, *(spread(ratios(fanout, figure.name, peer), 2) for peer in others)])
-    return ["## Ticker, as a multiple of each peer", "", _table(["", *(TITLES[peer] for peer in others)], rows), ""]
+    return [
+        "## Ticker's figures divided by the other servers'",
+        "",
+        _table(["", *(TITLES[peer] for peer in others)], rows),
+        "",
+    ]
 
 
 def _criteria(parts: Parts) -> str:
@@ -104,7 +108,7 @@ def _widget(part: Part) -> list[str]:
         return f"{sizes[name]:,}" if name in sizes else "not offered"
 
     rows = [
-        ["source, as it is read, bytes", f"{size('source')} ({size('source_gzip')} gzip)"],
+        ["source, as it is written, bytes", f"{size('source')} ({size('source_gzip')} gzip)"],
         ["served, minified, bytes", size("served_identity")],
         ["served, gzip, bytes", size("served_gzip")],
         ["served, br, bytes", size("served_br")],
@@ -115,11 +119,11 @@ def _widget(part: Part) -> list[str]:
             for mode in (*MODES, CONTROL)
             for what, name in (
                 ("a line's arrival: script, style and layout", "arrival_ms"),
-                ("its announcement, the same", "announcement_ms"),
-                ("a line, all of the main thread", "all_ms"),
+                ("its announcement: script, style and layout", "announcement_ms"),
+                ("a line: everything on the main thread", "all_ms"),
             )
         ),
-        ["tasks of 50 ms or more meanwhile", str(sum(part[mode]["long_tasks"] for mode in MODES))],
+        ["tasks of 50 ms or more during this time", str(sum(part[mode]["long_tasks"] for mode in MODES))],
     ]
     for what, unit, per in (("heap", "kB", 1000), ("nodes", "DOM nodes", 1), ("listeners", "listeners", 1)):
         rows.append(
@@ -129,13 +133,14 @@ def _widget(part: Part) -> list[str]:
             ]
         )
     text = (
-        f"{part['version']} on the same machine, without a graphics card; a real node, a page of another origin. "
-        f"CPU time of the page's main thread while {extent['batches']} × {extent['batch']} lines came, one every "
-        f"{ARRIVED + PAUSE:g} s, so that each is shown, announced and painted by itself. *Arrival* is until the line "
-        "is shown; it is announced to screen readers half a second later, in a task of its own. *All* is whatever the "
-        "thread did: painting, frames, what moves, chores. The *control* is no banner: a page that writes the text "
-        "into one element, and half a second later into another. Heap, nodes and listeners are those of a page with "
-        "two banners, when nothing moves any more and the collector has run."
+        f"{part['version']} on the same machine, without a graphics card, with a real node and a page of another "
+        f"origin. The times are CPU time of the page's main thread while {extent['batches']} × {extent['batch']} lines "
+        f"arrived, one every {ARRIVED + PAUSE:g} s, so that each line is shown, announced and painted by itself. "
+        "*Arrival* ends when the line is shown. Half a second later the line is announced to screen readers, in a task "
+        "of its own. *Everything* is all that the thread did, including painting, frames, movement and housekeeping. "
+        "The *control* is a page without a banner that writes the text into one element, and half a second later into "
+        "another. Heap, nodes and listeners are those of a page with two banners, after all movement has ended and the "
+        "garbage collector has run."
     )
     return [text, "", _table(["", ""], rows)]
 
@@ -150,30 +155,30 @@ def _soak(part: Part) -> list[str]:
     faults = ", ".join(f"{count:,} {fault}" for fault, count in part["faults"].items()) or "none"
     last = [look["last_ms"] for look in series if look["last_ms"] is not None]
     rows = [
-        ["readers that read, at the end", f"{reading - part['faults'].get('dropped', 0):,} of {reading:,}"],
-        ["lines published, each to each of them", f"{part['published']:,}"],
-        ["beats a reader", f"{part['beats'] / reading:.1f}"],
-        ["longest that any got no frame, s", f"{part['silence']:.1f}"],
+        ["readers still reading, at the end", f"{reading - part['faults'].get('dropped', 0):,} of {reading:,}"],
+        ["lines published, each to all of them", f"{part['published']:,}"],
+        ["beats per reader", f"{part['beats'] / reading:.1f}"],
+        ["longest time without a frame, any reader, s", f"{part['silence']:.1f}"],
         ["faults", faults],
-        ["boards sent anew", f"{part['boards']:,}"],
+        ["boards sent again", f"{part['boards']:,}"],
         ["publish → last reader, ms", spread(last, 1)],
         [
-            "resident memory: empty, first look, last, most, MB",
+            "resident memory: without readers, first sample, last sample, most, MB",
             _megabytes(part["empty_kb"], memory[0], memory[-1], max(memory)),
         ],
-        ["a reader, at the end, kB", f"{(memory[-1] - part['empty_kb']) / part['readers']:.1f}"],
+        ["memory per reader, at the end, kB", f"{(memory[-1] - part['empty_kb']) / part['readers']:.1f}"],
         [
-            "the kernel's for all TCP sockets, both ends: first look, last, most, MB",
+            "kernel memory for all TCP sockets, both ends: first sample, last sample, most, MB",
             _megabytes(kernel[0], kernel[-1], max(kernel)),
         ],
-        ["open files that were allowed", f"{part['files_allowed']:,}"],
+        ["limit of open files", f"{part['files_allowed']:,}"],
     ]
     if part["deaf"]:
         rows.insert(
-            1, ["stalled at a time; let go by the node, and replaced", f"{part['deaf']:,}; {part['replaced']:,}"]
+            1, ["stalled at a time; disconnected by the node, and replaced", f"{part['deaf']:,}; {part['replaced']:,}"]
         )
     text = f"{part['rate']:g} line{'s' if part['rate'] != 1 else ''} a second"
-    text += ", every other half minute none, so that beats stand alone." if part["quiet"] else "."
+    text += ", with none in every other half minute, so that only beats are sent then." if part["quiet"] else "."
     look = _table(
         ["minute", *(f"{each['minute']:.1f}" for each in series)],
         [
@@ -193,16 +198,18 @@ def _trouble(parts: Parts) -> list[str]:
     if fanout := parts.get("fanout"):
         if fanout["rounds"] < ROUNDS or fanout["scale"]["readers"] < READERS:
             lines.append(
-                f"- This was a look, not the measurement: {fanout['rounds']} round(s) at "
-                f"{fanout['scale']['readers']:,} readers; the limits are set for {ROUNDS} at {READERS:,}."
+                f"- This was a quick run, not the full measurement: {fanout['rounds']} round(s) with "
+                f"{fanout['scale']['readers']:,} readers; the limits are set for {ROUNDS} with {READERS:,}."
             )
-        lines += [f"- {TITLES[peer]} is missing, in part or whole: {why}." for peer, why in fanout["absent"].items()]
+        lines += [
+            f"- {TITLES[peer]} is missing, partly or completely: {why}." for peer, why in fanout["absent"].items()
+        ]
         for peer, wrong in fanout["faults"].items():
             lines.append(
                 f"- {TITLES[peer]}: " + ", ".join(f"{count:,} {fault}" for fault, count in wrong.items()) + "."
             )
         for peer, count in fanout["boards"].items():
-            lines.append(f"- {TITLES[peer]}: {count:,} readers' boards were sent anew in the middle of a run.")
+            lines.append(f"- {TITLES[peer]}: {count:,} readers were sent their board again in the middle of a run.")
         if fanout["busy"] > CALM:
             lines.append(f"- Other programs used {fanout['busy']:.0%} of the machine just before a round.")
         for peer in fanout["figures"]:
@@ -212,7 +219,7 @@ def _trouble(parts: Parts) -> list[str]:
                     f"- {TITLES[peer]}: the load generator was busy for {statistics.median(busy):.0f} % of the time."
                 )
     lines += [f"- Not measured yet: {name}." for name in ("fanout", "widget", "soak", "stalled") if name not in parts]
-    return lines or ["Nothing: each reader got each line once and in order, from every peer."]
+    return lines or ["None: each reader got each line once and in order, from every server."]
 
 
 def _circumstances(parts: Parts) -> str:
@@ -230,11 +237,12 @@ def _circumstances(parts: Parts) -> str:
         lines += [
             "",
             f"The trials: {scale['lines']} lines at {scale['rate']:g} a second to {scale['readers']:,} readers, who "
-            f"came at {scale['connect_rate']:,} a second; then {scale['joins']} more a second for "
-            f"{scale['join_lines']} lines; a burst of {scale['burst_lines']} lines to {scale['burst_readers']:,} "
-            f"readers, from {scale['publishers']} publishing connections; and {scale['readers']:,} readers of whom "
-            f"{scale['stalled_percent']} % have stopped reading and been sent {scale['fill_lines']} lines. The joins "
-            "and the stalled are measured in every round for Ticker, in the first alone for its peers.",
+            f"connected at {scale['connect_rate']:,} a second; then {scale['joins']} more readers a second for "
+            f"{scale['join_lines']} lines; then a burst of {scale['burst_lines']} lines to "
+            f"{scale['burst_readers']:,} readers, from {scale['publishers']} publishing connections; then "
+            f"{scale['readers']:,} readers of whom {scale['stalled_percent']} % have stopped reading and been sent "
+            f"{scale['fill_lines']} lines. Joins and stalled readers are measured in every round for Ticker, and only "
+            "in the first round for the others.",
         ]
     return "\n".join(lines)
 

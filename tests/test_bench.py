@@ -15,6 +15,7 @@ from websockets.asyncio.server import ServerConnection, serve
 from bench.criteria import CRITERIA
 from bench.load import HERE, Load, build
 from bench.report import body
+from bench.results import Results
 from tests.patience import WITHIN
 
 PATIENCE = 10  # seconds without any line until those that are missing count as lost
@@ -119,12 +120,18 @@ def verdicts(cpu: list[float], bare: list[float]) -> dict[str, str]:
 
 
 def test_a_figure_over_its_limit_is_not_met() -> None:
-    limit = "CPU per delivery, of the bare loop's"
+    limit = "CPU per delivery, relative to the bare loop"
     assert verdicts([11.5, 11.4, 20], [10, 10, 10])[limit] == "met", "1.15 is within the limit, by the median"
     assert verdicts([11.6, 11.6, 1], [10, 10, 10])[limit] == "**not met**"
-    assert verdicts([11.5], [10])["lines lost, doubled, out of order or malformed"] == "**not met**"
+    assert verdicts([11.5], [10])["lines lost, duplicated, out of order or malformed"] == "**not met**"
 
 
 def test_what_was_not_measured_is_not_met_either() -> None:
     assert set(verdicts([], []).values()) <= {"**not measured**", "**not met**"}
     assert "met |" not in body({}).replace("**not met** |", "")
+
+
+def test_the_page_is_what_the_report_makes_of_the_kept_results() -> None:
+    """If this fails: `make bench ARGS=--report`."""
+    page = (HERE.parent / "docs" / "bench.md").read_text("utf-8")
+    assert body(Results(HERE / "results").kept()) in page

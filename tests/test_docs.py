@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import re
 import shutil
@@ -18,8 +19,10 @@ import pytest
 from tests.conftest import ROOT
 from tests.ports import free_port
 from ticker.cli import main
+from ticker.settings import read_channels
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+WRITTEN = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), ROOT / "bench" / "README.md"]
 CLONE = """git clone "$REPOSITORY" breaking-ticker
 cd breaking-ticker"""
 RUN_BY_OTHERS = {
@@ -203,13 +206,148 @@ def test_no_page_shows_a_command_that_is_not_run() -> None:
         assert not re.search(r"^```(bash|shell|console|zsh)", page.read_text("utf-8"), re.M), page
 
 
-def test_every_option_of_a_node_stands_in_the_operators_page() -> None:
-    page = (ROOT / "docs" / "operate.md").read_text("utf-8")
-    table = page.partition("| option of `serve` |")[2].partition("\n\n")[0]
-    shown = set(re.findall(r"`(--[a-z-]+)`", table))
-    options = [option for option in main.commands["serve"].params if isinstance(option, click.Option)]
-    assert [option.name for option in options if shown.isdisjoint([*option.opts, *option.secondary_opts])] == []
-    assert shown <= {name for option in options for name in [*option.opts, *option.secondary_opts]}
+# Nothing that can be set is left out. The model is Datasette's tests/test_docs.py
+
+OPERATE = (ROOT / "docs" / "operate.md").read_text("utf-8")
+PUBLISH = (ROOT / "docs" / "publish.md").read_text("utf-8")
+VARIABLE = re.compile(r"\bTICKER_[A-Z_]+\b")
+
+
+def commands_of(group: click.Group, *above: str) -> Iterator[tuple[str, click.Command]]:
+    """Each command with its whole name, such as `key create`."""
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            yield from commands_of(command, *above, name)
+        else:
+            yield " ".join([*above, name]), command
+
+
+COMMANDS = dict(commands_of(main))
+
+
+def options_of(command: click.Command) -> list[click.Option]:
+    return [option for option in command.params if isinstance(option, click.Option)]
+
+
+def names_of(option: click.Option) -> list[str]:
+    return [name for name in [*option.opts, *option.secondary_opts] if name.startswith("--")]
+
+
+def in_tables(page: str) -> dict[str, str]:
+    """Every option that a table of the page begins a row with, and the row."""
+    rows = re.findall(r"^\| ((?:`-[a-z-]+`,? ?)+) \|(.*)$", page, re.M)
+    return {name: row for names, row in rows for name in re.findall(r"`(--[a-z-]+)`", names)}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_and_every_option_of_it_is_documented(name: str) -> None:
+    page = OPERATE if name in ("serve", "check") else PUBLISH
+    assert re.search(rf"\bticker {name}\b", page)
+    documented = in_tables(page)
+    assert [
+        names
+        for option in options_of(COMMANDS[name])
+        if (names := names_of(option)) and not set(names) <= set(documented)
+    ] == []
+
+
+def test_no_option_is_documented_that_is_gone() -> None:
+    there = {name for command in COMMANDS.values() for option in options_of(command) for name in names_of(option)}
+    assert set(in_tables(OPERATE)) | set(in_tables(PUBLISH)) <= there
+
+
+def test_every_variable_is_documented_by_its_name_or_by_the_rule() -> None:
+    """The rules: `--newswire` of `serve` is TICKER_NEWSWIRE; `--urgency` of `publish` is TICKER_PUBLISH_URGENCY."""
+    pages = "\n".join(page.read_text("utf-8") for page in PAGES)
+    written = set(VARIABLE.findall(pages))
+    for name, command in COMMANDS.items():
+        for option in options_of(command):
+            if option.envvar and name not in ("serve", "check"):
+                assert option.envvar in written, f"{option.envvar} of {name}"
+            elif option.envvar:
+                rule = {f"TICKER_{each[2:].replace('-', '_').upper()}" for each in names_of(option)}
+                assert option.envvar in rule, f"{option.envvar} of {name}: the rule of docs/operate.md doesn't give it"
+
+
+def test_every_variable_that_the_code_and_the_containers_read_is_documented() -> None:
+    files = [
+        *(ROOT / "ticker").rglob("*.py"),
+        ROOT / "docker-compose.yml",
+        ROOT / "Dockerfile",
+        *(ROOT / "deploy").iterdir(),
+    ]
+    read = set().union(*(VARIABLE.findall(file.read_text("utf-8")) for file in files))
+    by_rule = {str(option.envvar) for command in COMMANDS.values() for option in options_of(command) if option.envvar}
+    assert read - by_rule - set(VARIABLE.findall("\n".join(page.read_text("utf-8") for page in PAGES))) == set()
+
+
+def test_every_setting_of_a_channel_is_documented() -> None:
+    """In the example of docs/operate.md, which must be a file that a node takes."""
+    (example,) = re.findall(r"^```toml\n(.*?)^```", OPERATE, re.M | re.S)
+    shown = set(re.findall(r"^#? ?([a-z_]+) = ", example, re.M))
+    source = Path(inspect.getsourcefile(read_channels) or "").read_text("utf-8")
+    read = set(re.findall(r'(?:_string\(|\b)table(?:, |\.pop\()"([a-z_]+)"', source))
+    assert len(read) >= 8
+    assert shown == read
+
+
+def test_the_example_of_a_configuration_is_taken(tmp_path: Path) -> None:
+    (example,) = re.findall(r"^```toml\n(.*?)^```", OPERATE, re.M | re.S)
+    (tmp_path / "ticker.toml").write_text(re.sub(r"^# (?=[a-z_]+ = )", "", example, flags=re.M), "utf-8")
+    assert read_channels(tmp_path / "ticker.toml").keys() == {"en"}
+
+
+# What else the pages promise
+
+
+def test_every_link_leads_somewhere() -> None:
+    """Within the repository, to its headings too; other sites are not asked."""
+    broken = []
+    for page in WRITTEN:
+        for link in re.findall(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)", without_code(page.read_text("utf-8"))):
+            path, _, heading = link.partition("#")
+            target = (page.parent / path).resolve() if path else page
+            if "://" in link:
+                continue
+            if not target.exists() or (heading and heading not in headings(target)):
+                broken.append((page.name, link))
+    assert broken == []
+
+
+def without_code(text: str) -> str:
+    return re.sub(r"^```.*?^```|`[^`\n]+`", "", text, flags=re.M | re.S)
+
+
+def headings(page: Path) -> set[str]:
+    """The anchors that a page has, as GitHub names them."""
+    text = re.sub(r"^```.*?^```", "", page.read_text("utf-8"), flags=re.M | re.S)
+    return {
+        re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in re.findall(r"^#+ (.*)$", text, re.M)
+    }
+
+
+def test_every_path_that_contributors_are_shown_exists() -> None:
+    page = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+    paths = set(re.findall(r"`((?:ticker|tests|web|docs|scripts|bench|deploy)/[^`*]*|[A-Z]+\.md)`", page))
+    paths = {path for path in paths if "X.Y.Z" not in path}
+    assert len(paths) > 40
+    assert [path for path in sorted(paths) if not (ROOT / path).exists()] == []
+
+
+def test_every_target_that_a_page_names_exists() -> None:
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    targets = set(re.findall(r"^([a-z-]+):", makefile, re.M))
+    named = {target for page in WRITTEN for target in re.findall(r"`make ([a-z-]+)", page.read_text("utf-8"))}
+    assert named <= targets
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "docs" / "adr").glob("0*.md")), ids=lambda page: page.stem)
+def test_every_decision_has_a_date_and_a_status(page: Path) -> None:
+    title, _, status = page.read_text("utf-8").split("\n")[:3]
+    assert title.startswith(f"# {int(page.name[:4])}. ")
+    assert re.match(
+        r"Date: \d{4}-\d\d-\d\d\. Status: (Accepted|Superseded by \[ADR \d+\]\(\d{4}-[a-z0-9-]+\.md\))[.;]", status
+    )
 
 
 def test_every_picture_is_small_and_shown_and_no_other_is() -> None:

@@ -115,7 +115,7 @@ class Peer(ABC):
 class Bare(Peer):
     name = "bare"
     title = "a bare C loop of `send()`"
-    note = "one write a line and reader; nothing parsed, checked or kept, nobody waited for: the limit"
+    note = "one write per line and reader; parses, checks and keeps nothing, waits for nobody: the lower limit"
 
     def command(self) -> list[str]:
         try:
@@ -227,7 +227,7 @@ class Ticker(Peer):
     title = "**Ticker**"
     path = f"/v1/live?channel={CHANNEL.slug}"
     publish_path = f"/v1/channels/{CHANNEL.slug}/lines"
-    note = "`ticker serve` as it comes: each line checked, kept in SQLite, on disk before it is sent; beats go on"
+    note = "default options: each line checked, kept in SQLite and on disk before it is sent; beats are sent too"
     newswire = "sqlite:///bench.db"
     max_lines = CHANNEL.max_lines
 
