@@ -87,7 +87,7 @@ class RunningNode:
         self.process: subprocess.Popen[str] | None = None
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "ticker.toml").write_text(config, "utf-8")
-        self._env = environment(folder / "constants", AT_LEISURE | constants)
+        self._env = environment(folder / "constants", {**AT_LEISURE, **constants})
         self._env["TICKER_PRINT_KEY"] = "1"  # to the pipe that we read
         if admin_key:
             self._env["TICKER_ADMIN_KEY"] = admin_key
@@ -192,7 +192,8 @@ class RunningNode:
         return self._answered(lambda: httpx.get(f"{self.url}{path}"))
 
     def board(self, channel: str) -> list[dict[str, Any]]:
-        return self.get(f"/v1/channels/{channel}/lines")["lines"]
+        lines: list[dict[str, Any]] = self.get(f"/v1/channels/{channel}/lines")["lines"]
+        return lines
 
     def _answered(self, ask: Callable[[], httpx.Response]) -> Any:
         deadline = time.monotonic() + WITHIN
@@ -226,4 +227,5 @@ def start_node(tmp_path: Path) -> Iterator[Any]:
 @pytest.fixture
 def node(start_node: Any) -> RunningNode:
     """One node with the channels en, ar and es."""
-    return start_node()
+    node: RunningNode = start_node()
+    return node

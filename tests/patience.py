@@ -94,5 +94,7 @@ def be_patient() -> None:
     limits = inspect.signature(httpx.get).parameters["timeout"].default
     limits.connect = limits.read = limits.write = limits.pool = WITHIN
     for connect in (websockets.asyncio.client.connect.__init__, websockets.sync.client.connect):
-        assert connect.__kwdefaults__.keys() >= {"open_timeout", "ping_timeout"}
-        connect.__kwdefaults__ |= {"open_timeout": WITHIN, "ping_timeout": None}
+        defaults = connect.__kwdefaults__
+        assert defaults
+        assert defaults.keys() >= {"open_timeout", "ping_timeout"}
+        defaults |= {"open_timeout": WITHIN, "ping_timeout": None}

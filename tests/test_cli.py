@@ -869,7 +869,8 @@ def test_help_names_every_option_and_its_variable(name: str) -> None:
     assert len(shown) > 100
     for option in options(context):
         assert option.opts[-1] in shown
-        assert variable(option, context) is None or variable(option, context) in shown, option.name
+        named = variable(option, context)
+        assert named is None or named in shown, option.name
 
 
 @pytest.mark.parametrize("name", EVERY_COMMAND)

@@ -18,7 +18,7 @@ import pytest
 
 from tests.conftest import ROOT
 from tests.ports import free_port
-from ticker.cli import main
+from ticker.cli.main import main
 from ticker.cli.node import serve
 from ticker.settings import read_channels
 
@@ -216,7 +216,10 @@ VARIABLE = re.compile(r"\bTICKER_[A-Z_]+\b")
 
 def commands_of(group: click.Group, *above: str) -> Iterator[tuple[str, click.Command]]:
     """Each command with its whole name, such as `key create`."""
-    for name, command in group.commands.items():
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command is not None
         if isinstance(command, click.Group):
             yield from commands_of(command, *above, name)
         else:

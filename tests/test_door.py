@@ -10,8 +10,9 @@ from pathlib import Path
 
 import httpx
 import pytest
-from readers import PING, WITHIN, NodeHere, RawSocket, handshake, open_stream, serving_here
 
+from tests.patience import WITHIN
+from tests.readers import PING, NodeHere, RawSocket, handshake, open_stream, serving_here
 from ticker import app
 from ticker.fanout import hub
 from ticker.readers.admission import Room
@@ -215,7 +216,8 @@ async def test_who_is_watched_gives_notice_without_readers_and_keeps_no_connecti
     """A load balancer sees that this node stops before it is gone, and its kept connections end with an answer."""
     monkeypatch.setattr(app, "WATCHED_FOR", WITHIN)
     monkeypatch.setattr(hub, "NOTICE", WITHIN)
-    assert not here.node.is_watched
+    watched = here.node.is_watched
+    assert not watched
     async with httpx.AsyncClient(trust_env=False) as client:
         ready = await client.get(f"{here.url}/readyz")
         assert (ready.status_code, ready.headers.get("connection")) == (200, None)

@@ -25,10 +25,11 @@ from tests.conftest import ROOT, RunningNode, as_released
 from tests.patience import WITHIN
 from ticker import __version__
 from ticker.channel import LABELS, Channel
+from ticker.http.fields import best_encoding
 from ticker.line import Cursor, Draft, begin
 from ticker.readers.look import Look
 from ticker.readers.pages import open_templates, plain
-from ticker.readers.widget import KINDS, Widget, Words, best_encoding
+from ticker.readers.widget import KINDS, Widget, Words
 
 WEB = ROOT / "web"
 BUILT = {f"ticker{kind}": (WEB / f"ticker{kind}").read_bytes() for kind in KINDS}

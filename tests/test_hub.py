@@ -222,7 +222,12 @@ async def test_a_reader_that_left_gets_nothing_and_may_leave_twice(hub: Hub) -> 
 
 async def test_readers_may_leave_in_the_middle_of_a_pass(hub: Hub) -> None:
     readers = [MemoryReader(hub) for _ in range(9)]
-    readers[3].on_write = lambda: [hub.leave(reader) for reader in readers[2:6]]
+
+    def leave() -> None:
+        for reader in readers[2:6]:
+            hub.leave(reader)
+
+    readers[3].on_write = leave
     await send(hub, 1)
     stayed = readers[:2] + readers[6:]
     assert [reader.waiting for reader in stayed] == [[b"stream 1;"]] * 5
@@ -504,7 +509,7 @@ class Clock:
             self.now += seconds
             await turn(0)
 
-        monkeypatch.setattr(hub_module.asyncio, "sleep", sleep)
+        monkeypatch.setattr(asyncio, "sleep", sleep)
         monkeypatch.setattr(asyncio.get_running_loop(), "time", lambda: self.now)
 
 
@@ -599,7 +604,7 @@ def test_a_close_frame_says_its_code_and_as_much_of_the_reason_as_fits() -> None
 def test_one_object_is_the_same_in_every_encoding() -> None:
     told = frame(BeatObject(channel="ar", cursor="1763892000000-0", now=HALF_PAST_FOUR))
     expected = {"type": "beat", "channel": "ar", "cursor": "1763892000000-0", "now": "2026-05-04T16:30:00Z"}
-    text = parsed(told.socket)[0].data
+    text = bytes(parsed(told.socket)[0].data)
     assert json.loads(text) == expected
     assert told.stream == b"event: beat\nid: 1763892000000-0\ndata: " + text + b"\n\n"
 

@@ -31,7 +31,7 @@ def request(body: bytes, *types: str, query: bytes = b"", **headers: str) -> Req
 
 def taken(body: bytes | str, *types: str, **headers: str) -> Draft:
     body = body.encode() if isinstance(body, str) else body
-    return checked(asyncio.run(sent(request(body, *types, **headers), Draft)))
+    return checked(asyncio.run(sent(request(body, *types, query=b"", **headers), Draft)))
 
 
 def refused(body: bytes | str, *types: str, **headers: str) -> TickerError:

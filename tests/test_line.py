@@ -12,7 +12,7 @@ from msgspec import UNSET
 
 from ticker.channel import HOUR, Channel
 from ticker.errors import Conflict, Invalid, Malformed, Stale
-from ticker.line import EXPIRES_IN_MAX, Cursor, Draft, Line, Patch, amend, begin, checked, expect
+from ticker.line import EXPIRES_IN_MAX, Cursor, Draft, Input, Line, Patch, amend, begin, checked, expect
 
 EN = Channel(slug="en", title="English", language="en", direction="ltr", label="Breaking")
 AR = Channel(slug="ar", title="العربية", language="ar", direction="rtl", label="عاجل")
@@ -32,7 +32,7 @@ def amended(line: Line, at: Cursor = LATER, **fields: Any) -> Line:
     return amend(line, checked(Patch(**fields)), at)
 
 
-def faults(kind: type[Draft] | type[Patch], **fields: Any) -> list[str]:
+def faults(kind: type[Input], **fields: Any) -> list[str]:
     with pytest.raises(Invalid) as refused:
         checked(kind(**fields))
     return [error.field for error in refused.value.errors]
@@ -102,7 +102,8 @@ def test_every_field_at_fault_is_named_at_once(kind: Any) -> None:
 
 @pytest.mark.parametrize(("field", "limit"), [("text", 280), ("note", 280), ("source", 80)])
 def test_each_field_of_words_has_its_own_limit(field: str, limit: int) -> None:
-    assert checked(Patch(**{field: "é" * limit}))
+    fits: dict[str, Any] = {field: "é" * limit}
+    assert checked(Patch(**fits))
     assert faults(Patch, **{field: "é" * (limit + 1)}) == [field]
 
 
@@ -290,7 +291,8 @@ def test_each_change_makes_one_version_and_a_new_tag(change: dict[str, Any]) -> 
 @pytest.mark.parametrize("field", ["url", "source", "story", "note"])
 def test_null_takes_an_optional_field_away(field: str) -> None:
     full = a_line(url="https://a.example", source="AP", story="storm", note="Why")
-    assert getattr(amended(full, **{field: None}), field) is None
+    nothing: dict[str, Any] = {field: None}
+    assert getattr(amended(full, **nothing), field) is None
 
 
 def test_corrected_is_when_the_words_last_changed() -> None:

@@ -15,14 +15,17 @@ from typing import Any
 
 import httpx
 import pytest
-from readers import (
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+from tests.patience import WITHIN
+from tests.readers import (
     BINARY,
     CLOSE,
     CONTINUATION,
     PING,
     PONG,
     TEXT,
-    WITHIN,
     Follower,
     RawSocket,
     client_frame,
@@ -33,9 +36,6 @@ from readers import (
     serving_here,
     without_beats,
 )
-from websockets.asyncio.client import connect
-from websockets.exceptions import ConnectionClosed, InvalidStatus
-
 from ticker.http.head import HEAD_MAX
 from ticker.serving import phases
 
@@ -55,7 +55,8 @@ def socket_at(node: Any, query: str) -> connect:
 async def first(node: Any, query: str) -> dict[str, Any]:
     """The first frame of a connection."""
     async with socket_at(node, query) as socket:
-        return json.loads(await asyncio.wait_for(socket.recv(), WITHIN))
+        frame: dict[str, Any] = json.loads(await asyncio.wait_for(socket.recv(), WITHIN))
+        return frame
 
 
 CHANNELS = "\n".join(

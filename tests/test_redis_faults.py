@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from pathlib import Path
@@ -75,12 +75,12 @@ async def publish_the_first(node: Any, *followers: Follower) -> None:
 
 def history(node: Any, channel: str = "en") -> list[dict[str, Any]]:
     """All events, as programs read them; the chain must be whole."""
-    events = node.get(f"/v1/channels/{channel}/events?limit=1000")["events"]
+    events: list[dict[str, Any]] = node.get(f"/v1/channels/{channel}/events?limit=1000")["events"]
     assert [event["prev"] for event in events] == [None, *(event["cursor"] for event in events[:-1])]
     return events
 
 
-def words(lines: list[dict[str, Any]]) -> list[str]:
+def words(lines: Iterable[dict[str, Any]]) -> list[str]:
     return [line.get("text", line["status"]) for line in lines]
 
 
@@ -159,7 +159,7 @@ async def test_a_full_redis_takes_no_line_and_serves_everything_else(start_node:
     async with Follower(nodes[1].url, "en") as follower:
         before = await published(nodes[0], "en", "Before")
         server.do("CONFIG SET", "maxmemory", 1)
-        refused = []
+        refused: list[int] = []
         while refused.count(507) < 3:  # a node that is too busy to hear Redis just then says 503
             answer = await asyncio.to_thread(nodes[0].http.post, "/v1/channels/en/lines", json={"text": "No room"})
             refused.append(answer.status_code)

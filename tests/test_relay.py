@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from readers import WITHIN, Fold, numbers
 
+from tests.patience import WITHIN
+from tests.readers import Fold, numbers
 from ticker.channel import Channel
 from ticker.errors import NewswireUnavailable
 from ticker.fanout import relay as relay_module
@@ -135,7 +136,7 @@ class Listener:
         return [frame["type"] for frame in self.frames]
 
     def texts(self, channel: str = "en") -> list[str]:
-        return [line.get("text", line["status"]) for line in self.folds[channel].lines]
+        return [line.get("text", str(line["status"])) for line in self.folds[channel].lines]
 
     def greeted_with(self, *texts: str) -> bool:
         """Whether these stood first on the board that it was greeted with."""

@@ -16,7 +16,7 @@ import msgspec
 import pytest
 
 from tests.redis_servers import RedisServer, RedisStore, shared_server
-from ticker.channel import Channel
+from ticker.channel import Channel, Direction
 from ticker.errors import KeyReused, Misconfigured
 from ticker.key import Key
 from ticker.line import Draft, Event, Line, checked
@@ -30,11 +30,12 @@ pytestmark = pytest.mark.usefixtures("patience_with_redis")
 
 DATA = Path(__file__).parent.parent / "data"
 WRITTEN = 1_763_892_000.0 + 120  # seconds; two minutes after the first line of 0.1.0's
+DIRECTIONS: dict[str, Direction] = {"en": "ltr", "ar": "rtl"}
 CHANNELS = {
     slug: Channel(
         slug=slug, title=slug, language=slug, direction=direction, label="Breaking", max_lines=5, expires_in=None
     )
-    for slug, direction in (("en", "ltr"), ("ar", "rtl"))
+    for slug, direction in DIRECTIONS.items()
 }
 
 

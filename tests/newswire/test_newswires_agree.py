@@ -81,7 +81,7 @@ class Pair:
                 return *cursors, self.told(answer.line, side), answer.by
             case msgspec.Struct() if hasattr(answer, "etag"):
                 fields = msgspec.structs.asdict(answer)
-                fields["id"] = self._names[side].get((answer.channel, answer.id), answer.id)
+                fields["id"] = self._names[side].get((fields["channel"], fields["id"]), fields["id"])
                 return {name: _coarse(value) for name, value in fields.items()}
             case dict():
                 return {slug: self._names[side].get((slug, head or ""), head) for slug, head in answer.items()}

@@ -32,17 +32,17 @@ class Cluster:
         for server in self.servers[1:]:
             self.servers[0].do("CLUSTER MEET", "127.0.0.1", server.port, server.bus_port)  # type: ignore[attr-defined]
         for server in self.servers:
-            until(lambda asked=server: len(self._nodes(asked)) == len(self.servers))
+            until(lambda asked: len(self._nodes(asked)) == len(self.servers), server)
         for number, replica in enumerate(self.servers[3:]):
-            primary = self.id_of(primaries[number % 3])
-            until(lambda asked=replica, of=primary: asked.do("CLUSTER REPLICATE", of))  # once it knows it by its id
+            of = self.id_of(primaries[number % 3])
+            until(lambda asked, of: asked.do("CLUSTER REPLICATE", of), replica, of)  # once it knows it by its id
         self.until_healthy()
 
     @staticmethod
     def _server(folder: Path, options: tuple[str, ...]) -> RedisServer:
         bus = free_port()
-        own = "--cluster-enabled", "yes", "--cluster-port", str(bus), "--cluster-node-timeout", str(PATIENT)
-        own += "--cluster-replica-validity-factor", "0"  # a replica may take over however long the vote has taken
+        own = ["--cluster-enabled", "yes", "--cluster-port", str(bus), "--cluster-node-timeout", str(PATIENT)]
+        own += ["--cluster-replica-validity-factor", "0"]  # a replica may take over however long the vote has taken
         server = RedisServer(folder, *own, *options)
         server.bus_port = bus  # type: ignore[attr-defined]
         return server
@@ -58,7 +58,7 @@ class Cluster:
         self._silent_for(WATCHFUL)
         yield
         for server in self.running():  # one that was only slow may count as dead too, and would for very long
-            until(lambda asked=server: self._state(asked) == "ok")
+            until(lambda asked: self._state(asked) == "ok", server)
         self._silent_for(PATIENT)
 
     def _silent_for(self, milliseconds: int) -> None:
@@ -68,7 +68,7 @@ class Cluster:
     def until_healthy(self) -> None:
         """Every server thinks so, and every primary has a replica that is in step, where there are replicas."""
         for server in self.servers:
-            until(lambda asked=server: self._state(asked) == "ok")
+            until(lambda asked: self._state(asked) == "ok", server)
         if len(self.servers) > 3:
             until(lambda: len(self.primaries()) == 3 and all(has_replica(primary) for primary in self.primaries()))
 

@@ -69,7 +69,7 @@ class Sentinels:
             others = [other for other in self.sentinels if other is not sentinel]
             sentinel.watch(self.primary, self.replica, others)
         for sentinel in self.sentinels:
-            until(lambda asked=sentinel: self._complete(asked.do("SENTINEL MASTER", "news")))
+            until(lambda asked: self._complete(asked.do("SENTINEL MASTER", "news")), sentinel)
 
     @staticmethod
     def _complete(state: dict[str, Any]) -> bool:

@@ -12,7 +12,7 @@ import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVarTuple
 
 import httpx
 import redis
@@ -22,13 +22,15 @@ from redis.retry import Retry
 from tests.patience import WITHIN
 from tests.ports import free_port
 
+Given = TypeVarTuple("Given")
 
-def until(holds: Callable[[], Any], within: float = WITHIN, every: float = 0.02) -> Any:
-    """Wait until it holds; what it then says. Where Redis or a node can't be reached, that counts as not yet."""
+
+def until(holds: Callable[[*Given], Any], *given: *Given, within: float = WITHIN, every: float = 0.02) -> Any:
+    """Wait until it holds of what is given; what it says. Where Redis or a node can't be reached, it does not yet."""
     deadline = time.monotonic() + within
     while True:
         with contextlib.suppress(redis.RedisError, httpx.HTTPError, OSError):
-            if said := holds():
+            if said := holds(*given):
                 return said
         assert time.monotonic() < deadline, "it did not come to hold"
         time.sleep(every)
@@ -127,7 +129,7 @@ class RedisServer:
                 protocol=2,
                 decode_responses=True,
             )
-        return self._clients[user].execute_command(*command)
+        return self._clients[user].execute_command(*command)  # type: ignore[no-untyped-call]  # redis-py's own
 
     def clients(self, **having: str) -> list[dict[str, str]]:
         """CLIENT LIST, but for the tests' own connections."""
