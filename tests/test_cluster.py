@@ -38,7 +38,7 @@ def url(cluster: Cluster, prefix: str) -> str:
     return f"{cluster.url}?prefix={prefix}"
 
 
-def ears(cluster: Cluster) -> dict[int, int]:
+def subscriptions(cluster: Cluster) -> dict[int, int]:
     """How many connections listen on each server."""
     listening = {server.port: server.clients() for server in cluster.running()}
     return {port: count for port, clients in listening.items() if (count := sum(c["ssub"] != "0" for c in clients))}
@@ -59,7 +59,7 @@ async def test_channels_live_on_several_shards_and_each_has_one_ear_a_node(
         for line in lines:
             await follower.until_at(line["channel"], line["id"])
         # Redis lists the connections of nodes that have ended until it looks at them next.
-        await asyncio.to_thread(until, lambda: ears(cluster) == dict.fromkeys(set(owners.values()), 2))
+        await asyncio.to_thread(until, lambda: subscriptions(cluster) == dict.fromkeys(set(owners.values()), 2))
         for channel in CHANNELS:
             assert cluster.owner(key(prefix, channel)).do("EXISTS", key(prefix, channel)) == 1
             assert len(history(nodes[1], channel)) == 1

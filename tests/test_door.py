@@ -121,14 +121,14 @@ async def test_no_more_than_so_many_wait_for_the_newswire(here: NodeHere, monkey
     monkeypatch.setattr(entrance, "CHECKS_MAX", 2)
     go = asyncio.Event()
     came = []
-    abreast = here.relay.abreast
+    catch_up = here.relay.catch_up
 
     async def slowly(slug: str, cursors: Iterable[str]) -> None:
         came.append(slug)
         await go.wait()
-        await abreast(slug, cursors)
+        await catch_up(slug, cursors)
 
-    monkeypatch.setattr(here.relay, "abreast", slowly)
+    monkeypatch.setattr(here.relay, "catch_up", slowly)
     ahead = "channel=en&cursor=en:9999999999999-0"
     waiting = [asyncio.create_task(said(here, handshake(ahead))) for _ in range(2)]
     async with asyncio.timeout(WITHIN):

@@ -22,7 +22,7 @@ from tests.test_intake import FORM, part, request
 from ticker.desk.api import KeyRequest, Note
 from ticker.desk.intake import BODY_MAX, query_of, sent
 from ticker.errors import TickerError
-from ticker.line import Draft, Patch, checked
+from ticker.line import NewLine, Patch, checked
 from ticker.settings import read_channels
 from ticker.text import BYTES_PER_CHARACTER, SOURCE_MAX, TEXT_MAX, count, one_line
 
@@ -124,7 +124,7 @@ def work_on(given: Mapping[int, Any], work: Callable[[Any], object]) -> Callable
 @pytest.mark.parametrize("field", FIELDS)
 def test_every_rule_of_every_field_is_linear_for_both_doors(field: str, piece: str) -> None:
     before = {"url": "https://a", "language": "en-", "story": ""}.get(field, "")
-    for kind in (Draft, Patch):
+    for kind in (NewLine, Patch):
         for size in (WITHIN_REACH - 20, BODY_MAX):
             texts = {n: before + filled(piece, n) for n in (size // 2, size)}
             fields: dict[int, dict[str, Any]] = {n: {"text": "Rain", field: value} for n, value in texts.items()}
@@ -235,7 +235,7 @@ BODIES: dict[str, tuple[str, Callable[[int], bytes]]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("kind", [Draft, Patch, Note, KeyRequest])
+@pytest.mark.parametrize("kind", [NewLine, Patch, Note, KeyRequest])
 @pytest.mark.parametrize("name", BODIES)
 def test_every_body_is_read_or_refused_in_proportion_to_its_size(name: str, kind: type[Any]) -> None:
     media_type, body = BODIES[name]
@@ -245,7 +245,7 @@ def test_every_body_is_read_or_refused_in_proportion_to_its_size(name: str, kind
     def reading(size: int) -> Callable[[], object]:
         async def read() -> object:
             given = await sent(request(bodies[size], media_type), kind)
-            if isinstance(given, Draft):
+            if isinstance(given, NewLine):
                 return checked(given)
             return checked(given) if isinstance(given, Patch) else given
 
@@ -271,6 +271,6 @@ def test_a_reason_in_a_query_is_linear(piece: str) -> None:
 @pytest.mark.parametrize("piece", ["a=b;", ";", " ", '"', "\\", "a", ';a="\\', "/"])
 def test_a_content_type_is_linear(piece: str) -> None:
     def reading(size: int) -> Callable[[], object]:
-        return lambda: asyncio.run(sent(request(b"Rain", "text/plain;" + filled(piece, size)), Draft))
+        return lambda: asyncio.run(sent(request(b"Rain", "text/plain;" + filled(piece, size)), NewLine))
 
     assert_linear(reading, BODY_MAX)

@@ -23,7 +23,7 @@ from ticker.fanout import relayed as relayed_module
 from ticker.fanout.calls import Calls
 from ticker.fanout.frames import Encoding
 from ticker.fanout.relay import Relay
-from ticker.line import Draft, Event, Line, Patch, checked
+from ticker.line import Event, Line, NewLine, Patch, checked
 from ticker.newswire import Page, Snapshot
 from ticker.newswire.sqlite import SqliteNewswire
 
@@ -76,9 +76,9 @@ class Wire(SqliteNewswire):
         return await super().heads()
 
     async def put(self, text: str, channel: str = "en", **fields: Any) -> Event:
-        receipt = await self.publish(CHANNELS[channel], checked(Draft(text=text, **fields)), by="test")
-        assert receipt.event
-        return receipt.event
+        outcome = await self.publish(CHANNELS[channel], checked(NewLine(text=text, **fields)), by="test")
+        assert outcome.event
+        return outcome.event
 
     async def roll_back(self, channel: str, event: Event) -> None:
         """What a restored back-up does: this event was the last, whatever has been acknowledged since."""
@@ -92,9 +92,9 @@ class Wire(SqliteNewswire):
         await self._transactions.write(forget)
 
     async def change(self, line: Line, **fields: Any) -> Event:
-        receipt = await self.amend(CHANNELS[line.channel], line.id, checked(Patch(**fields)), by="test")
-        assert receipt.event
-        return receipt.event
+        outcome = await self.amend(CHANNELS[line.channel], line.id, checked(Patch(**fields)), by="test")
+        assert outcome.event
+        return outcome.event
 
 
 class Listener:

@@ -1140,8 +1140,8 @@ def test_other_words_than_english_are_asked_for_once(node: Any, page: Any, embed
     page.route(
         "**/words/de.json", lambda route: route.fulfill(json=words, headers={"Access-Control-Allow-Origin": "*"})
     )
-    tongues = ((channel, "en"), (channel, "de-AT"), ("ar", "de"), ("es", "tlh"))
-    embed("".join(banner(of, f'lang="{lang}"') for of, lang in tongues))
+    locales = ((channel, "en"), (channel, "de-AT"), ("ar", "de"), ("es", "tlh"))
+    embed("".join(banner(of, f'lang="{lang}"') for of, lang in locales))
     for at in (1, 2):
         expect(page.locator("breaking-ticker").nth(at).get_by_role("button", name="Anhalten")).to_be_visible()
     node.publish("es", "Una línea más")  # for a language that the server doesn't have, it isn't asked again

@@ -13,8 +13,8 @@ from tests.patience import WITHIN
 from tests.redis_servers import RedisServer
 from ticker.channel import Channel
 from ticker.errors import NewswireUnavailable
-from ticker.line import Cursor, Draft, Event, checked
-from ticker.newswire import Receipt
+from ticker.line import Cursor, Event, NewLine, checked
+from ticker.newswire import Outcome
 from ticker.newswire.redis import RedisNewswire, publishing
 from ticker.newswire.redis.topology import connection
 
@@ -30,9 +30,9 @@ IN_TIME = 10 * CHANGE_WITHIN  # seconds; for a busy machine, and half of what tw
 Opened = Callable[..., Awaitable[RedisNewswire]]
 
 
-async def publish(wire: RedisNewswire, text: str = "Rain", *, to: Channel = EN, **given: Any) -> Receipt:
+async def publish(wire: RedisNewswire, text: str = "Rain", *, to: Channel = EN, **given: Any) -> Outcome:
     once = given.pop("once", None)
-    return await wire.publish(to, checked(Draft(text=text, **given)), by="Ada", once=once)
+    return await wire.publish(to, checked(NewLine(text=text, **given)), by="Ada", once=once)
 
 
 async def history(wire: RedisNewswire, channel: str = "en") -> list[Event]:

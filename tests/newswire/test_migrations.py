@@ -19,8 +19,8 @@ from tests.redis_servers import RedisServer, RedisStore, shared_server
 from ticker.channel import Channel, Direction
 from ticker.errors import KeyReused, Misconfigured
 from ticker.key import Key
-from ticker.line import Draft, Event, Line, checked
-from ticker.newswire import Newswire, Once
+from ticker.line import Event, Line, NewLine, checked
+from ticker.newswire import IdempotencyKey, Newswire
 from ticker.newswire.redis import RedisNewswire
 from ticker.newswire.redis import migrations as redis_migrations
 from ticker.newswire.schema import Migration, read_migrations
@@ -119,20 +119,20 @@ async def test_every_key_and_secret_of_0_1_0_is_as_it_was(opened: tuple[Newswire
 async def test_a_request_that_0_1_0_has_answered_is_answered_alike(opened: tuple[Newswire, Any]) -> None:
     wire, said = opened
     assert said["receipts"]
-    for receipt in said["receipts"]:
-        channel, once = CHANNELS[receipt["publish"]["channel"]], Once(*receipt["once"])
-        draft = checked(Draft(text=receipt["publish"]["text"]))
-        again = await wire.publish(channel, draft, by="Ada", once=once)
-        assert again == (msgspec.convert(receipt["line"], Line), None, True)
+    for outcome in said["receipts"]:
+        channel, once = CHANNELS[outcome["publish"]["channel"]], IdempotencyKey(*outcome["once"])
+        new_line = checked(NewLine(text=outcome["publish"]["text"]))
+        again = await wire.publish(channel, new_line, by="Ada", once=once)
+        assert again == (msgspec.convert(outcome["line"], Line), None, True)
         with pytest.raises(KeyReused):
-            await wire.publish(channel, draft, by="Ada", once=Once(once.key, "another"))
+            await wire.publish(channel, new_line, by="Ada", once=IdempotencyKey(once.key, "another"))
     assert await wire.heads() == said["heads"]
 
 
 async def test_a_line_published_now_follows_those_of_0_1_0(opened: tuple[Newswire, Any]) -> None:
     wire, said = opened
     for slug, channel in CHANNELS.items():
-        event = (await wire.publish(channel, checked(Draft(text="New")), by="Ada")).event
+        event = (await wire.publish(channel, checked(NewLine(text="New")), by="Ada")).event
         assert event
         assert event.prev == said["heads"][slug]
 

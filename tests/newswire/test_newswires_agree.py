@@ -19,8 +19,8 @@ from ticker.board import Board
 from ticker.channel import DAY, HOUR
 from ticker.errors import TickerError
 from ticker.key import Key, hashed
-from ticker.line import Draft, Event, Patch, checked
-from ticker.newswire import Newswire, Once, Page, Receipt
+from ticker.line import Event, NewLine, Patch, checked
+from ticker.newswire import IdempotencyKey, Newswire, Outcome, Page
 from ticker.newswire.sqlite import SqliteNewswire
 
 pytestmark = pytest.mark.usefixtures("patience_with_redis")
@@ -55,9 +55,9 @@ class Pair:
                 answers.append(await call(wire, side))
             except TickerError as error:
                 answers.append(error)
-        receipts = [answer for answer in answers if isinstance(answer, Receipt) and answer.event]
-        if len(receipts) == 2:
-            events = [receipt.event for receipt in receipts if receipt.event]
+        outcomes = [answer for answer in answers if isinstance(answer, Outcome) and answer.event]
+        if len(outcomes) == 2:
+            events = [outcome.event for outcome in outcomes if outcome.event]
             slug = events[0].channel
             for names, event in zip(self._names, events, strict=True):
                 names[slug, event.cursor] = f"{slug}#{len(self.cursors[slug])}"
@@ -68,7 +68,7 @@ class Pair:
         match answer:
             case TickerError():
                 return type(answer).__name__, TIMES.sub("…", answer.detail)
-            case Receipt(line, event, replayed):
+            case Outcome(line, event, replayed):
                 return self.told(line, side), self.told(event, side), replayed
             case Page(events, withdrawn, more):
                 names = {self._names[side].get((events[0].channel, each), each): of for each, of in withdrawn.items()}
@@ -124,9 +124,11 @@ class Calls:
 
     def publish(self) -> Any:
         channel, once, fields = self.channel(), self.once(), self.fields()
-        draft = checked(Draft(**{"text": "Rain", **fields}))
-        fingerprint = f"POST {channel.slug} {draft}"
-        return lambda wire, _: wire.publish(channel, draft, by="Ada", once=Once(once, fingerprint) if once else None)
+        new_line = checked(NewLine(**{"text": "Rain", **fields}))
+        fingerprint = f"POST {channel.slug} {new_line}"
+        return lambda wire, _: wire.publish(
+            channel, new_line, by="Ada", once=IdempotencyKey(once, fingerprint) if once else None
+        )
 
     def amend(self, **more: Any) -> Any:
         channel, once = self.channel(), self.once()
@@ -135,9 +137,9 @@ class Calls:
         if_match = self.lot.choice([None, None, None, "*", '"1-1"', "its own", "its own"])
         fingerprint = f"PATCH {channel.slug} {name} {patch}"
 
-        async def ask(wire: Newswire, side: int) -> Receipt:
+        async def ask(wire: Newswire, side: int) -> Outcome:
             tag = (await wire.line(channel.slug, ids[side])).etag if if_match == "its own" else if_match
-            key = Once(once, fingerprint) if once else None
+            key = IdempotencyKey(once, fingerprint) if once else None
             return await wire.amend(channel, ids[side], patch, by="Bob", if_match=tag, once=key)
 
         return ask

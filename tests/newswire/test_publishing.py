@@ -28,7 +28,7 @@ from ticker.errors import (
     TickerError,
 )
 from ticker.line import Cursor
-from ticker.newswire import Newswire, Once, Receipt
+from ticker.newswire import IdempotencyKey, Newswire, Outcome
 
 pytestmark = pytest.mark.usefixtures("patience_with_redis")
 
@@ -93,13 +93,13 @@ REFUSALS: dict[type[TickerError], Callable[[Newswire, str], Awaitable[object]]] 
     Stale: lambda wire, gone: amend(wire, gone, status="canceled", if_match='"1-1"'),
     NotFound: lambda wire, gone: amend(wire, gone, of=ES, text="Snow"),
     Malformed: lambda wire, gone: amend(wire, "the-first", text="Snow"),
-    KeyReused: lambda wire, gone: publish(wire, once=Once("k", "another request")),
+    KeyReused: lambda wire, gone: publish(wire, once=IdempotencyKey("k", "another request")),
 }
 
 
 @pytest.mark.parametrize("error", REFUSALS, ids=lambda error: error.__name__)
 async def test_a_refused_change_is_neither_kept_nor_announced(newswire: Newswire, error: type[TickerError]) -> None:
-    gone = await publish(newswire, once=Once("k", "a request"))
+    gone = await publish(newswire, once=IdempotencyKey("k", "a request"))
     await amended(newswire, gone.line.id, status="canceled")
     before = await newswire.snapshot(EN), await history(newswire)
     async with newswire.tail() as tail:
@@ -114,7 +114,7 @@ async def test_a_refused_change_is_neither_kept_nor_announced(newswire: Newswire
 async def test_a_change_that_changes_nothing_is_no_event(newswire: Newswire) -> None:
     first = await publish(newswire, "Rain")
     async with newswire.tail() as tail:
-        assert await amend(newswire, first.line.id, text="Rain") == Receipt(first.line, None)
+        assert await amend(newswire, first.line.id, text="Rain") == Outcome(first.line, None)
         after = await publish(newswire)
         assert await heard(tail, 1) == [after]
     assert_chain([first, after])
@@ -124,7 +124,7 @@ async def test_only_one_of_many_editors_changes_the_version_that_all_have_read(n
     line = (await publish(newswire)).line
     changes = [amend(newswire, line.id, text=f"Snow {n}", if_match=line.etag) for n in range(20)]
     results = await asyncio.gather(*changes, return_exceptions=True)
-    won = [result for result in results if isinstance(result, Receipt)]
+    won = [result for result in results if isinstance(result, Outcome)]
     assert len(won) == 1
     assert [type(result) for result in results if result is not won[0]] == [Stale] * 19
     assert await newswire.line("en", line.id) == won[0].line

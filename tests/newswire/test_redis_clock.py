@@ -28,10 +28,10 @@ async def test_cursors_grow_and_follow_the_servers_clock_when_it_steps(server: R
     for step in (0, 90, 90, -3_600, 0, 7_200, 7_200.5):
         server.step(step)
         for wire in wires:
-            receipt = await publish(wire)
-            assert receipt.event
-            events.append(receipt.event)
-            ahead = Cursor.parse(receipt.line.id).ms / 1000 - time.time()
+            outcome = await publish(wire)
+            assert outcome.event
+            events.append(outcome.event)
+            ahead = Cursor.parse(outcome.line.id).ms / 1000 - time.time()
             expected = max(step, 90 if events[2:] and step < 7_000 else step)
             assert abs(ahead - expected) < 30, (step, ahead)
     assert_chain(await history(wires[0]))

@@ -20,7 +20,7 @@ from tests.redis_servers import RedisServer
 from ticker.channel import DAY, HOUR
 from ticker.errors import NewswireUnavailable, NotFound
 from ticker.line import Patch
-from ticker.newswire import ONCE_FOR, Once
+from ticker.newswire import IDEMPOTENCY_FOR, IdempotencyKey
 from ticker.newswire.redis import RedisNewswire, publishing
 
 pytestmark = pytest.mark.usefixtures("patience_with_redis")
@@ -48,11 +48,11 @@ async def test_all_keys_of_a_channel_are_in_one_slot_and_everything_else_expires
     server: RedisServer, opened: Opened
 ) -> None:
     wire = await opened(server.url)
-    line = (await publish(wire, once=Once("ada:1", "f"))).line
+    line = (await publish(wire, once=IdempotencyKey("ada:1", "f"))).line
     await wire.amend(EN, line.id, Patch(text="Snow"), by="Bob")
     await wire.presence.report({"en": 1})
     keys = set(server.do("KEYS", "*"))
-    assert server.do("TTL", "ticker:{keys}:once:ada:1") >= ONCE_FOR - WITHIN
+    assert server.do("TTL", "ticker:{keys}:once:ada:1") >= IDEMPOTENCY_FOR - WITHIN
     keys.remove("ticker:{keys}:once:ada:1")
     keys -= {f"ticker:{{{slug}}}:{part}" for slug in ("es", "ar") for part in ("histories", "schema")}
     assert server.do("TTL", "ticker:{keys}:nodes") > 0

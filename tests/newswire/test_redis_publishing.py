@@ -25,8 +25,8 @@ from tests.patience import WITHIN
 from tests.redis_servers import RedisServer, TcpProxy
 from ticker.channel import HOUR
 from ticker.errors import Invalid, KeyReused, NewswireUnavailable
-from ticker.line import Cursor, Draft, Line, Patch, begin, checked
-from ticker.newswire import Once, Receipt
+from ticker.line import Cursor, Line, NewLine, Patch, begin, checked
+from ticker.newswire import IdempotencyKey, Outcome
 from ticker.newswire.redis import RedisNewswire, idempotency, publishing
 
 pytestmark = pytest.mark.usefixtures("patience_with_redis")
@@ -45,10 +45,10 @@ async def test_lines_from_several_nodes_at_once_make_one_chain(server: RedisServ
     wires = [await opened(server.url, f"node{n}") for n in range(3)]
     async with contextlib.AsyncExitStack() as stack:
         tails = [await stack.enter_async_context(wire.tail()) for wire in wires]
-        receipts = await asyncio.gather(*(publish(wires[n % 3], f"Line {n}") for n in range(90)))
+        outcomes = await asyncio.gather(*(publish(wires[n % 3], f"Line {n}") for n in range(90)))
         events = await history(wires[0])
         assert_chain(events)
-        assert {event.cursor for event in events} == {receipt.line.id for receipt in receipts}
+        assert {event.cursor for event in events} == {outcome.line.id for outcome in outcomes}
         assert len(events) == 90
         for tail in tails:
             assert [await asyncio.wait_for(anext(tail), WITHIN) for _ in events] == events
@@ -56,24 +56,24 @@ async def test_lines_from_several_nodes_at_once_make_one_chain(server: RedisServ
 
 async def test_one_request_sent_to_every_node_at_once_is_published_once(server: RedisServer, opened: Opened) -> None:
     wires = [await opened(server.url, f"node{n}") for n in range(3)]
-    once = Once("ada:1", "fingerprint")
-    receipts = await asyncio.gather(*(publish(wires[n % 3], once=once) for n in range(12)))
-    assert len({receipt.line.id for receipt in receipts}) == 1
-    assert [receipt.replayed for receipt in receipts].count(False) == 1
+    once = IdempotencyKey("ada:1", "fingerprint")
+    outcomes = await asyncio.gather(*(publish(wires[n % 3], once=once) for n in range(12)))
+    assert len({outcome.line.id for outcome in outcomes}) == 1
+    assert [outcome.replayed for outcome in outcomes].count(False) == 1
     assert len(await history(wires[0])) == 1
 
 
 async def test_a_change_that_changed_nothing_is_remembered_too(server: RedisServer, opened: Opened) -> None:
     wire = await opened(server.url)
     line = (await publish(wire, "Rain")).line
-    once = Once("ada:1", "fingerprint")
-    assert await wire.amend(EN, line.id, Patch(text="Rain"), by="Ada", once=once) == Receipt(line, None)
+    once = IdempotencyKey("ada:1", "fingerprint")
+    assert await wire.amend(EN, line.id, Patch(text="Rain"), by="Ada", once=once) == Outcome(line, None)
     await wire.amend(EN, line.id, Patch(text="Snow"), by="Bob")
     again = await wire.amend(EN, line.id, Patch(text="Rain"), by="Ada", once=once)
-    assert again == Receipt(line, None, replayed=True)
+    assert again == Outcome(line, None, replayed=True)
     assert (await wire.line("en", line.id)).text == "Snow"
     with pytest.raises(KeyReused):
-        await wire.amend(EN, line.id, Patch(text="Hail"), by="Ada", once=Once("ada:1", "another"))
+        await wire.amend(EN, line.id, Patch(text="Hail"), by="Ada", once=IdempotencyKey("ada:1", "another"))
 
 
 async def test_a_request_that_comes_again_when_its_line_has_expired_is_not_refused(
@@ -81,31 +81,31 @@ async def test_a_request_that_comes_again_when_its_line_has_expired_is_not_refus
 ) -> None:
     wire = await opened(server.url)
     expires = (await publish(wire, to=AR, expires_in=60)).line.expires
-    once = Once("ada:1", "fingerprint")
+    once = IdempotencyKey("ada:1", "fingerprint")
     first = await publish(wire, expires=expires, once=once)
     server.step(HOUR)
     await wire.presence.report({})
     with pytest.raises(Invalid):
         await publish(wire, expires=expires)
-    assert await publish(wire, expires=expires, once=once) == Receipt(first.line, None, replayed=True)
+    assert await publish(wire, expires=expires, once=once) == Outcome(first.line, None, replayed=True)
 
 
 async def test_a_request_is_remembered_for_a_day_however_often_it_comes(server: RedisServer, opened: Opened) -> None:
     wire = await opened(server.url)
-    await publish(wire, once=Once("ada:1", "fingerprint"))
+    await publish(wire, once=IdempotencyKey("ada:1", "fingerprint"))
     key = "ticker:{en}:once:ada:1"
     server.do("EXPIRE", key, 100)
-    assert (await publish(wire, once=Once("ada:1", "fingerprint"))).replayed
+    assert (await publish(wire, once=IdempotencyKey("ada:1", "fingerprint"))).replayed
     assert server.do("TTL", key) <= 100
 
 
 async def test_a_claim_whose_node_died_before_it_published_holds_nobody_up(server: RedisServer, opened: Opened) -> None:
     wire = await opened(server.url)
-    once = Once("ada:1", "to en")
+    once = IdempotencyKey("ada:1", "to en")
     assert await wire._publishing.idempotency.claim("en", once, 0) == 1  # and here it died
-    await publish(wire, to=ES, once=Once("ada:1", "to es"))
+    await publish(wire, to=ES, once=IdempotencyKey("ada:1", "to es"))
     with pytest.raises(idempotency.Fenced):  # had it only slept, it would find that it is too late
-        await wire._publishing.attempt(EN, a_change, "Ada", idempotency.ReceiptKey("en", "its-nonce", once), 1)
+        await wire._publishing.attempt(EN, a_change, "Ada", idempotency.OutcomeKey("en", "its-nonce", once), 1)
     with pytest.raises(KeyReused):
         await publish(wire, once=once)
     assert (len(await history(wire)), len(await history(wire, "es"))) == (0, 1)
@@ -115,20 +115,20 @@ async def test_a_node_that_died_between_fence_and_claim_leaves_the_key_usable(
     server: RedisServer, opened: Opened
 ) -> None:
     wire = await opened(server.url)
-    once = Once("ada:1", "to en")
+    once = IdempotencyKey("ada:1", "to en")
     claim = await wire._publishing.idempotency.claim("en", once, 0)
     await wire._asking.run(
         wire._publishing.idempotency.fence, [wire._asking.key("en", "once:ada:1")], [claim, idempotency.NONCE_FOR]
     )
     first = await publish(wire, once=once)
-    assert await publish(wire, once=once) == Receipt(first.line, None, replayed=True)
+    assert await publish(wire, once=once) == Outcome(first.line, None, replayed=True)
     line = first.line
-    claim = await wire._publishing.idempotency.claim("en", Once("ada:2", "amend"), 0)
+    claim = await wire._publishing.idempotency.claim("en", IdempotencyKey("ada:2", "amend"), 0)
     await wire._asking.run(
         wire._publishing.idempotency.fence, [wire._asking.key("en", "once:ada:2")], [claim, idempotency.NONCE_FOR]
     )
-    nothing = await wire.amend(EN, line.id, Patch(text="Rain"), by="Ada", once=Once("ada:2", "amend"))
-    assert nothing == Receipt(line, None)
+    nothing = await wire.amend(EN, line.id, Patch(text="Rain"), by="Ada", once=IdempotencyKey("ada:2", "amend"))
+    assert nothing == Outcome(line, None)
 
 
 async def fence_off(wire: RedisNewswire, key: str, claim: int) -> None:
@@ -137,21 +137,21 @@ async def fence_off(wire: RedisNewswire, key: str, claim: int) -> None:
 
 
 async def a_change(cursor: Cursor) -> tuple[Line, bool]:
-    return begin(checked(Draft(text="Too late")), EN, cursor), True
+    return begin(checked(NewLine(text="Too late")), EN, cursor), True
 
 
 async def test_one_key_on_every_channel_and_node_at_once_is_used_once(server: RedisServer, opened: Opened) -> None:
     wires = [await opened(server.url, f"node{n}") for n in range(3)]
     for number in range(10):
         tries = [
-            publish(wire, to=channel, once=Once(f"ada:{number}", channel.slug))
+            publish(wire, to=channel, once=IdempotencyKey(f"ada:{number}", channel.slug))
             for wire in wires
             for channel in CHANNELS.values()
         ]
         results = await asyncio.gather(*tries, return_exceptions=True)
-        receipts = [result for result in results if isinstance(result, Receipt)]
-        assert [receipt.replayed for receipt in receipts].count(False) == 1, results
-        assert {type(result) for result in results} == {Receipt, KeyReused}, results
+        outcomes = [result for result in results if isinstance(result, Outcome)]
+        assert [outcome.replayed for outcome in outcomes].count(False) == 1, results
+        assert {type(result) for result in results} == {Outcome, KeyReused}, results
     assert sum([len(await history(wires[0], slug)) for slug in CHANNELS]) == 10
 
 
@@ -164,10 +164,10 @@ async def test_an_answer_lost_on_the_wire_does_not_publish_twice(server: RedisSe
         wire, other = await opened(proxy.url), await opened(server.url, "two")
         await publish(wire, "First")
         proxy.stall(up=False, newcomers=False)
-        receipts = await asyncio.gather(publish(wire, "Lost"), publish(wire, "After it", to=ES))
-        assert [receipt.replayed for receipt in receipts] == [False, False]
+        outcomes = await asyncio.gather(publish(wire, "Lost"), publish(wire, "After it", to=ES))
+        assert [outcome.replayed for outcome in outcomes] == [False, False]
         assert [event.line.text for event in await history(other)] == ["First", "Lost"]
-        assert receipts[0].event == (await history(other))[1]
+        assert outcomes[0].event == (await history(other))[1]
         proxy.heal()
         assert len(await history(wire)) == 2
 

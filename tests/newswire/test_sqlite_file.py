@@ -23,7 +23,7 @@ from ticker.errors import (
     NewswireFull,
     NewswireUnavailable,
 )
-from ticker.newswire import Once, open_newswire
+from ticker.newswire import IdempotencyKey, open_newswire
 
 pytestmark = pytest.mark.usefixtures("patience_with_redis")
 
@@ -120,9 +120,9 @@ async def test_a_full_disk_keeps_nothing_and_announces_nothing_until_there_is_ro
             with no_page_left(wire):
                 for _ in range(3):
                     with pytest.raises(NewswireFull, match="Nothing was published"):
-                        await publish(wire, "🇯🇴" * 280, once=Once("ada:1", "fingerprint"))
+                        await publish(wire, "🇯🇴" * 280, once=IdempotencyKey("ada:1", "fingerprint"))
                 assert (await wire.snapshot(EN), await history(wire)) == before
-            kept = await publish(wire, "Kept", once=Once("ada:1", "another"))
+            kept = await publish(wire, "Kept", once=IdempotencyKey("ada:1", "another"))
             assert await heard(tail, 1) == [kept]
             assert kept.prev == before[0].cursor
     async with opened(path) as wire:

@@ -25,7 +25,7 @@ from ticker.errors import (
     NewswireFull,
     NewswireUnavailable,
 )
-from ticker.newswire import Once
+from ticker.newswire import IdempotencyKey
 from ticker.newswire.sqlite import SqliteNewswire
 
 pytestmark = pytest.mark.usefixtures("patience_with_redis")
@@ -98,7 +98,7 @@ async def test_words_that_were_canceled_leave_the_file_with_their_history(path: 
     channel = a_channel(history_for=HOUR, tombstones_for=HOUR)
     wire = SqliteNewswire(path, clock)
     await wire.open({"en": channel})
-    line = (await publish(wire, "Defamatory", to=channel, once=Once("a", "b"))).line
+    line = (await publish(wire, "Defamatory", to=channel, once=IdempotencyKey("a", "b"))).line
     await amend(wire, line.id, of=channel, status="canceled")
     clock.now += 2 * DAY
     await publish(wire, to=channel)

@@ -11,8 +11,8 @@ from typing import Any, Protocol
 from tests.patience import WITHIN
 from tests.redis_servers import RedisStore
 from ticker.channel import Channel
-from ticker.line import Cursor, Draft, Event, Patch, checked
-from ticker.newswire import Newswire, Once, Receipt
+from ticker.line import Cursor, Event, NewLine, Patch, checked
+from ticker.newswire import IdempotencyKey, Newswire, Outcome
 from ticker.newswire.sqlite import SqliteNewswire
 
 START = 1_763_892_000.0
@@ -68,23 +68,23 @@ STORES: dict[str, Callable[[Path], Store]] = {"sqlite": SqliteStore, "redis": la
 
 
 async def publish(
-    wire: Newswire, text: str = "Rain", *, to: Channel = EN, once: Once | None = None, **more: Any
+    wire: Newswire, text: str = "Rain", *, to: Channel = EN, once: IdempotencyKey | None = None, **more: Any
 ) -> Event:
-    receipt = await wire.publish(to, checked(Draft(text=text, **more)), by="Ada", once=once)
-    assert receipt.event
-    return receipt.event
+    outcome = await wire.publish(to, checked(NewLine(text=text, **more)), by="Ada", once=once)
+    assert outcome.event
+    return outcome.event
 
 
 async def amend(
     wire: Newswire, line_id: str, *, of: Channel = EN, if_match: str | None = None, **fields: Any
-) -> Receipt:
+) -> Outcome:
     return await wire.amend(of, line_id, checked(Patch(**fields)), by="Bob", if_match=if_match)
 
 
 async def amended(wire: Newswire, line_id: str, **fields: Any) -> Event:
-    receipt = await amend(wire, line_id, **fields)
-    assert receipt.event
-    return receipt.event
+    outcome = await amend(wire, line_id, **fields)
+    assert outcome.event
+    return outcome.event
 
 
 async def history(wire: Newswire, channel: str = "en", limit: int = 1_000) -> list[Event]:

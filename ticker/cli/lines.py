@@ -15,7 +15,7 @@ from ticker import terminal
 from ticker.cli import options
 from ticker.cli.options import Command, duration, option, path_part, speaks_to_a_node, speaks_with_a_key
 from ticker.errors import Invalid, Misconfigured
-from ticker.line import Draft, Patch, checked
+from ticker.line import NewLine, Patch, checked
 
 if TYPE_CHECKING:
     from ticker.client import Client
@@ -62,7 +62,7 @@ def publish(client: Client, channel: str, words: str | None, file: Any, as_json:
     from ticker.client import ServerRefused, Unreachable
 
     texts = _lines_of(file) if file else [_given_words(words)]
-    bodies = [_checked({"text": text, **_fields(**given)}, Draft) for text in texts]
+    bodies = [_checked({"text": text, **_fields(**given)}, NewLine) for text in texts]
     for number, body in enumerate(bodies, 1):
         try:
             answer = client.call("POST", _lines_path(channel), body)
@@ -203,7 +203,7 @@ def _fields(*, link: str | None = None, expires_in: str | None = None, **given: 
     return fields
 
 
-Input = TypeVar("Input", Draft, Patch)
+Input = TypeVar("Input", NewLine, Patch)
 
 
 def _checked(body: dict[str, Any], kind: type[Input]) -> dict[str, Any]:
@@ -231,7 +231,7 @@ def _lines_of(file: Any) -> list[str]:
         raise Misconfigured("The file holds no line. Nothing was published.")
     for number, line in enumerate(lines, 1):
         try:
-            checked(Draft(text=line))
+            checked(NewLine(text=line))
         except Invalid as error:
             raise Misconfigured(f"Line {number} of the file: {error.detail} Nothing was published.") from error
     return lines[::-1]

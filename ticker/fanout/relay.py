@@ -87,7 +87,7 @@ class Relay:
         """Whether one of the cursors names what this node hasn't heard of."""
         return self._relayed[slug].is_behind(cursors)
 
-    async def abreast(self, slug: str, cursors: Iterable[str]) -> None:
+    async def catch_up(self, slug: str, cursors: Iterable[str]) -> None:
         """Look at the newswire where a newcomer has seen more than this node has: a banner must not go back.
 
         It comes from a node that was ahead of us, or its line was lost in a rollback. Nothing else orders

@@ -12,16 +12,16 @@ from typing import NamedTuple, Protocol
 
 from ticker.channel import Channel
 from ticker.errors import Gone, Misconfigured, NotFound
-from ticker.line import Cursor, Draft, Event, Line, Patch, Status
+from ticker.line import Cursor, Event, Line, NewLine, Patch, Status
 from ticker.newswire.stores import KeyStore, PresenceStore, SecretStore
 from ticker.redacting import without_secrets
 
-ONCE_FOR = 86_400  # seconds an Idempotency-Key is remembered: a night, and the morning after
+IDEMPOTENCY_FOR = 86_400  # seconds an Idempotency-Key is remembered: a night, and the morning after
 CLOCK_OFF = 5.0  # seconds; NTP keeps clocks within some milliseconds
 KEY_REUSED = "This Idempotency-Key came with another request before. Take a new key for a new request."
 
 
-class Once(NamedTuple):
+class IdempotencyKey(NamedTuple):
     """An Idempotency-Key, made the sender's own, and a fingerprint of what it was sent with: the channel too.
 
     A key with another fingerprint is refused, on whichever channel, for a day after it was used.
@@ -31,7 +31,7 @@ class Once(NamedTuple):
     fingerprint: str
 
 
-class Receipt(NamedTuple):
+class Outcome(NamedTuple):
     """The newswire's word that a change is kept. `event` is None where nothing changed, or nothing anew."""
 
     line: Line
@@ -94,8 +94,10 @@ class Newswire(Protocol):
     def versions_are_mixed(self) -> str | None:
         """In a sentence, which versions of Ticker the nodes run that share it, if they differ."""
 
-    async def publish(self, channel: Channel, draft: Draft, *, by: str, once: Once | None = None) -> Receipt:
-        """Keep, number and announce a new line, in one step. `draft` is checked. Raises KeyReused, Invalid."""
+    async def publish(
+        self, channel: Channel, new_line: NewLine, *, by: str, once: IdempotencyKey | None = None
+    ) -> Outcome:
+        """Keep, number and announce a new line, in one step. `new_line` is checked. Raises KeyReused, Invalid."""
 
     async def amend(
         self,
@@ -105,8 +107,8 @@ class Newswire(Protocol):
         *,
         by: str,
         if_match: str | None = None,
-        once: Once | None = None,
-    ) -> Receipt:
+        once: IdempotencyKey | None = None,
+    ) -> Outcome:
         """Keep and announce a change. Raises NotFound, Conflict, Stale, KeyReused."""
 
     async def snapshot(self, channel: Channel) -> Snapshot: ...

@@ -56,14 +56,14 @@ class Live:
             raise Busy(f"This node has {len(self.hub)} readers and no room for more. Come back in a moment.")
         return asked
 
-    def is_abreast(self, asked: Wanted) -> bool:
+    def is_caught_up(self, asked: Wanted) -> bool:
         """Whether this node knows what the reader has seen, so that it may be welcomed."""
         return not any(map(self._relay.is_behind, asked.channels, asked.cursors))
 
-    async def be_abreast(self, asked: Wanted) -> None:
+    async def catch_up(self, asked: Wanted) -> None:
         """See to that. Raises NewswireUnavailable."""
         for slug, cursors in zip(asked.channels, asked.cursors, strict=True):
-            await self._relay.abreast(slug, cursors)
+            await self._relay.catch_up(slug, cursors)
 
     def welcome(self, reader: Reader, asked: Wanted, *head: bytes) -> None:
         """Greet the reader, with `head` before, and let it join."""

@@ -66,7 +66,7 @@ class Snapshots:
         if not self._relay.ready:
             raise NewswireUnavailable("This node can't hear the newswire, so it can't say what stands now.")
         held = entity_tags(request.headers.get("if-none-match", ""))
-        await self._relay.abreast(slug, [tag.strip('"').partition("+")[0] for tag in held])
+        await self._relay.catch_up(slug, [tag.strip('"').partition("+")[0] for tag in held])
         board = self._relay.board(slug)
         return _unless_held(request, self._relay.etag(slug), board)
 

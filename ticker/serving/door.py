@@ -288,7 +288,7 @@ class Door(asyncio.Protocol):
     async def _let_in_later(self, wanted: Wanted, opening: bytes) -> None:
         """Once this node knows what the reader has seen."""
         try:
-            await self._entrance.live.be_abreast(wanted)
+            await self._entrance.live.catch_up(wanted)
             if self._phase is Phase.CHECKING and not self._transport.is_closing():
                 self._let_in(wanted, opening)
         except TickerError as error:

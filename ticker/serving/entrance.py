@@ -29,7 +29,7 @@ class Entrance:
 
     def must_wait(self, wanted: Wanted) -> bool:
         """Whether this node has yet to learn what the reader has seen. Raises Busy if too many wait for that."""
-        if self.live.is_abreast(wanted):
+        if self.live.is_caught_up(wanted):
             return False
         if self.checking >= min(CHECKS_MAX, self.connections.most // 2):
             raise Busy("Too many readers come at once. Come back in a moment.")

@@ -1,6 +1,6 @@
-"""Hearing what is announced, and proving that it is heard. Knows ears; knows no reader.
+"""Hearing what is announced, and proving that it is heard. Knows subscriptions; knows no reader.
 
-The ear never reconnects in silence: whatever ends it ends `tail`, and whoever follows catches up.
+The subscription never reconnects in silence: whatever ends it ends `tail`, and whoever follows catches up.
 """
 
 from __future__ import annotations
@@ -19,11 +19,13 @@ from ticker.errors import NewswireFull, NewswireUnavailable
 from ticker.line import Event
 from ticker.newswire.redis.asking import Asking, Refused, end
 from ticker.newswire.redis.reading import decode_event
-from ticker.newswire.redis.topology.connection import Ear, reason
+from ticker.newswire.redis.topology.connection import Subscription, reason
 from ticker.newswire.trouble import Trouble
 
 PROBE_EVERY = 1.0  # seconds
-DEAF_AFTER = 3.0  # seconds without our own probe until the ear counts as deaf; with the probe, 4 of the promised 5
+DEAF_AFTER = (
+    3.0  # seconds without our own probe until a subscription counts as dead: 4 of the promised 5, with PROBE_EVERY
+)
 
 log = logging.getLogger("ticker.newswire")
 
@@ -38,8 +40,8 @@ class Following:
         self._node = node
         self._channels = channels
         self._note = note
-        self._ears: list[Ear] = []
-        self._unkept: dict[str, str] = {}  # by the ear's own channel: why a change was refused when last tried
+        self._subscriptions: list[Subscription] = []
+        self._unkept: dict[str, str] = {}  # by the subscription's own channel: why a change was refused when last tried
         self.refusing = Trouble(log, "Redis takes changes again")
 
     def own_channel(self, slug: str) -> str:
@@ -51,14 +53,14 @@ class Following:
         heard: asyncio.Queue[Event | NewswireUnavailable] = asyncio.Queue()
         names = {self._asking.key(slug, "live"): slug for slug in self._channels}
         all_names = [*names, *(self.own_channel(slug) for slug in self._channels)]
-        ears = await self._asking.asked(self._asking.topology.listen(all_names))
+        subscriptions = await self._asking.asked(self._asking.topology.listen(all_names))
         now = time.monotonic()
-        for ear in ears:
-            ear.heard_at = now
-        self._ears = ears
+        for subscription in subscriptions:
+            subscription.heard_at = now
+        self._subscriptions = subscriptions
         self._unkept.clear()
-        tasks = [asyncio.create_task(self._hear(ear, names, heard)) for ear in ears]
-        tasks.append(asyncio.create_task(self._sound(ears, heard)))
+        tasks = [asyncio.create_task(self._hear(subscription, names, heard)) for subscription in subscriptions]
+        tasks.append(asyncio.create_task(self._probe_loop(subscriptions, heard)))
 
         async def events() -> AsyncIterator[Event]:
             while True:
@@ -70,15 +72,17 @@ class Following:
         try:
             yield events()
         finally:
-            self._ears = []
+            self._subscriptions = []
             await end(*tasks)
-            await asyncio.gather(*(ear.close() for ear in ears), return_exceptions=True)
+            await asyncio.gather(*(subscription.close() for subscription in subscriptions), return_exceptions=True)
 
-    async def _hear(self, ear: Ear, names: dict[str, str], heard: asyncio.Queue[Event | NewswireUnavailable]) -> None:
+    async def _hear(
+        self, subscription: Subscription, names: dict[str, str], heard: asyncio.Queue[Event | NewswireUnavailable]
+    ) -> None:
         try:
             while True:
-                name, data = await ear.next()
-                ear.heard_at = time.monotonic()
+                name, data = await subscription.next()
+                subscription.heard_at = time.monotonic()
                 if name in names:
                     event = decode_event(data)
                     self._note(event)
@@ -86,13 +90,15 @@ class Following:
         except (failure.RedisError, OSError, msgspec.DecodeError) as error:
             heard.put_nowait(NewswireUnavailable(f"The connection that hears Redis has ended: {reason(error)}."))
 
-    async def _sound(self, ears: list[Ear], heard: asyncio.Queue[Event | NewswireUnavailable]) -> None:
-        """Say something on each ear's own channel; who doesn't hear it is deaf, whatever its connection says."""
+    async def _probe_loop(
+        self, subscriptions: list[Subscription], heard: asyncio.Queue[Event | NewswireUnavailable]
+    ) -> None:
+        """Publish a probe on each subscription's own channel. One that doesn't hear it is dead, whatever its connection says."""
         probes = {self.own_channel(slug) for slug in self._channels}
         while True:
             try:
-                for ear in ears:
-                    own = next(name for name in ear.names if name in probes)
+                for subscription in subscriptions:
+                    own = next(name for name in subscription.names if name in probes)
                     await self._try_to_keep(own)
                     await self._asking.do(self._asking.topology.publish_command, own, b"")
                 await self._asking.asked(self._asking.topology.look())
@@ -100,7 +106,7 @@ class Following:
                 heard.put_nowait(error)
                 return
             await asyncio.sleep(PROBE_EVERY)
-            if min(ear.heard_at for ear in ears) < time.monotonic() - DEAF_AFTER:
+            if min(subscription.heard_at for subscription in subscriptions) < time.monotonic() - DEAF_AFTER:
                 heard.put_nowait(NewswireUnavailable(f"Nothing was heard from Redis for {DEAF_AFTER:g} s."))
                 return
 
@@ -119,21 +125,24 @@ class Following:
                 self.refusing.ends()
 
     async def probe(self) -> None:
-        if self._ears:
-            self._expect_ears()
+        if self._subscriptions:
+            self._expect_subscriptions()
             self._expect_to_keep()
             return
         async with self.tail():  # nobody follows: try it, there and back
             since = time.monotonic()
-            while min(ear.heard_at for ear in self._ears) < since:
+            while min(subscription.heard_at for subscription in self._subscriptions) < since:
                 await asyncio.sleep(0.01)
-                self._expect_ears()
+                self._expect_subscriptions()
             self._expect_to_keep()
 
     def _expect_to_keep(self) -> None:
         for why in self._unkept.values():
             raise NewswireUnavailable(why)
 
-    def _expect_ears(self) -> None:
-        if not self._ears or min(ear.heard_at for ear in self._ears) < time.monotonic() - DEAF_AFTER:
+    def _expect_subscriptions(self) -> None:
+        if (
+            not self._subscriptions
+            or min(subscription.heard_at for subscription in self._subscriptions) < time.monotonic() - DEAF_AFTER
+        ):
             raise NewswireUnavailable("This node does not hear Redis.")

@@ -1,8 +1,8 @@
-"""Requests that come twice are kept once. Knows claims and receipts; knows no stream.
+"""Requests that come twice are kept once. Knows claims and outcomes; knows no stream.
 
 An Idempotency-Key holds over all channels, which in a Cluster live on different servers. So a request first
 claims its key for its channel, in the slot of the keys. Whoever finds it claimed for another channel fences that
-claim off in that channel's slot: either the other request has its receipt there already, and this one is refused,
+claim off in that channel's slot: either the other request has its outcome there already, and this one is refused,
 or it can't be made any more with that claim. Only then the claim is replaced, by one of a higher generation.
 """
 
@@ -15,11 +15,11 @@ from msgspec import Struct
 
 from ticker.errors import KeyReused
 from ticker.line import Event, Line
-from ticker.newswire import KEY_REUSED, ONCE_FOR, Once, Receipt
+from ticker.newswire import IDEMPOTENCY_FOR, KEY_REUSED, IdempotencyKey, Outcome
 from ticker.newswire.redis.asking import Asking, Script
 
-NONCE_FOR = 120  # seconds a receipt nobody named is kept, and a fence: longer than anybody tries for
-CLAIM_FOR = ONCE_FOR + NONCE_FOR  # seconds; a claim outlives the receipt of the request that made it
+NONCE_FOR = 120  # seconds a outcome nobody named is kept, and a fence: longer than anybody tries for
+CLAIM_FOR = IDEMPOTENCY_FOR + NONCE_FOR  # seconds; a claim outlives the outcome of the request that made it
 
 
 class Keeping(Struct, frozen=True):
@@ -34,12 +34,12 @@ class Keeping(Struct, frozen=True):
 decode_keeping = msgspec.json.Decoder(Keeping).decode
 
 
-class ReceiptKey(NamedTuple):
-    """Where the receipt of one request is kept: under its Idempotency-Key, or under its nonce."""
+class OutcomeKey(NamedTuple):
+    """Where the outcome of one request is kept: under its Idempotency-Key, or under its nonce."""
 
     slug: str
     nonce: str
-    once: Once | None
+    once: IdempotencyKey | None
 
     @property
     def name(self) -> str:
@@ -47,7 +47,7 @@ class ReceiptKey(NamedTuple):
 
     @property
     def remember_for(self) -> int:
-        return ONCE_FOR if self.once else NONCE_FOR
+        return IDEMPOTENCY_FOR if self.once else NONCE_FOR
 
 
 class Fenced(Exception):
@@ -67,10 +67,10 @@ class Idempotency:
         self.fence = Script.named("fence.lua")
         self._remember = Script.named("remember.lua")
 
-    def key_of(self, receipt: ReceiptKey) -> str:
-        return self._asking.key(receipt.slug, f"once:{receipt.name}")
+    def key_of(self, outcome: OutcomeKey) -> str:
+        return self._asking.key(outcome.slug, f"once:{outcome.name}")
 
-    async def claim(self, slug: str, once: Once, fence: int) -> int:
+    async def claim(self, slug: str, once: IdempotencyKey, fence: int) -> int:
         """Claim an Idempotency-Key for a channel; the generation of the claim, which is above `fence`.
 
         Raises KeyReused if a request on another channel was made under it.
@@ -88,26 +88,26 @@ class Idempotency:
                 raise KeyReused(KEY_REUSED)
             ours, replaces = f"{max(int(generation), fence) + 1} {slug}", held
 
-    async def kept(self, receipt_key: ReceiptKey) -> Keeping | None:
-        """What stands under a receipt's key, once as many replicas have it as were asked for."""
-        key = self.key_of(receipt_key)
+    async def kept(self, outcome_key: OutcomeKey) -> Keeping | None:
+        """What stands under a outcome's key, once as many replicas have it as were asked for."""
+        key = self.key_of(outcome_key)
         kept = await self._asking.do("GET", key)
         if kept and self._asking.topology.wait_replicas:
-            await self._asking.do_and_wait("EXPIRE", key, receipt_key.remember_for)
+            await self._asking.do_and_wait("EXPIRE", key, outcome_key.remember_for)
         return decode_keeping(kept) if kept and not kept.isdigit() else None
 
-    async def remember(self, receipt_key: ReceiptKey, keeping: Keeping, claim: int) -> tuple[bytes, bytes]:
+    async def remember(self, outcome_key: OutcomeKey, keeping: Keeping, claim: int) -> tuple[bytes, bytes]:
         """Keep what a request was answered that changed nothing."""
-        arguments = [msgspec.json.encode(keeping), ONCE_FOR, claim]
-        verdict, answer = await self._asking.run(self._remember, [self.key_of(receipt_key)], arguments)
+        arguments = [msgspec.json.encode(keeping), IDEMPOTENCY_FOR, claim]
+        verdict, answer = await self._asking.run(self._remember, [self.key_of(outcome_key)], arguments)
         return verdict, answer
 
 
-def receipt(kept: Keeping, receipt_key: ReceiptKey) -> Receipt:
+def outcome(kept: Keeping, outcome_key: OutcomeKey) -> Outcome:
     """The answer to a request under whose key something is kept. Raises KeyReused."""
-    _, nonce, once = receipt_key
+    _, nonce, once = outcome_key
     if kept.nonce == nonce:  # an earlier try of ours, whose answer was lost
-        return Receipt(kept.line, kept.event)
+        return Outcome(kept.line, kept.event)
     if once is None or kept.fingerprint != once.fingerprint:
         raise KeyReused(KEY_REUSED)
-    return Receipt(kept.line, None, replayed=True)
+    return Outcome(kept.line, None, replayed=True)

@@ -13,8 +13,8 @@ from redis import exceptions as failure
 
 from ticker.channel import Channel
 from ticker.errors import Misconfigured, NewswireUnavailable
-from ticker.line import Draft, Event, Line, Patch
-from ticker.newswire import Inspection, Once, Page, Receipt, Snapshot
+from ticker.line import Event, Line, NewLine, Patch
+from ticker.newswire import IdempotencyKey, Inspection, Outcome, Page, Snapshot
 from ticker.newswire.redis.asking import Asking, Script, end
 from ticker.newswire.redis.clock import ServerClock
 from ticker.newswire.redis.following import Following
@@ -131,8 +131,10 @@ class RedisNewswire:
     def versions_are_mixed(self) -> str | None:
         return self._nodes.mixed()
 
-    async def publish(self, channel: Channel, draft: Draft, *, by: str, once: Once | None = None) -> Receipt:
-        return await self._publishing.publish(channel, draft, by, once)
+    async def publish(
+        self, channel: Channel, new_line: NewLine, *, by: str, once: IdempotencyKey | None = None
+    ) -> Outcome:
+        return await self._publishing.publish(channel, new_line, by, once)
 
     async def amend(
         self,
@@ -142,8 +144,8 @@ class RedisNewswire:
         *,
         by: str,
         if_match: str | None = None,
-        once: Once | None = None,
-    ) -> Receipt:
+        once: IdempotencyKey | None = None,
+    ) -> Outcome:
         return await self._publishing.amend(channel, line_id, patch, by, if_match, once)
 
     async def snapshot(self, channel: Channel) -> Snapshot:

@@ -1,7 +1,7 @@
 """Keeping, numbering and announcing a change, in one step. Knows one channel at a time; knows no reader of it.
 
 One script does it (`publish.lua`); it is given the cursor that the event follows, so that of two nodes that publish
-at once one is told to look again. What is in doubt when a connection breaks is asked again under the same receipt: a
+at once one is told to look again. What is in doubt when a connection breaks is asked again under the same outcome: a
 line goes out once.
 """
 
@@ -18,12 +18,12 @@ import msgspec
 
 from ticker.channel import Channel
 from ticker.errors import NewswireFull, NewswireUnavailable, TickerError
-from ticker.line import Cursor, Draft, Event, Line, Patch, amend, begin, expect
-from ticker.newswire import Once, Receipt, cursor_after
+from ticker.line import Cursor, Event, Line, NewLine, Patch, amend, begin, expect
+from ticker.newswire import IdempotencyKey, Outcome, cursor_after
 from ticker.newswire.redis.asking import Asking, NotYetReplicated, Refused, Script
 from ticker.newswire.redis.clock import ServerClock
 from ticker.newswire.redis.histories import SAID_FOR
-from ticker.newswire.redis.idempotency import Fenced, Idempotency, Keeping, ReceiptKey, decode_keeping, receipt
+from ticker.newswire.redis.idempotency import Fenced, Idempotency, Keeping, OutcomeKey, decode_keeping, outcome
 from ticker.newswire.redis.reading import PINNED_PLACE, Reading
 
 ANSWER_WITHIN = 4.0  # seconds a change is tried for, over reconnects and a failover that is quick
@@ -47,15 +47,15 @@ class Publishing:
         self._heads: dict[str, str] = {}
         self._turns: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
-    async def publish(self, channel: Channel, draft: Draft, by: str, once: Once | None) -> Receipt:
+    async def publish(self, channel: Channel, new_line: NewLine, by: str, once: IdempotencyKey | None) -> Outcome:
         async def change(cursor: Cursor) -> tuple[Line, bool]:
-            return begin(draft, channel, cursor), True
+            return begin(new_line, channel, cursor), True
 
         return await self._change(channel, change, by, once)
 
     async def amend(
-        self, channel: Channel, line_id: str, patch: Patch, by: str, if_match: str | None, once: Once | None
-    ) -> Receipt:
+        self, channel: Channel, line_id: str, patch: Patch, by: str, if_match: str | None, once: IdempotencyKey | None
+    ) -> Outcome:
         async def change(cursor: Cursor) -> tuple[Line, bool]:
             before = await self._reading.line(channel.slug, line_id)
             expect(before, if_match)
@@ -70,13 +70,13 @@ class Publishing:
         if known and Cursor.parse(known) < Cursor.parse(event.cursor):
             self._heads[event.channel] = event.cursor
 
-    async def _change(self, channel: Channel, change: Change, by: str, once: Once | None) -> Receipt:
+    async def _change(self, channel: Channel, change: Change, by: str, once: IdempotencyKey | None) -> Outcome:
         """Make the change after the channel's head, looking again as often as somebody else was first.
 
         `change` reads what it needs itself: where the head hasn't moved since, nor has any line. It says
         what the line is then, and whether that is a change at all.
         """
-        receipt_key = ReceiptKey(channel.slug, uuid4().hex, once)
+        outcome_key = OutcomeKey(channel.slug, uuid4().hex, once)
         give_up = time.monotonic() + ANSWER_WITHIN
         pause = RETRY_AFTER[0]
         doubt: NewswireUnavailable | None = None
@@ -84,11 +84,11 @@ class Publishing:
         async with self._turns[channel.slug]:
             while time.monotonic() < give_up:
                 try:
-                    if doubt and (kept := await self.idempotency.kept(receipt_key)) and kept.nonce == receipt_key.nonce:
-                        return Receipt(kept.line, kept.event)  # our own try, whose answer was lost
+                    if doubt and (kept := await self.idempotency.kept(outcome_key)) and kept.nonce == outcome_key.nonce:
+                        return Outcome(kept.line, kept.event)  # our own try, whose answer was lost
                     if once and claim <= fence:
                         claim = await self.idempotency.claim(channel.slug, once, fence)
-                    if done := await self.attempt(channel, change, by, receipt_key, claim):
+                    if done := await self.attempt(channel, change, by, outcome_key, claim):
                         return done
                 except Fenced as lost:
                     fence = lost.fence
@@ -106,10 +106,10 @@ class Publishing:
         raise doubt or NewswireUnavailable("Too many changes came before this one. Nothing was published.")
 
     async def attempt(
-        self, channel: Channel, change: Change, by: str, receipt_key: ReceiptKey, claim: int
-    ) -> Receipt | None:
+        self, channel: Channel, change: Change, by: str, outcome_key: OutcomeKey, claim: int
+    ) -> Outcome | None:
         """None where somebody else was first; the head that follows is known then. Raises Fenced."""
-        slug, nonce, once = receipt_key
+        slug, nonce, once = outcome_key
         head = self._heads.get(slug)
         if head is None:
             head = self._heads[slug] = await self._reading.head(slug)
@@ -119,26 +119,26 @@ class Publishing:
         except NewswireUnavailable:
             raise
         except TickerError:  # perhaps because this very request has been through before
-            if kept := await self.idempotency.kept(receipt_key):
-                return receipt(kept, receipt_key)
+            if kept := await self.idempotency.kept(outcome_key):
+                return outcome(kept, outcome_key)
             raise
         event = Event(channel=slug, cursor=str(cursor), prev=head or None, line=line, by=by) if changed else None
         keeping = Keeping(once.fingerprint if once else "", nonce, event, line)
         if event is None:
             if once is None:
-                return Receipt(line, None)
-            verdict, answer = await self.idempotency.remember(receipt_key, keeping, claim)
+                return Outcome(line, None)
+            verdict, answer = await self.idempotency.remember(outcome_key, keeping, claim)
         else:
             asked_at = time.monotonic()
-            verdict, answer, now = await self._send(channel, event, head, keeping, receipt_key, claim)
+            verdict, answer, now = await self._send(channel, event, head, keeping, outcome_key, claim)
             self._clock.follow(now, asked_at)
         match verdict:
             case b"kept":
                 if event:
                     self._heads[slug] = event.cursor
-                return Receipt(line, event)
+                return Outcome(line, event)
             case b"once":
-                return receipt(decode_keeping(answer), receipt_key)
+                return outcome(decode_keeping(answer), outcome_key)
             case b"fenced":
                 raise Fenced(int(answer))
             case _:
@@ -146,7 +146,7 @@ class Publishing:
                 return None
 
     async def _send(
-        self, channel: Channel, event: Event, head: str, keeping: Keeping, receipt_key: ReceiptKey, claim: int
+        self, channel: Channel, event: Event, head: str, keeping: Keeping, outcome_key: OutcomeKey, claim: int
     ) -> tuple[bytes, bytes, int]:
         slug, key = channel.slug, self._asking.key
         line = event.line
@@ -159,7 +159,7 @@ class Publishing:
                 key(slug, "lines"),
                 key(slug, "index"),
                 key(slug, f"versions:{line.id}"),
-                self.idempotency.key_of(receipt_key),
+                self.idempotency.key_of(outcome_key),
                 key(slug, "histories"),
             ],
             [
@@ -170,7 +170,7 @@ class Publishing:
                 _encode(line),
                 first.ms + (PINNED_PLACE if line.pinned else 0),
                 _encode(keeping),
-                receipt_key.remember_for,
+                outcome_key.remember_for,
                 channel.history_for,
                 self._asking.topology.publish_command,
                 key(slug, "live"),

@@ -12,8 +12,8 @@ from datetime import datetime
 from pathlib import Path
 
 from ticker.channel import Channel
-from ticker.line import Draft, Event, Line, Patch
-from ticker.newswire import Inspection, Once, Page, Receipt, Snapshot
+from ticker.line import Event, Line, NewLine, Patch
+from ticker.newswire import IdempotencyKey, Inspection, Outcome, Page, Snapshot
 from ticker.newswire.sqlite.checking import Checking
 from ticker.newswire.sqlite.clock import MachineClock
 from ticker.newswire.sqlite.following import Following
@@ -94,8 +94,10 @@ class SqliteNewswire:
     def versions_are_mixed(self) -> str | None:
         return None  # one file serves one node
 
-    async def publish(self, channel: Channel, draft: Draft, *, by: str, once: Once | None = None) -> Receipt:
-        return await self._writing.publish(channel, draft, by, once)
+    async def publish(
+        self, channel: Channel, new_line: NewLine, *, by: str, once: IdempotencyKey | None = None
+    ) -> Outcome:
+        return await self._writing.publish(channel, new_line, by, once)
 
     async def amend(
         self,
@@ -105,8 +107,8 @@ class SqliteNewswire:
         *,
         by: str,
         if_match: str | None = None,
-        once: Once | None = None,
-    ) -> Receipt:
+        once: IdempotencyKey | None = None,
+    ) -> Outcome:
         return await self._writing.amend(channel, line_id, patch, by, if_match, once)
 
     async def snapshot(self, channel: Channel) -> Snapshot:

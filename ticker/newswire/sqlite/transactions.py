@@ -18,7 +18,7 @@ from typing import TypeVar
 
 from ticker.errors import Misconfigured, NewswireFull, NewswireUnavailable
 from ticker.line import Event
-from ticker.newswire import Receipt
+from ticker.newswire import Outcome
 from ticker.newswire.sqlite.errors import code, sentence
 from ticker.newswire.sqlite.file import MAGIC, Header, OwnFile
 from ticker.newswire.trouble import Trouble
@@ -130,7 +130,7 @@ class Transactions:
             self.kept_at = time.monotonic()
             self._file.remember()
             self._refusing.ends()
-        if isinstance(result, Receipt) and result.event:
+        if isinstance(result, Outcome) and result.event:
             # From the writing thread, so that events are announced in the order in which they were kept.
             self._loop.call_soon_threadsafe(self._announce, result.event)
         return result

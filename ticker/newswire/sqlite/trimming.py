@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from ticker.board import RESERVE
 from ticker.channel import Channel
 from ticker.errors import NewswireUnavailable
-from ticker.newswire import ONCE_FOR
+from ticker.newswire import IDEMPOTENCY_FOR
 from ticker.newswire.sqlite.clock import MachineClock
 from ticker.newswire.sqlite.transactions import Transactions
 from ticker.newswire.trouble import Trouble
@@ -47,7 +47,7 @@ class Trimming:
                 trimmed += count
             while old := await read(self._old_lines, channel):
                 trimmed += await write(self._trim_lines, channel, old)
-        while count := await write(self._trim_receipts):
+        while count := await write(self._trim_outcomes):
             trimmed += count
         if trimmed:  # the log of changes still holds the pages as they were
             await self._transactions.fold_in()
@@ -86,8 +86,8 @@ class Trimming:
             [(channel.slug, *line) for line in old],
         ).rowcount
 
-    def _trim_receipts(self, db: sqlite3.Connection) -> int:
+    def _trim_outcomes(self, db: sqlite3.Connection) -> int:
         return db.execute(
             "DELETE FROM once WHERE key IN (SELECT key FROM once WHERE at < ? LIMIT ?)",
-            (int(self._clock.seconds()) - ONCE_FOR, TRIM_AT_ONCE),
+            (int(self._clock.seconds()) - IDEMPOTENCY_FOR, TRIM_AT_ONCE),
         ).rowcount

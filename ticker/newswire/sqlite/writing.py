@@ -8,8 +8,8 @@ import msgspec
 
 from ticker.channel import Channel
 from ticker.errors import KeyReused
-from ticker.line import Cursor, Draft, Event, Line, Patch, amend, begin, expect
-from ticker.newswire import KEY_REUSED, ONCE_FOR, Once, Receipt, cursor_after
+from ticker.line import Cursor, Event, Line, NewLine, Patch, amend, begin, expect
+from ticker.newswire import IDEMPOTENCY_FOR, KEY_REUSED, IdempotencyKey, Outcome, cursor_after
 from ticker.newswire.sqlite.clock import MachineClock
 from ticker.newswire.sqlite.reading import Reading, decode_line
 from ticker.newswire.sqlite.transactions import Transactions
@@ -23,19 +23,21 @@ class Writing:
         self._clock = clock
         self._reading = reading
 
-    async def publish(self, channel: Channel, draft: Draft, by: str, once: Once | None) -> Receipt:
-        return await self._transactions.write(self._publish, channel, draft, by, once)
+    async def publish(self, channel: Channel, new_line: NewLine, by: str, once: IdempotencyKey | None) -> Outcome:
+        return await self._transactions.write(self._publish, channel, new_line, by, once)
 
-    def _publish(self, db: sqlite3.Connection, channel: Channel, draft: Draft, by: str, once: Once | None) -> Receipt:
-        if receipt := self._remembered(db, once):
-            return receipt
+    def _publish(
+        self, db: sqlite3.Connection, channel: Channel, new_line: NewLine, by: str, once: IdempotencyKey | None
+    ) -> Outcome:
+        if outcome := self._remembered(db, once):
+            return outcome
         last = self._reading.head_in(db, channel.slug)
         cursor = cursor_after(last, self._clock.milliseconds())
-        return self._keep(db, begin(draft, channel, cursor), last, cursor, by, once)
+        return self._keep(db, begin(new_line, channel, cursor), last, cursor, by, once)
 
     async def amend(
-        self, channel: Channel, line_id: str, patch: Patch, by: str, if_match: str | None, once: Once | None
-    ) -> Receipt:
+        self, channel: Channel, line_id: str, patch: Patch, by: str, if_match: str | None, once: IdempotencyKey | None
+    ) -> Outcome:
         return await self._transactions.write(self._amend, channel, line_id, patch, by, if_match, once)
 
     def _amend(
@@ -46,10 +48,10 @@ class Writing:
         patch: Patch,
         by: str,
         if_match: str | None,
-        once: Once | None,
-    ) -> Receipt:
-        if receipt := self._remembered(db, once):
-            return receipt
+        once: IdempotencyKey | None,
+    ) -> Outcome:
+        if outcome := self._remembered(db, once):
+            return outcome
         before = self._reading.line_in(db, channel.slug, line_id)
         expect(before, if_match)
         last = self._reading.head_in(db, channel.slug)
@@ -57,12 +59,18 @@ class Writing:
         after = amend(before, patch, cursor)
         if after is before:
             self._remember(db, once, before)
-            return Receipt(before, None)
+            return Outcome(before, None)
         return self._keep(db, after, last, cursor, by, once)
 
     def _keep(
-        self, db: sqlite3.Connection, line: Line, last: Cursor | None, cursor: Cursor, by: str, once: Once | None
-    ) -> Receipt:
+        self,
+        db: sqlite3.Connection,
+        line: Line,
+        last: Cursor | None,
+        cursor: Cursor,
+        by: str,
+        once: IdempotencyKey | None,
+    ) -> Outcome:
         body = _encode(line)
         first = Cursor.parse(line.id)
         prev = None if last is None else str(last)
@@ -78,20 +86,20 @@ class Writing:
         db.execute("INSERT OR REPLACE INTO channel VALUES (?, ?, ?)", (line.channel, cursor.ms, cursor.n))
         self._remember(db, once, line)
         self._clock.note(cursor.ms)
-        return Receipt(line, Event(channel=line.channel, cursor=str(cursor), prev=prev, line=line, by=by))
+        return Outcome(line, Event(channel=line.channel, cursor=str(cursor), prev=prev, line=line, by=by))
 
-    def _remembered(self, db: sqlite3.Connection, once: Once | None) -> Receipt | None:
-        """The receipt that this Idempotency-Key has had. Raises KeyReused where the body was another."""
+    def _remembered(self, db: sqlite3.Connection, once: IdempotencyKey | None) -> Outcome | None:
+        """The outcome that this Idempotency-Key has had. Raises KeyReused where the body was another."""
         if once is None:
             return None
         row = db.execute("SELECT fingerprint, at, body FROM once WHERE key = ?", (once.key,)).fetchone()
-        if row is None or row[1] < self._clock.seconds() - ONCE_FOR:
+        if row is None or row[1] < self._clock.seconds() - IDEMPOTENCY_FOR:
             return None
         if row[0] != once.fingerprint:
             raise KeyReused(KEY_REUSED)
-        return Receipt(decode_line(row[2]), None, replayed=True)
+        return Outcome(decode_line(row[2]), None, replayed=True)
 
-    def _remember(self, db: sqlite3.Connection, once: Once | None, line: Line) -> None:
+    def _remember(self, db: sqlite3.Connection, once: IdempotencyKey | None, line: Line) -> None:
         if once:
             db.execute(
                 "INSERT OR REPLACE INTO once VALUES (?, ?, ?, ?)",

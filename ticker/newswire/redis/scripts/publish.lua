@@ -3,24 +3,24 @@
 -- KEYS  head, events, lines, index, versions, once, histories      all of one hash tag
 -- ARGV  1 the head that the event follows ('' for none)    2 its cursor       3 the event
 --       4 the line's id   5 the line   6 its place in the index
---       7 the receipt     8 seconds to remember it         9 seconds to keep events
+--       7 the outcome     8 seconds to remember it         9 seconds to keep events
 --      10 PUBLISH or SPUBLISH   11 the channel to announce it on
 --      12 how many events to keep   13 seconds that another node's history counts after the node was last seen
 --      14 the generation of the claim on the Idempotency-Key
 --
--- Answers {'kept' | 'moved' | 'once' | 'fenced', head, receipt or fence, milliseconds of this server's clock}.
+-- Answers {'kept' | 'moved' | 'once' | 'fenced', head, outcome or fence, milliseconds of this server's clock}.
 
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
-local receipt = redis.call('GET', KEYS[6])
-local fence = receipt and tonumber(receipt)
+local outcome = redis.call('GET', KEYS[6])
+local fence = outcome and tonumber(outcome)
 if fence and fence >= tonumber(ARGV[14]) then
-    return {'fenced', receipt, now}
+    return {'fenced', outcome, now}
 end
-if receipt and not fence then
+if outcome and not fence then
     redis.call('PEXPIRE', KEYS[6], redis.call('PTTL', KEYS[6]))  -- a write, so that WAIT covers the event's own
-    return {'once', receipt, now}
+    return {'once', outcome, now}
 end
 
 local head = redis.call('GET', KEYS[1]) or ''

@@ -1,6 +1,6 @@
 -- Remember what a request was answered that changed nothing, or say why not.
--- KEYS  once      ARGV  1 the receipt   2 seconds to remember it   3 the generation of the request's claim
--- Answers {'kept' | 'once' | 'fenced', receipt or fence}.
+-- KEYS  once      ARGV  1 the outcome   2 seconds to remember it   3 the generation of the request's claim
+-- Answers {'kept' | 'once' | 'fenced', outcome or fence}.
 local kept = redis.call('GET', KEYS[1])
 local fence = kept and tonumber(kept)
 if kept and not fence then

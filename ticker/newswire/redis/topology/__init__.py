@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 from redis.asyncio import Redis
 
 from ticker.newswire.redis.topology import connection
-from ticker.newswire.redis.topology.connection import Command, Ear, Server
+from ticker.newswire.redis.topology.connection import Command, Server, Subscription
 
 POOL = 32  # connections a node; editors and programs share them, readers need none
 WAIT_WITHIN = 1_000  # milliseconds for replicas to confirm
@@ -24,7 +24,7 @@ class NotReplicated(Exception):
 
 
 class Topology(ABC):
-    """A way to Redis: commands go by connections of a pool, ears have connections of their own."""
+    """A way to Redis: commands go by connections of a pool, subscriptions have connections of their own."""
 
     publish_command: ClassVar[str] = "PUBLISH"
     oldest: ClassVar[tuple[int, int]] = (6, 2)  # XTRIM MINID, and GETDEL
@@ -44,12 +44,12 @@ class Topology(ABC):
     async def close(self) -> None: ...
 
     @abstractmethod
-    async def listen(self, names: list[str]) -> list[Ear]:
+    async def listen(self, names: list[str]) -> list[Subscription]:
         """Ears for all these channels, subscribed; each knows which are its own."""
 
     @abstractmethod
     async def look(self) -> None:
-        """Raises ConnectionError where the ears listen to servers that have been replaced."""
+        """Raises ConnectionError where the subscriptions listen to servers that have been replaced."""
 
     @abstractmethod
     async def infos(self) -> list[tuple[str, dict[str, Any]]]:
@@ -89,5 +89,5 @@ class Topology(ABC):
     def _pool(self, server: Server) -> Redis:
         return connection.connect(server, POOL, self._options)
 
-    async def _ear(self, server: Server, names: list[str], *, sharded: bool = False) -> Ear:
-        return await Ear(connection.connect(server, 1, self._options), names, sharded).open()
+    async def _subscription(self, server: Server, names: list[str], *, sharded: bool = False) -> Subscription:
+        return await Subscription(connection.connect(server, 1, self._options), names, sharded).open()

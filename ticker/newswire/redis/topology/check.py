@@ -33,8 +33,8 @@ async def check(topology: Topology, key: str, script: str, name: str) -> str | N
         for server, info in await topology.infos():
             _check_server(topology, server, info)
         await topology.send("EVAL", script, 1, key, name, topology.publish_command)
-        for ear in await topology.listen([name]):
-            await ear.close()
+        for subscription in await topology.listen([name]):
+            await subscription.close()
     except (Misconfigured, failure.BusyLoadingError, failure.MasterDownError):
         raise
     except failure.AuthenticationError as error:

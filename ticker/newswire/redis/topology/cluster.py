@@ -1,4 +1,4 @@
-"""`redis+cluster://`: sharded pub/sub, with one ear per shard that has a channel of ours. Knows slots; moves none.
+"""`redis+cluster://`: sharded pub/sub, one subscription for each shard with a channel of ours. Knows slots; moves none.
 
 Which server has which slots is kept here, and asked again when a server points elsewhere or fails. redis-py's
 cluster client sends ASKING on one connection and the command on another, and repeats on its own what may
@@ -18,7 +18,7 @@ from redis.asyncio import Redis
 from redis.crc import key_slot
 
 from ticker.newswire.redis.topology import Topology, connection
-from ticker.newswire.redis.topology.connection import Command, Ear, Server, ask
+from ticker.newswire.redis.topology.connection import Command, Server, Subscription, ask
 
 TRY_AGAIN_AFTER = 0.05  # seconds, while a slot is between two servers
 
@@ -47,20 +47,20 @@ class Clustered(Topology):
     async def close(self) -> None:
         await asyncio.gather(*(client.aclose() for client in self._clients.values()), return_exceptions=True)
 
-    async def listen(self, names: list[str]) -> list[Ear]:
-        await self._read_shards(self._shards)  # an ear may have ended because a slot has moved
+    async def listen(self, names: list[str]) -> list[Subscription]:
+        await self._read_shards(self._shards)  # a subscription may have ended because a slot has moved
         by_server: dict[Server, list[str]] = defaultdict(list)
         for name in names:
             by_server[await self._owner(key_slot(name.encode()))].append(name)
-        ears: list[Ear] = []
+        subscriptions: list[Subscription] = []
         try:
             for server, own in by_server.items():
-                ears.append(await self._ear(server, own, sharded=True))
+                subscriptions.append(await self._subscription(server, own, sharded=True))
         except BaseException:
-            for ear in ears:
-                await ear.close()
+            for subscription in subscriptions:
+                await subscription.close()
             raise
-        return ears
+        return subscriptions
 
     async def look(self) -> None:
         pass  # a server that has been replaced says so: it ends the subscription, or the connection

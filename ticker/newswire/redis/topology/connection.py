@@ -1,7 +1,7 @@
 """One connection to Redis: what is asked on it, and what is heard. Knows one server; knows not why it is that one.
 
 Every connection has a time limit. None of them reconnects in silence: a command that fails is tried again
-by whoever knows whether it may be, and an ear that is cut off says so.
+by whoever knows whether it may be, and a subscription that is cut off says so.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ _REFUSALS: dict[str, Callable[[str], failure.ResponseError]] = {
 }
 
 
-class Ear:
+class Subscription:
     """One connection that listens. Whatever ends it is raised by `next`; it never comes back by itself.
 
     redis-py's own PubSub reconnects and subscribes again before it says that something was wrong.

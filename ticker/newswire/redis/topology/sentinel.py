@@ -14,7 +14,7 @@ from redis import exceptions as failure
 from redis.asyncio import Redis
 
 from ticker.newswire.redis.topology import Topology, connection
-from ticker.newswire.redis.topology.connection import Command, Ear, Server, ask, connect
+from ticker.newswire.redis.topology.connection import Command, Server, Subscription, ask, connect
 
 
 class BehindSentinel(Topology):
@@ -37,11 +37,11 @@ class BehindSentinel(Topology):
         clients = [*self._sentinels, *([self._client] if self._client else [])]
         await asyncio.gather(*(client.aclose() for client in clients), return_exceptions=True)
 
-    async def listen(self, names: list[str]) -> list[Ear]:
+    async def listen(self, names: list[str]) -> list[Subscription]:
         await self._find()
         assert self._primary
         self._listened_to = self._primary
-        return [await self._ear(self._primary, names)]
+        return [await self._subscription(self._primary, names)]
 
     async def look(self) -> None:
         await self._find()

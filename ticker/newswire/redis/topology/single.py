@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ticker.newswire.redis.topology import Topology
-from ticker.newswire.redis.topology.connection import Command, Ear, ask
+from ticker.newswire.redis.topology.connection import Command, Subscription, ask
 
 
 class Single(Topology):
@@ -15,8 +15,8 @@ class Single(Topology):
     async def close(self) -> None:
         await self._client.aclose()
 
-    async def listen(self, names: list[str]) -> list[Ear]:
-        return [await self._ear(self.servers[0], names)]
+    async def listen(self, names: list[str]) -> list[Subscription]:
+        return [await self._subscription(self.servers[0], names)]
 
     async def look(self) -> None:
         pass  # it can't have been replaced by another

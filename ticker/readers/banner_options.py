@@ -23,7 +23,7 @@ NARROW_ROW, NARROW_LIST = "42em", "24em"  # what is less wide is narrow
 SHOWN_MAX = 100  # lines; no board has more
 
 
-class Look(Struct, frozen=True, kw_only=True, omit_defaults=True, rename="kebab"):
+class BannerOptions(Struct, frozen=True, kw_only=True, omit_defaults=True, rename="kebab"):
     """The banner's attributes that are about its look, by their names. Empty is the banner's own default.
 
     No label and no other words: whoever writes an address could put them in the newsroom's mouth.
