@@ -149,6 +149,16 @@ def test_an_unclosed_tag_deletes_nothing_and_is_told(node: RunningNode, show: Op
     assert [text for text in warned if "Not closed?" in text]
 
 
+def test_what_the_page_puts_inside_presses_no_button(node: RunningNode, show: Open, channel: str) -> None:
+    node.publish(channel, "Mayor to speak at 18:00")
+    page = show(banner(channel, "dismissible", inside='<b slot="label" class="close">Latest</b>'))
+    expect(page.locator("breaking-ticker li")).to_have_count(1)
+    page.get_by_text("Latest").click()
+    expect(page.locator("breaking-ticker li")).to_be_visible()
+    page.get_by_role("button", name="Close").click()
+    expect(page.locator("breaking-ticker li")).to_be_hidden()
+
+
 def test_only_a_list_of_lines_is_taken_out_of_the_tag(node: RunningNode, show: Open, channel: str) -> None:
     node.publish(channel, "Mayor to speak at 18:00")
     page = show(banner(channel, inside="<ol><li>Minister steps down</ol><p id=ours>Wait</p>") + "<p>x</p>")

@@ -82,7 +82,7 @@ export class Banner {
       this.#isScrolled = stage.scrollTop > 2;
       this.#steer();
     };
-    bar.onclick = ({ target }) => this.#press(/** @type {Element} */ (target).className);
+    bar.onclick = ({ target }) => this.#press(/** @type {HTMLElement} */ (target));
     // Between two buttons focus is nowhere, for a moment: it stays within.
     // Not pointerenter: in Firefox that comes before :hover.
     for (const type of /** @type {("focusin")[]} */ (["mouseenter", "mouseleave", "focusin", "focusout"]))
@@ -323,11 +323,11 @@ export class Banner {
 
   // Holding still, and moving on
 
-  /** A button. @param {string} name */
-  #press(name) {
+  /** @param {HTMLElement} target a button of ours, maybe; what the page put inside is none */
+  #press(target) {
+    const name = this.#root.contains(target) && target.className;
     if (name === "fresh") this.#release();
-    if (name === "previous") this.#step(-1);
-    if (name === "next") this.#step(1);
+    if (name === "previous" || name === "next") this.#step(name === "next" ? 1 : -1);
     if (name === "pause") this.hold(!this.#isPaused);
     if (name === "close" && dispatch(this.#host, "dismiss", { channel: this.#channel })) this.dismiss();
   }
