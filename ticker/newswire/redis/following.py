@@ -93,7 +93,7 @@ class Following:
     async def _probe_loop(
         self, subscriptions: list[Subscription], heard: asyncio.Queue[Event | NewswireUnavailable]
     ) -> None:
-        """Publish a probe on each subscription's own channel. One that doesn't hear it is dead, whatever its connection says."""
+        """Publish a probe on each subscription's own channel. One that misses it is dead, even if connected."""
         probes = {self.own_channel(slug) for slug in self._channels}
         while True:
             try:
