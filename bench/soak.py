@@ -1,4 +1,5 @@
-"""Many readers held for minutes, some of them deaf: is anybody dropped, does anything grow? Knows Ticker alone.
+"""Many readers connected for minutes, some of them stalled: is any reader dropped, does memory grow? Knows Ticker
+alone.
 
 Lines come for half of each minute; the other half is quiet, so that beats alone keep the readers.
 """
@@ -36,7 +37,7 @@ class Soak(NamedTuple):
         return self.minutes * 60 + self.readers / COME + 5
 
 
-# The deaf need lines all the time, and many: the kernel takes 256 kB for each before the node notices.
+# The stalled readers need many lines all the time: the kernel takes 256 kB for each before the node notices.
 HELD = Soak("soak", readers=15_000, minutes=5, rate=1)
 STALLED = Soak("stalled", readers=5_000, minutes=10, rate=10, stalled_percent=10, quiet=False)
 

@@ -75,7 +75,8 @@ QUICK = Scale(
 
 
 def take(peer: Peer, scale: Scale, trials: tuple[str, ...], begin: Callable[[str], None]) -> tuple[Figures, Load]:
-    """All figures of one peer in one round, and the load generator, for its faults. `begin` is told each trial."""
+    """All figures of one peer in one round, and the load generator, for its faults. `begin` is called for each
+    trial."""
     load = Load(peer.port, peer.path, peer.publish_port, peer.request_file)
     try:
         return dict(_figures(peer, load, scale, trials, begin)), load
@@ -160,7 +161,7 @@ def _stalled(peer: Peer, load: Load, scale: Scale) -> Iterator[tuple[str, float]
     load.connect(reading - scale.burst_readers, rate=scale.connect_rate)
     before = load.lines(scale.stalled_lines, rate=scale.rate)["groups"][0]
     memory = machine.resident_kb(peer.pid)
-    # Few read while the deaf are filled, or it would take minutes; then all the others are back.
+    # Few readers read while the stalled ones are filled, or it would take minutes. Then all the others return.
     load.close_readers(keep=scale.fill_readers)
     load.connect(deaf, deaf=1, segment=STALLED_SEGMENT)
     wrong = dict(load.faults)

@@ -27,7 +27,7 @@ from ticker.readers.widget import KINDS
 
 be_patient()
 
-# The same examples each time: what fails, fails for whoever changed something, on their machine too.
+# The same examples each time: a test that fails in CI also fails on the machine of the person who made the change.
 settings.register_profile("ours", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("ours")
 

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, settings
 
 MINUTES = float(os.environ.get("FUZZ_MINUTES", "0"))
 
-# What fails in CI must fail for whoever changed something, too: there the examples are always the same.
+# A test that fails in CI must also fail for the person who made the change, so CI's examples are always the same.
 EXAMPLES = settings(
     max_examples=int(MINUTES * 60 * 100) or 1_500,
     derandomize=not MINUTES,

@@ -1,4 +1,4 @@
-"""Ports for servers that are told theirs. Knows the kernel's rules for ports; knows no server."""
+"""Ports for servers that are given one. Knows the kernel's rules for ports; knows no server."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ _held: list[socket.socket] = []
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 that nobody else gets as long as this process lives, and whoever is told of it can bind.
+    """A port of 127.0.0.1 that nobody else gets while this process lives, and that the process it is given to can bind.
 
     A socket stays bound to it without listening. With SO_REUSEADDR on both, which every server here sets, Linux lets
     another bind it too, and it never gives such a port to those who ask for any: not even while the server restarts.

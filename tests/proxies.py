@@ -15,7 +15,7 @@ from tests.ports import free_port
 
 NAMES = ("nginx", "haproxy", "caddy")
 
-# As somebody would write it who has read nothing of ours: one node, connections kept, WebSockets let through.
+# As an operator who hasn't read our documentation would write it: one node, connections kept, WebSockets let through.
 NGINX = """
 worker_processes 1;
 daemon off;

@@ -1,4 +1,5 @@
-"""The board as a pure fold: beside a naive model that looks at every line anew, and a reader that has frames alone."""
+"""The board as a pure fold: compared with a naive model that checks every line each time, and with a reader that only
+has frames."""
 
 from __future__ import annotations
 

@@ -482,12 +482,12 @@ def test_a_server_that_is_no_node_is_called_so(server: str, command: str) -> Non
     with another_server(*WRONG_SERVERS[server]) as url:
         result = quickly(*command.split(), TICKER_URL=url)
     assert (result.returncode, result.stdout) == (UNREACHABLE, "")
-    assert ("https://ticker.example/" if server == "moved" else "is no Ticker node") in result.stderr
+    assert ("https://ticker.example/" if server == "moved" else "is not a Ticker node") in result.stderr
     assert result.stderr.endswith(". Is --url (TICKER_URL) right, and the node up?\n")
 
 
 def test_a_node_that_cannot_do_it_now_is_not_said_to_have_a_wrong_address() -> None:
-    problem = json.dumps({"title": "x", "detail": "This node can't hear the newswire just now. Nothing was published."})
+    problem = json.dumps({"title": "x", "detail": "This node can't reach the newswire now. Nothing was published."})
     with another_server("503 Service Unavailable", problem, "application/problem+json") as url:
         result = quickly("publish", "-c", "en", "Hello", "--retry-for", "0", TICKER_URL=url)
     assert result.returncode == UNREACHABLE
@@ -674,7 +674,7 @@ def test_a_key_that_would_reach_more_than_its_channels_is_not_made(shared: Any, 
     before = quick("key", "list", node=shared)
     refused = quickly("key", "create", "Night desk", "--role", role, "--channel", "ar", node=shared)
     assert (refused.returncode, refused.stdout) == (MISUSED, "")
-    assert "reaches every channel" in refused.stderr
+    assert "has access to every channel" in refused.stderr
     assert quick("key", "list", node=shared) == before
 
 
@@ -720,7 +720,7 @@ def test_check_leaves_the_file_to_whoever_the_node_runs_as(start_node: Any) -> N
 
 def test_a_variable_that_no_option_has_is_named(tmp_path: Path) -> None:
     printed = done("check", cwd=tmp_path, TICKER_PROT="8000", TICKER_ADMIN_KEY="k" * 32, TICKER_CORRECT_LINK="x")
-    assert "TICKER_PROT: no option of ours" in printed
+    assert "TICKER_PROT: not an option of Ticker" in printed
     for known in ("TICKER_ADMIN_KEY:", "TICKER_CORRECT_LINK", "TICKER_RETRY_FOR"):
         assert known not in printed
     result = ticker("serve", "--config", "none.toml", cwd=tmp_path, TICKER_PROT="8000")

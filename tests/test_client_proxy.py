@@ -1,4 +1,4 @@
-"""The command line behind a proxy: whatever it asks, one rule says by which way."""
+"""The command line behind a proxy: one rule decides the way of every request."""
 
 from __future__ import annotations
 

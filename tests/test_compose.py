@@ -573,7 +573,7 @@ def started_house(file: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
 
 @pytest.fixture
 def house(started_house: House) -> House:
-    """The house with everything in it, whatever the test before has broken."""
+    """All services running, even if the test before has broken some."""
     started_house.start()
     return started_house
 

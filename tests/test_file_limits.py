@@ -26,7 +26,7 @@ def test_with_too_few_files_a_node_does_not_start_and_says_why_in_one_sentence(f
     assert (started.returncode, started.stdout) == (2, b"")
     (sentence,) = re.findall(r"^ticker: .*", started.stderr.decode(), re.M)
     assert f"may open {files} files" in sentence
-    assert f"{FILES_MIN} are the least" in sentence
+    assert f"at least {FILES_MIN}" in sentence
     assert "Traceback" not in started.stderr.decode()
 
 

@@ -1,4 +1,5 @@
-"""What editors send, made into structs: what is understood is taken, and what isn't is refused whole."""
+"""What editors send, made into structs: requests that are understood are accepted, and all others are refused
+completely."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Keys, roles and sessions, against a real node: who may do what, and what is never told."""
+"""Keys, roles and sessions, against a real node: who may do what, and what is never revealed."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ def test_a_key_that_cant_be_is_refused_by_its_field(node: RunningNode, asked: di
 def test_what_is_wrong_with_a_key_is_said_all_at_once(node: RunningNode) -> None:
     answer = node.http.post("/v1/keys", json={"name": "", "role": "chief", "channels": ["en"]})
     assert {error["field"] for error in answer.json()["errors"]} == {"name", "channels"}
-    assert "reaches every channel" in answer.json()["detail"]
+    assert "has access to every channel" in answer.json()["detail"]
 
 
 def test_the_key_of_the_environment_cant_be_revoked_and_the_answer_says_how_to_end_it(node: RunningNode) -> None:
@@ -270,7 +270,7 @@ def test_an_admin_key_that_could_be_guessed_is_refused(tmp_path: Path, length: i
 def test_an_admin_key_that_nobody_could_send_is_refused(tmp_path: Path, admin_key: str) -> None:
     said = serve(tmp_path, admin_key)
     assert said.returncode == 2
-    assert "TICKER_ADMIN_KEY may hold" in said.stderr
+    assert "TICKER_ADMIN_KEY must be at most" in said.stderr
     assert admin_key not in said.stderr
     assert "Traceback" not in said.stderr
 

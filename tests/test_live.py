@@ -1,4 +1,4 @@
-"""`/v1/live`: what a connection is told over WebSocket and Server-Sent Events, and what it may not say."""
+"""`/v1/live`: what a connection receives over WebSocket and Server-Sent Events, and what it may not send."""
 
 from __future__ import annotations
 

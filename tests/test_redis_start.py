@@ -1,4 +1,5 @@
-"""What an operator is told who starts nodes on Redis: one sentence, exit status 2, where it won't do; else, one key."""
+"""What operators see when they start nodes on Redis: one sentence and exit status 2 if it is unsuitable; else one
+key."""
 
 from __future__ import annotations
 
@@ -80,8 +81,8 @@ URLS = {
     "redis://127.0.0.1?ssl_ca_certs=ca.pem": "rediss://",
     "redis+sentinel://127.0.0.1": "names no service",
     "redis+cluster://127.0.0.1/1": "one database",
-    "redis+magic://127.0.0.1": "names no newswire",
-    "redid://127.0.0.1": "names no newswire",
+    "redis+magic://127.0.0.1": "is not a newswire",
+    "redid://127.0.0.1": "is not a newswire",
 }
 
 

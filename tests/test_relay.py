@@ -1,4 +1,5 @@
-"""From a newswire on disk to the boards and the hub: gaps mended, boards filled up again, readiness told truly."""
+"""From a newswire on disk to the boards and the hub: gaps are repaired, boards are refilled, and readiness is reported
+correctly."""
 
 from __future__ import annotations
 
@@ -81,7 +82,7 @@ class Wire(SqliteNewswire):
         return outcome.event
 
     async def roll_back(self, channel: str, event: Event) -> None:
-        """What a restored back-up does: this event was the last, whatever has been acknowledged since."""
+        """What a restored back-up does: this event was the last, even if others were acknowledged since."""
         ms, n = numbers(event.cursor)
 
         def forget(db: sqlite3.Connection) -> None:

@@ -143,7 +143,7 @@ def test_where_a_container_forbids_io_uring_lines_go_out_by_send(number: int) ->
         [sys.executable, "-c", FORBID, str(number)], capture_output=True, text=True, check=False, timeout=WITHIN
     )
     log, kind = ran.stdout.splitlines()
-    assert log.startswith("Lines go out by send(2), there is no io_uring: ")
+    assert log.startswith("Lines are sent by send(2), there is no io_uring: ")
     assert kind == "Calls", ran.stderr
 
 
@@ -152,4 +152,4 @@ async def test_an_operator_can_have_it_off(start_node: Callable[..., RunningNode
     async with Follower(node.url, "en") as reader:
         node.publish("en", "By the old way")
         await reader.until(lambda: reader.texts("en") == ["By the old way"])
-    assert "Lines go out by send(2), as asked" in node.log
+    assert "Lines are sent by send(2), as asked" in node.log

@@ -94,7 +94,7 @@ def test_durations(value: str, seconds: int) -> None:
 
 @pytest.mark.parametrize("value", ["", "٣s", "0s", "00d", "-1h", "2", "h", "1.5h", "2 h", "2h30m", "2H", "1w", "never"])
 def test_what_is_no_duration_is_refused(value: str) -> None:
-    with pytest.raises(ValueError, match="is no duration"):
+    with pytest.raises(ValueError, match="is not a duration"):
         duration(value)
 
 
@@ -158,8 +158,8 @@ def test_a_bad_slug_is_refused_as_it_was_written(config: Path, slug: str) -> Non
         ("channels = 3", "declares no channel"),
         ("[channels]\nen = true", "declares no channel"),
         ("[[channels]]\ntitle = 'x'", "declares no channel"),
-        ("[channel.en]\n[channels.en]", "channel means nothing here"),
-        ("port = 80\n[channels.en]", "port means nothing here"),
+        ("[channel.en]\n[channels.en]", "channel is unknown"),
+        ("port = 80\n[channels.en]", "port is unknown"),
         ("[channels.en", "is not TOML"),
         ("[channels.en]\n[channels.en]", "is not TOML"),
     ],

@@ -173,7 +173,7 @@ async def test_a_worker_that_dies_while_redis_is_away_is_back_when_redis_is(
         redis_server.kill()
         killed = min(workers(node))
         os.kill(killed, signal.SIGKILL)
-        await soon(lambda: "ended with status 2; it is started again" in node.log)
+        await soon(lambda: "ended with status 2 and is restarted" in node.log)
         assert node.process
         assert node.process.poll() is None
         assert [follower for follower in followers if follower.connections == 1], "some readers have not noticed"
@@ -227,7 +227,7 @@ async def test_ctrl_c_reaches_every_process_of_the_terminal_and_ends_them_in_pea
         process.wait()
     assert process.returncode == 0, log
     assert "Traceback" not in log
-    assert "started again" not in log
+    assert "is restarted" not in log
 
 
 STOPPED_AS_A_WORKER_ENDS = """

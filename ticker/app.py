@@ -98,7 +98,7 @@ class Node:
             },
             lifespan=lambda app: self.running(),
         )
-        self.app.router.redirect_slashes = False  # to whatever Host says: `answer` does it, without one
+        self.app.router.redirect_slashes = False  # the redirect would use Host; `answer` redirects without one
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -134,6 +134,6 @@ class Node:
 
 
 def _status(word: str, status: int, **more: str | None) -> Response:
-    """`more` is told where there is something to tell."""
+    """`more`: fields that are left out if they are empty."""
     body = {"status": word} | {name: said for name, said in more.items() if said}
     return json_answer(body, status)

@@ -1,8 +1,8 @@
-"""What a channel shows now: events folded into ordered lines. Pure: whoever asks brings the time.
+"""What a channel shows now: events folded into ordered lines. Pure: the caller passes the time.
 
 Rule 1: pinned first, then newest first; at most `max_lines` usable lines.
-Rule 2: nothing shows from its `expires` on. That is computed by whoever shows, never announced.
-Rule 3: tombstones stand in their line's place, and take no other line's place.
+Rule 2: nothing shows from its `expires` on. Expiry is computed when the board is read, never announced.
+Rule 3: tombstones keep their line's place and don't count as usable lines.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Board:
         return event.prev == self.cursor
 
     def apply(self, event: Event) -> None:
-        """Fold one event in. Only where `follows` says so; else the board must be loaded anew."""
+        """Fold one event in. Only if `follows` is true; otherwise the board must be reloaded."""
         self.cursor = event.cursor
         self._put(event.line)
 
@@ -51,7 +51,7 @@ class Board:
         return self._shown
 
     def changes_at(self, now: datetime) -> datetime | None:
-        """When the next of the lines shown expires; None where none ever will."""
+        """When the next of the lines shown expires; None if none of them expires."""
         self.lines(now)
         return self._shown_until
 

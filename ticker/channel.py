@@ -82,7 +82,7 @@ def base_language(language: str) -> str:
 
 
 def label_for(language: str) -> str:
-    """The word for "Breaking" in a language (BCP 47); English where we don't know it."""
+    """The word for "Breaking" in a language (BCP 47); English if we don't know it."""
     return LABELS.get(base_language(language), LABELS["en"])
 
 

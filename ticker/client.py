@@ -29,7 +29,7 @@ from ticker.errors import Misconfigured
 from ticker.redacting import without_secrets
 
 TIMEOUT = 10.0  # seconds for one request
-RECONNECT = 0.2, 5.0  # seconds between two tries to hear frames: first, most
+RECONNECT = 0.2, 5.0  # seconds between two attempts to connect: the first, and the longest
 RETRY_STATUS = frozenset({502, 503, 504})
 CHANGES = frozenset({"POST", "PATCH", "DELETE"})
 
@@ -99,7 +99,7 @@ class Client:
             raise ServerRefused(answer.status_code, found)
         if answer.is_redirect:
             leads = str(answer.headers.get("location", "elsewhere"))
-            raise Unreachable(f"{self._shown} answers that it has moved: {leads}")
+            raise Unreachable(f"{self._shown} redirects to another address: {leads}")
         raise self._stranger(answer.status_code)
 
     def _refused_for_now(self, status: int, problem: dict[str, Any] | None, reason: str) -> Unreachable:
@@ -107,7 +107,9 @@ class Client:
         return Unreachable(f"{self._shown} says {status}: {said}", answered=problem is not None)
 
     def _stranger(self, status: int) -> Unreachable:
-        return Unreachable(f"What answers at {self._shown} is no Ticker node: it says {status}, and nothing we know")
+        return Unreachable(
+            f"What answers at {self._shown} is not a Ticker node: its answer has status {status} and an unknown content"
+        )
 
     async def frames(self, channels: list[str]) -> AsyncIterator[dict[str, Any]]:
         """Every frame of some channels, reconnecting as often as it takes.
@@ -159,8 +161,8 @@ def proxy_for(url: SplitResult) -> str | None:
     proxy = proxy if "://" in proxy else f"http://{proxy}"
     if urlsplit(proxy).scheme not in ("http", "https"):
         raise Misconfigured(
-            f"{url.scheme.upper()}_PROXY or ALL_PROXY names a {urlsplit(proxy).scheme} proxy, and only http and https "
-            f"ones are spoken to. Put {host} in NO_PROXY to do without."
+            f"{url.scheme.upper()}_PROXY or ALL_PROXY names a {urlsplit(proxy).scheme} proxy, but only http and https "
+            f"proxies are supported. Put {host} in NO_PROXY to connect without it."
         )
     return proxy
 
@@ -186,7 +188,8 @@ def _address(url: str) -> SplitResult:
         fits = False
     if not fits or parts.query or parts.fragment:
         raise Misconfigured(
-            "--url (TICKER_URL) is no address of a node. It looks like http://127.0.0.1:8000 or https://ticker.example."
+            "--url (TICKER_URL) is not the address of a node. An address looks like http://127.0.0.1:8000 or "
+            "https://ticker.example."
         )
     return parts
 

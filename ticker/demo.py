@@ -1,11 +1,12 @@
 """A newsroom of our own for `--demo`: its lines go on for as long as the node runs. Knows no reader.
 
 The first lines come at once, so that a newcomer sees something. From then on there is one change at a time: slowly
-while somebody watches, and once in several minutes while nobody does, so that whoever comes later finds a board of
-the last two hours. A newswire gives each line the time it was told at, so none can be put in the past.
+while somebody watches, and once in several minutes while nobody does, so that a later visitor finds a board of the last
+two hours. A newswire gives each line the time of its publication, so none can be dated back.
 
 Rule 1: only lines of its own are touched.
-Rule 2: there is one line of each story. A line goes when its story is told again, or by its channel's `expires_in`;
+Rule 2: there is one line of each story. A line is replaced when its story comes again, or expires by its channel's
+        `expires_in`;
         the mark of a retraction after `MARKED_FOR`.
 """
 
@@ -29,7 +30,7 @@ from ticker.line import NewLine, Patch, Urgency, checked
 from ticker.newswire import Newswire
 
 BY = "demo"
-OPENING = 6  # changes that are told at once
+OPENING = 6  # changes that are made at once
 PACE = 0.7  # seconds between two of them
 WATCHED = 25.0  # seconds between two changes while somebody watches: time to read one
 ALONE = 600.0  # seconds between two while nobody does: some 150 a day
@@ -142,7 +143,7 @@ async def play(newswire: Newswire, relay: Relay) -> None:
             try:
                 await desk.go_on()
             except TickerError as error:  # the newswire is away, or an editor was faster
-                log.warning("The demo leaves out a line of %s: %s", desk.slug, error.detail)
+                log.warning("The demo could not publish a line of %s: %s", desk.slug, error.detail)
         if step < OPENING - thinnest:
             await asyncio.sleep(PACE)
         else:
@@ -170,10 +171,10 @@ class _Desk:
         self._changes = itertools.cycle(script)
         words = {change.text for change in script if not isinstance(change, Retract)}
         self._told = {line.story: line.id for line in reversed(relay.board(self.slug).lines) if line.text in words}
-        """The newest line of each story of ours: its id. Some are from before a restart."""
+        """The id of the newest line of each demo story. Some are from before a restart."""
 
     async def go_on(self) -> None:
-        """The next change that can be made. A story that is told again takes its former line's place."""
+        """The next change that can be made. A story that comes again replaces its former line."""
         board = self._relay.board(self.slug)
         standing = {line.id for line in board.lines if line.status == "usable"}
         for change in itertools.islice(self._changes, self._round):

@@ -59,7 +59,7 @@ class Refused(TickerError):
 
 
 class Invalid(Refused):
-    """Fields that break a rule. All of them at once, so that an editor mends them in one go."""
+    """Fields that break a rule. All of them at once, so that an editor can correct them together."""
 
     title = "Not valid"
     slug = "invalid"

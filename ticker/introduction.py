@@ -1,4 +1,4 @@
-"""What a person is told when a node has started, and where its secrets go. Knows terminals and files.
+"""What a node prints when it has started, and where its secrets go. Knows terminals and files.
 
 Rule 1: a key or a sign-in link is printed to a terminal alone. Elsewhere standard output is a journal, which many may
         read: there they go into a file for this user alone, and it is said where.
@@ -22,7 +22,7 @@ SOMEWHERE = "192.0.2.1"  # an address of nobody (RFC 5737): the way there leads 
 
 
 async def introduce(settings: Settings, keyring: Keyring, *, demo: bool) -> None:
-    """Say where the node is, and the first key where there was none. Raises Misconfigured."""
+    """Print the node's address, and the first key if there was none. Raises Misconfigured."""
     file = None if settings.print_key or sys.stdout.isatty() else _beside(settings.newswire)
     if file and settings.admin_key is None and not await keyring.all():
         _keep(file, "")  # before a key is made that nobody would ever see
@@ -74,7 +74,7 @@ def _own_address() -> str:
 
 
 def _beside(newswire: str) -> Path:
-    """The file for secrets: beside the newswire's, else where the node was started."""
+    """The file for secrets: beside the newswire's file, else in the folder where the node was started."""
     kept = file_of(newswire) or Path("ticker")
     return (kept.parent / f"{kept.stem}-sign-in.txt").absolute()
 
@@ -87,6 +87,6 @@ def _keep(file: Path, words: str) -> None:
             opened.write(words)
     except OSError as error:
         raise Misconfigured(
-            f"The first key would be put in {file}, which can't be written: {error.strerror}. "
-            "Start the node at a terminal, or with --print-key, or name a key of your own in TICKER_ADMIN_KEY."
+            f"The first key can't be written to {file}: {error.strerror}. "
+            "Start the node in a terminal or with --print-key, or set a key of your own in TICKER_ADMIN_KEY."
         ) from error

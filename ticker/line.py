@@ -31,7 +31,7 @@ IF_MATCH_MAX = 4_096  # characters; a tag has some 20
 _ENCODING = r"(?i:(?:--?|;)(?:gzip|x-gzip|br|zstd|deflate|compress)){0,2}"
 _BY_A_PROXY = re.compile(rf'(?:W/)?"(?P<version>[0-9]{{1,15}}-[0-9]{{1,15}}){_ENCODING}"{_ENCODING}')
 
-EXPIRES_IN_MAX = 10 * 365 * 86_400  # seconds; whoever wants longer wants `null`, never
+EXPIRES_IN_MAX = 10 * 365 * 86_400  # seconds; for anything longer, use `null`: never
 
 
 class Cursor(NamedTuple):
@@ -70,7 +70,7 @@ def _is_number(digits: str) -> bool:
 
 
 class Line(Struct, frozen=True, kw_only=True):
-    """One breaking item, as kept. Field names follow IPTC ninjs where it has one."""
+    """One breaking item, as kept. Field names follow IPTC ninjs if it has one."""
 
     id: str
     channel: str
@@ -135,7 +135,8 @@ class Event(Struct, frozen=True, kw_only=True):
 
 
 class NewLine(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What an editor sends to publish. A misspelt field is refused: silence would lose what was meant."""
+    """What an editor sends to publish. A misspelt field is refused; if it were ignored, the editor's intention would be
+    lost."""
 
     text: str
     urgency: Urgency = "urgent"
@@ -180,7 +181,7 @@ Input = TypeVar("Input", NewLine, Patch)
 
 
 def checked(given: Input) -> Input:
-    """What was given, in the form in which it will stand. Raises Invalid, which names every field at fault."""
+    """The given fields, normalised as they will be published. Raises Invalid, which names every field at fault."""
     errors: list[FieldError] = []
     clean: dict[str, str] = {}
     for name, rule in _RULES.items():
@@ -196,7 +197,9 @@ def checked(given: Input) -> Input:
                 FieldError("expires", "The time has no offset. Write it as in 2026-05-04T16:30:00Z (RFC 3339).")
             )
         elif not 2 <= given.expires.year <= 9998:  # in UTC it may be in a year that no calendar has
-            errors.append(FieldError("expires", "That time is out of reach. For a line that never expires, give null."))
+            errors.append(
+                FieldError("expires", "This time is too far in the future. For a line that never expires, send null.")
+            )
     if given.expires_in is not UNSET:
         if given.expires is not UNSET:
             errors.append(FieldError("expires_in", "Give either expires or expires_in, not both."))
@@ -208,13 +211,15 @@ def checked(given: Input) -> Input:
 
 
 def begin(new_line: NewLine, channel: Channel, cursor: Cursor) -> Line:
-    """A new line, from checked words. Raises Invalid where it would be over before it starts."""
+    """A new line, from checked words. Raises Invalid if it would expire before it is published."""
     now = cursor.time
     expires = _expiry(new_line, now)
     if expires is UNSET:
         expires = None if channel.expires_in is None else now + timedelta(seconds=channel.expires_in)
     if expires is not None and expires <= now:
-        raise Invalid(FieldError("expires", f"That time has passed: by our clock it is {now:%Y-%m-%dT%H:%M:%SZ}."))
+        raise Invalid(
+            FieldError("expires", f"This time is in the past: by the newswire's clock it is {now:%Y-%m-%dT%H:%M:%SZ}.")
+        )
     language = channel.language if new_line.language is UNSET else new_line.language
     direction = channel.direction if new_line.language is UNSET else direction_of(language)
     return Line(
@@ -239,10 +244,10 @@ def begin(new_line: NewLine, channel: Channel, cursor: Cursor) -> Line:
 
 
 def amend(line: Line, patch: Patch, cursor: Cursor) -> Line:
-    """The line after a checked patch; the very same line where the patch changes nothing.
+    """The line after a checked patch; the same object if the patch changes nothing.
 
     The note gives the reason of the last change of words or status: such a change without a note clears it.
-    Raises Conflict where the life cycle doesn't allow it.
+    Raises Conflict if the life cycle doesn't allow it.
     """
     now = cursor.time
     if line.status == "canceled":
@@ -282,7 +287,7 @@ def expect(line: Line, if_match: str | None) -> None:
         raise Malformed(f"If-Match has more than {IF_MATCH_MAX} characters. Send the version that you have seen.")
     tags = (_BY_A_PROXY.fullmatch(tag.strip()) for tag in if_match.split(","))
     if line.etag[1:-1] not in {tag["version"] for tag in tags if tag}:
-        raise Stale(f"The line is at version {line.version} now. Read it again, then decide.")
+        raise Stale(f"The line is at version {line.version} now. Read it again before you change it.")
 
 
 def _expiry(given: NewLine | Patch, now: datetime) -> datetime | UnsetType | None:

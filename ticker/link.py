@@ -62,16 +62,18 @@ def link(url: str) -> str:
         raise ValueError(f"The link has more than {URL_MAX} characters.")
     if found := _NOT_PLAIN.search(url):
         raise ValueError(
-            f"Character {found.start() + 1} of the link (U+{ord(found[0]):04X}) can't stand there: "
+            f"Character {found.start() + 1} of the link (U+{ord(found[0]):04X}) is not allowed there: "
             "it must be percent-encoded, or left out."
         )
     if (scheme := _SCHEME.match(url)) is None:
         raise ValueError("The link must start with https:// or http://.")
     authority = _END_OF_AUTHORITY.split(url[scheme.end() :], maxsplit=1)[0]
     if "@" in authority:
-        raise ValueError("The link holds a user name before its host, which can mislead readers. Leave it out.")
+        raise ValueError("The link has a user name before its host, which can mislead readers. Leave it out.")
     if "%" in authority:
-        raise ValueError("The link's host is percent-encoded, which hides where it leads. Write it in plain letters.")
+        raise ValueError(
+            "The link's host is percent-encoded, which hides the address that it opens. Write it in plain letters."
+        )
     host, colon, port = authority, "", ""
     if ":" in authority.rpartition("]")[2]:  # not one of an IPv6 address
         host, colon, port = authority.rpartition(":")
@@ -89,14 +91,14 @@ def link(url: str) -> str:
 def _check_host(host: str) -> None:
     """What can be said of a host as it is written. Raises ValueError."""
     if not host:
-        raise ValueError("The link names no host. It stands between // and the next slash.")
+        raise ValueError("The link names no host. The host is the part between // and the next slash.")
     if host.startswith("["):
         if not _IPV6.fullmatch(host):
-            raise ValueError("The link's host is not an IPv6 address, which is all that brackets are for.")
+            raise ValueError("The link's host is not an IPv6 address, and brackets are only for those.")
         return
     labels = host.split(".")
     if "" in labels:
-        raise ValueError("The link's host has a dot too many: two together, or one at an end.")
+        raise ValueError("The link's host has an extra dot: two in a row, or one at the start or the end.")
     if len(host) > HOST_MAX or max(map(len, labels)) > LABEL_MAX:
         raise ValueError(
             f"The link's host is too long: {HOST_MAX} characters, and {LABEL_MAX} between dots, is the most."
@@ -110,7 +112,8 @@ def _check_opened(host: str, opened: str) -> None:
         return
     if read != ada_url.idna_to_unicode(opened) and read != opened:
         raise ValueError(
-            f"The link's host reads {shown(host)}, but browsers open {shown(opened)}. Write that, if it is meant."
+            f"The link's host reads {shown(host)}, but browsers open {shown(opened)}. If you mean that host, write it "
+            f"so."
         )
     *_, last = labels = read.split(".")
     for label in labels:
@@ -120,7 +123,7 @@ def _check_opened(host: str, opened: str) -> None:
                 raise ValueError(f"The link names no host that a browser can open: {shown(label)} is not a name.")
         elif label.isascii():
             if sign := _NOT_IN_A_NAME.search(label):
-                raise ValueError(f"The link's host holds the sign {sign[0]}, which no name has.")
+                raise ValueError(f"The link's host contains the character {sign[0]}, which is not allowed in a name.")
         elif not _LABEL.fullmatch(label):
             raise ValueError(
                 f"The link's host can be read as another: {shown(label)} holds signs, or letters of several scripts. "

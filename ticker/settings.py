@@ -49,9 +49,9 @@ def duration(value: str) -> int:
     """Seconds, from `90s`, `30m`, `2h` or `7d`. Raises ValueError."""
     match = _DURATION.fullmatch(value.strip())
     if not match or int(match[1]) == 0:
-        raise ValueError(f"{_shown(value)} is no duration. Write it as 90s, 30m, 2h or 7d.")
+        raise ValueError(f"{_shown(value)} is not a duration. Write it as 90s, 30m, 2h or 7d.")
     if (seconds := int(match[1]) * _UNITS[match[2]]) > DURATION_MAX:
-        raise ValueError(f"{_shown(value)} is too long; {DURATION_MAX // 86_400}d is the most.")
+        raise ValueError(f"{_shown(value)} is too long; {DURATION_MAX // 86_400}d is the maximum.")
     return seconds
 
 
@@ -69,9 +69,9 @@ def read_channels(path: Path | None) -> dict[str, Channel]:
         raise Misconfigured(f"{path} is nested too deep. A channel is a flat table.") from error
     tables = declared.pop("channels", {})
     if declared:
-        raise Misconfigured(f"{path}: {_names(declared)} means nothing here. It holds [channels.…] tables.")
+        raise Misconfigured(f"{path}: {_names(declared)} is unknown. The file has only [channels.…] tables.")
     if not isinstance(tables, dict) or not tables or not all(isinstance(table, dict) for table in tables.values()):
-        raise Misconfigured(f"{path} declares no channel. Write [channels.en] and, under it, title and language.")
+        raise Misconfigured(f"{path} declares no channel. Write [channels.en] with title and language below it.")
     channels = {}
     for slug, table in tables.items():
         try:
@@ -106,7 +106,7 @@ def _channel(slug: str, table: dict[str, Any]) -> Channel:
     )
     if table:
         raise ValueError(
-            f"{_names(table)} means nothing here. A channel has title, language, direction, label, "
+            f"{_names(table)} is unknown. A channel has title, language, direction, label, "
             "max_lines, expires_in, tombstones and history."
         )
     return channel

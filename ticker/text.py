@@ -122,13 +122,13 @@ def one_line(text: str, limit: int) -> str:
     _within_bytes(text, limit)
     first, last = _FIRST.search(text), _LAST.search(text)
     if first is None or last is None:
-        raise ValueError("There is nothing to read in it.")
+        raise ValueError("It contains no visible text.")
     if found := _REFUSED.search(text, first.start(), last.end()):
         raise ValueError(f"{_place(text, found)} {_WHY[str(found.lastgroup)].format(f'U+{ord(found[0]):04X}')}")
     text = _composed(_without_the_idle(_composed(_DROPPED.sub("", text))))
     text = _SPACE_RUN.sub(_folded, text).strip()
     if not _READABLE.search(text):
-        raise ValueError("There is nothing to read in it.")
+        raise ValueError("It contains no visible text.")
     if (length := count(text)) > limit:
         raise ValueError(f"It has {length} characters; {limit} is the most. Cut {length - limit}.")
     _within_bytes(text, limit)
@@ -171,7 +171,7 @@ def _within_bytes(text: str, limit: int) -> None:
     """Raises ValueError. A character takes a byte at least, so the longest are refused without a look at them."""
     most = limit * BYTES_PER_CHARACTER
     if len(text) > most or len(text.encode("utf-8", "surrogatepass")) > most:
-        raise ValueError(f"It is far too long: {limit} characters or {most} bytes is the most. Shorten it.")
+        raise ValueError(f"It is far too long: the maximum is {limit} characters and {most} bytes. Shorten it.")
 
 
 def _place(text: str, found: regex.Match[str]) -> str:
@@ -183,7 +183,7 @@ def _place(text: str, found: regex.Match[str]) -> str:
 
 
 def _without_the_idle(text: str) -> str:
-    """The text without what is invisible and means nothing where it stands."""
+    """The text without characters that are invisible and have no meaning in their place."""
     text = _TAGS.sub(r"\1", _without_stray(text))
     for idle in (_IDLE_SELECTORS, _IDLE_OTHERS, _IDLE_JOINERS):
         text = idle.sub("", text)
@@ -223,7 +223,7 @@ def _composed(text: str) -> str:
     """NFC. Raises ValueError: it sorts the marks of a row, which takes the square of their number."""
     if found := _MARKS.search(text):
         at = max(count(text[: found.start()]), 1)
-        raise ValueError(f"More than {MARKS_MAX} combining marks stand on character {at}. Type it again.")
+        raise ValueError(f"More than {MARKS_MAX} combining marks are on character {at}. Type it again.")
     return unicodedata.normalize("NFC", text)
 
 

@@ -26,7 +26,7 @@ export interface Line {
   /** The cursor of its first event; unique in its channel. */
   id: string;
   channel: string;
-  /** Absent where the line is withheld or canceled, as are `url` and `source`. */
+  /** Absent if the line is withheld or canceled, as are `url` and `source`. */
   text?: string;
   urgency: Urgency;
   status: Status;
@@ -34,7 +34,7 @@ export interface Line {
   version: number;
   published: string;
   updated: string;
-  /** When its words last changed; null where they never did. */
+  /** When its text last changed; null if it never has. */
   corrected?: string | null;
   /** null is never. */
   expires: string | null;
@@ -136,9 +136,9 @@ export class BreakingTicker extends HTMLElement {
   /** Hold the banner still until `resume`; corrections, holds and cancellations still show. */
   pause(): void;
   resume(): void;
-  /** Close it, as a reader does: the next flash brings it back. No event is told of. */
+  /** Close it, as a reader does: the next flash brings it back. No event is sent. */
   dismiss(): void;
-  /** Connect anew, now, and take the whole board. */
+  /** Reconnect now, and take the whole board. */
   refresh(): void;
 
   addEventListener<K extends keyof BreakingTickerEventMap>(

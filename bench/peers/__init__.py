@@ -1,4 +1,4 @@
-"""The servers side by side: how each is had, started and told to publish. Knows ports; knows no figure.
+"""The servers side by side: how each is installed, started and published to. Knows ports; knows no figure.
 
 All send the same bytes to a reader: the frame that Ticker makes of a line. What differs is stated in `note`.
 """

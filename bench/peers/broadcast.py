@@ -20,7 +20,7 @@ async def read(reader: ServerConnection) -> None:
 
 
 async def publish(requests: asyncio.StreamReader, answers: asyncio.StreamWriter) -> None:
-    """Just enough HTTP to be told what to send: the library answers GET alone."""
+    """Just enough HTTP to receive what to send: the library answers GET alone."""
     try:
         while True:
             head = await requests.readuntil(b"\r\n\r\n")

@@ -98,7 +98,7 @@ class Editor:
 
 async def run(port: int) -> None:
     ended = asyncio.create_task(asyncio.to_thread(sys.stdin.read))
-    ended.add_done_callback(lambda _: os._exit(0))  # whoever has started this has gone
+    ended.add_done_callback(lambda _: os._exit(0))  # the process that started this has ended
     editor = Editor(port)
     await editor.arrive()
     await editor.run()

@@ -1,4 +1,4 @@
-"""Connections that are kept open at no cost to whoever keeps them."""
+"""Connections that cost the client nothing to keep open."""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ class Reader(asyncio.Protocol):
 async def run(port: int, count: int) -> None:
     loop = asyncio.get_running_loop()
     ended = asyncio.create_task(asyncio.to_thread(sys.stdin.read))
-    ended.add_done_callback(lambda _: os._exit(0))  # whoever has started this has gone
+    ended.add_done_callback(lambda _: os._exit(0))  # the process that started this has ended
     readers = Readers(count)
     for begin in range(0, count, AT_ONCE):
         made = [

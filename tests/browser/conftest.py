@@ -171,7 +171,7 @@ class Site(ThreadingHTTPServer):
         self.headers: dict[str, str] = {}
         """With every answer."""
         self.files: dict[str, str] = {}
-        """By path; `/` for whatever else is asked for."""
+        """By path; `/` for every other path."""
 
     def serve(self, html: str, files: dict[str, str] | None = None, **headers: str) -> str:
         """From now on, in place of what it served; the address. A header's name has `_` for its hyphens."""

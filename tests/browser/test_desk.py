@@ -98,7 +98,7 @@ def test_a_wrong_key_is_said_to_be_wrong_at_its_field(node: Any, page: Page) -> 
     key = page.get_by_label("Your key")
     key.fill("ticker_" + "x" * 43)
     key.press("Enter")
-    expect(page.locator("#key-fault")).to_contain_text("opens nothing here")
+    expect(page.locator("#key-fault")).to_contain_text("is not valid here")
     expect(key).to_have_attribute("aria-invalid", "true")
     expect(key).to_be_focused()
     expect(page.locator("#desk")).to_be_hidden()

@@ -37,7 +37,7 @@ def signed_in_as(context: BrowserContext, node: RunningNode) -> str | None:
 
 
 def attack(node: RunningNode, key: str, way: str) -> str:
-    """A page that tries to put whoever looks at it into another's session."""
+    """A page that tries to sign its visitor in to another person's session."""
     to = f"{node.url}/desk/session"
     if way == "form in plain text":  # the body is {"key": "…", "once": "="}, which is JSON
         name, rest = f'{{"key": "{key}", "once": "', '"}'

@@ -1,4 +1,5 @@
-"""Breaks whatever can break, again and again, while lines go out; then checks that nothing was lost, doubled or bent.
+"""Breaks every part that can break, again and again, while lines go out; then checks that nothing was lost, duplicated
+or damaged.
 
     python -m tests.chaos --seed 7 --faults 100 --readers 200 [--minutes 10] [--rollbacks 3]
 

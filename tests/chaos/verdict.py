@@ -1,4 +1,4 @@
-"""What must hold, whatever broke."""
+"""What must be true after any fault."""
 
 from __future__ import annotations
 

@@ -62,7 +62,7 @@ class RedisServer:
         if clock:
             self.step(0)
             self._env |= {"LD_PRELOAD": str(_stepped_clock(folder)), "STEPPED_CLOCK": str(self._clock)}
-        atexit.register(self.kill)  # whatever else goes wrong, none outlives the run
+        atexit.register(self.kill)  # none outlives the run, even if the run fails
         self.start()
 
     @property

@@ -38,14 +38,15 @@ def admin_key() -> str | None:
         )
     if value is not None and not (value.isascii() and value.isprintable() and len(value) <= TOKEN_MAX):
         raise Misconfigured(
-            f"TICKER_ADMIN_KEY may hold letters, digits and signs of ASCII, {TOKEN_MAX} at most: nothing else can be "
+            f"TICKER_ADMIN_KEY must be at most {TOKEN_MAX} printable ASCII characters, because nothing else can be "
             "sent as a key. `openssl rand -base64 32` makes a good one."
         )
     return value
 
 
 def unknown_variables() -> list[str]:
-    """Variables that look like options of ours and are none: a misspelt one would be left out in silence."""
+    """Variables that look like options of Ticker but are none: a misspelt one would have no effect, and nobody would
+    notice."""
     known = OURS | set(_variables(main, click.Context(main, info_name="ticker", auto_envvar_prefix="TICKER")))
     return sorted(name for name in os.environ if name.startswith("TICKER_") and name not in known)
 

@@ -32,11 +32,11 @@ def key() -> None:
 )
 @speaks_with_a_key
 def create_key(client: Client, name: str, role: str, channels: tuple[str, ...]) -> None:
-    """Make a key and print it, alone, on standard output. It can't be shown again."""
+    """Make a key and print only the key on standard output. It can't be shown again."""
     if channels and role != "editor":
-        raise click.UsageError(f"The role {role} reaches every channel: --channel is for the role editor.")
+        raise click.UsageError(f"The role {role} has access to every channel: --channel is only for the role editor.")
     made = client.call("POST", "/v1/keys", {"name": name, "role": role, "channels": list(channels)})
-    click.echo(f"Key {made['id']} for {made['name']}, {made['role']}. Keep it now; it is not shown again.", err=True)
+    click.echo(f"Key {made['id']} for {made['name']}, {made['role']}. Store it now: it is not shown again.", err=True)
     click.echo(made["key"])
 
 

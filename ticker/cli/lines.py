@@ -30,13 +30,13 @@ def _describes_a_line(command: Command) -> Command:
     """Options for what a line carries beside its words. What isn't given is the channel's, or stays as it is."""
     carried = [
         option("--urgency", type=URGENCIES, help="How urgent: flash before bulletin, urgent and update."),
-        option("--link", metavar="URL", help="Where readers find more (http or https)."),
-        option("--source", help="Who says so, as readers see it."),
+        option("--link", metavar="URL", help="A link to more (http or https)."),
+        option("--source", help="The source, as readers see it."),
         option("--story", metavar="SLUG", help="Ties lines of one story together, across channels too."),
         expires_in,
         option("--language", metavar="TAG", help="BCP 47, such as en or pt-BR."),
-        option("--direction", type=click.Choice(["ltr", "rtl"]), help="Where the language doesn't say."),
-        option("--note", help="Why, or a remark, as readers see it."),
+        option("--direction", type=click.Choice(["ltr", "rtl"]), help="If the language doesn't determine it."),
+        option("--note", help="The reason, or a remark, as readers see it."),
     ]
     for each in reversed(carried):
         command = each(command)
@@ -54,8 +54,8 @@ def _describes_a_line(command: Command) -> Command:
 def publish(client: Client, channel: str, words: str | None, file: Any, as_json: bool, **given: Any) -> None:
     """Publish TEXT as a line, and print its id. TEXT - reads it from standard input.
 
-    With --file, each line of the file is a line of its own. The file is taken as a ticker stands, newest
-    first: its last line is published first. Nothing is published unless every line of it can be.
+    With --file, each line of the file is published as one line. The file has the newest line first, so its last line is
+    published first. Nothing is published unless every line of the file is valid.
     """
     if (words is None) == (file is None):
         raise click.UsageError('Give either TEXT or --file, as in: ticker publish -c en "text"')
@@ -86,14 +86,14 @@ def publish(client: Client, channel: str, words: str | None, file: Any, as_json:
 @options.as_json
 @speaks_with_a_key
 def correct(client: Client, channel: str, line_id: str, words: str | None, as_json: bool, **given: Any) -> None:
-    """Put a line right: TEXT takes the place of its words on every banner; each option, of what it names.
+    """Correct a line. TEXT replaces its text on every banner; each option replaces the field that it names.
 
-    An empty value takes away what was there: --link "" for a line that has no link any more.
+    An empty value removes a field: --link "" removes the link.
     """
     body: dict[str, Any] = {"text": _given_words(words)} if words is not None else {}
     body |= {name: None if value == "" and name in CLEARED else value for name, value in _fields(**given).items()}
     if not body:
-        raise click.UsageError("Say what to correct: TEXT, or one of the options.")
+        raise click.UsageError("Give what to correct: TEXT, or one of the options.")
     body = _checked(body, Patch)
     _print_line(client.call("PATCH", _line_path(channel, line_id), body), as_json)
 
@@ -101,11 +101,11 @@ def correct(client: Client, channel: str, line_id: str, words: str | None, as_js
 @click.command()
 @options.channel
 @click.argument("line_id", metavar="ID")
-@option("--note", help="Why, as readers see it.")
+@option("--note", help="The reason, as readers see it.")
 @options.as_json
 @speaks_with_a_key
 def withhold(client: Client, channel: str, line_id: str, note: str | None, as_json: bool) -> None:
-    """Take a line's words off every banner until they are released."""
+    """Take a line's text off every banner until the line is released."""
     body = _checked({"status": "withheld", **_fields(note=note)}, Patch)
     _print_line(client.call("PATCH", _line_path(channel, line_id), body), as_json)
 
@@ -113,12 +113,12 @@ def withhold(client: Client, channel: str, line_id: str, note: str | None, as_js
 @click.command()
 @options.channel
 @click.argument("line_id", metavar="ID")
-@option("--note", help="What was found, as readers see it.")
+@option("--note", help="The result of the check, as readers see it.")
 @expires_in
 @options.as_json
 @speaks_with_a_key
 def release(client: Client, channel: str, line_id: str, as_json: bool, **given: Any) -> None:
-    """Put a withheld line back on every banner; with --expires-in where it expired meanwhile."""
+    """Put a withheld line back on every banner. Use --expires-in if it has expired meanwhile."""
     body = _checked({"status": "usable", **_fields(**given)}, Patch)
     _print_line(client.call("PATCH", _line_path(channel, line_id), body), as_json)
 
@@ -126,11 +126,11 @@ def release(client: Client, channel: str, line_id: str, as_json: bool, **given: 
 @click.command()
 @options.channel
 @click.argument("line_id", metavar="ID")
-@option("--note", help="Why, as readers see it.")
+@option("--note", help="The reason, as readers see it.")
 @options.as_json
 @speaks_with_a_key
 def cancel(client: Client, channel: str, line_id: str, note: str | None, as_json: bool) -> None:
-    """Retract a line, for good: its words leave every banner and don't come back."""
+    """Cancel a line for good: its text leaves every banner and doesn't come back."""
     body = _checked(_fields(note=note), Patch)
     _print_line(client.call("DELETE", _line_path(channel, line_id), body), as_json)
 
@@ -148,12 +148,12 @@ def list_lines(client: Client, channel: str, as_json: bool) -> None:
 @click.command()
 @options.channel
 @click.argument("line_id", metavar="ID")
-@option("--versions", is_flag=True, help="Every version of it: what was said, when, and why it changed.")
-@option("--audit", is_flag=True, help="The same for editors: with who changed it, and with words withdrawn since.")
+@option("--versions", is_flag=True, help="Every version: its text, when it changed, and why.")
+@option("--audit", is_flag=True, help="The same for editors: with who changed it, and with withdrawn text.")
 @options.as_json
 @speaks_with_a_key
 def show(client: Client, channel: str, line_id: str, versions: bool, audit: bool, as_json: bool) -> None:
-    """Print one line with all that it carries."""
+    """Print one line with all its fields."""
     if versions and audit:
         raise click.UsageError("Give either --versions or --audit.")
     part = "/audit" if audit else "/versions" if versions else ""
@@ -228,7 +228,7 @@ def _lines_of(file: Any) -> list[str]:
     except UnicodeDecodeError as error:
         raise Misconfigured(f"The file is not UTF-8: {error.reason} at byte {error.start}.") from error
     if not lines:
-        raise Misconfigured("The file holds no line. Nothing was published.")
+        raise Misconfigured("The file contains no line. Nothing was published.")
     for number, line in enumerate(lines, 1):
         try:
             checked(NewLine(text=line))

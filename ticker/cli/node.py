@@ -34,7 +34,7 @@ log = logging.getLogger("ticker")
     show_default=True,
     help="0: any free one.",
 )
-@option("--public-url", envvar="TICKER_PUBLIC_URL", help="Where the world finds this node, for links that it prints.")
+@option("--public-url", envvar="TICKER_PUBLIC_URL", help="The node's public address, for the links that it prints.")
 @option(
     "--drain",
     envvar="TICKER_DRAIN",
@@ -42,13 +42,13 @@ log = logging.getLogger("ticker")
     default=5.0,
     show_default=True,
     metavar="SECONDS",
-    help="When stopping, send readers to other nodes over so long.",
+    help="When stopping, how long to spread sending the readers to other nodes.",
 )
 @option(
     "--connection-age",
     envvar="TICKER_CONNECTION_AGE",
     metavar="DURATION",
-    help="Send each reader elsewhere after about so long (30m, 2h; drawn by lot), so that new nodes get their share.",
+    help="Send each reader to another node after about this time (30m, 2h), so that new nodes get their share.",
 )
 @option(
     "--keep-alive",
@@ -56,14 +56,14 @@ log = logging.getLogger("ticker")
     metavar="DURATION",
     default="20s",
     show_default=True,
-    help="Close a connection that was idle between two requests for so long. A proxy's own limit must be shorter.",
+    help="Close a connection after this idle time between two requests. A proxy's own limit must be shorter.",
 )
 @option(
     "--io-uring/--no-io-uring",
     envvar="TICKER_IO_URING",
     default=True,
     show_default=True,
-    help="Send lines by io_uring where the kernel and the container allow it; else, or with no, by send(2).",
+    help="Send lines by io_uring if the kernel and the container allow it; otherwise by send(2).",
 )
 @option(
     "--workers",
@@ -71,7 +71,7 @@ log = logging.getLogger("ticker")
     type=click.IntRange(1, 256),
     default=1,
     show_default=True,
-    help="Processes behind this port, each with its own readers; more than one needs Redis.",
+    help="Processes behind this port, each with readers of its own. More than one needs Redis.",
 )
 @option(
     "--log-level",
@@ -84,19 +84,19 @@ log = logging.getLogger("ticker")
     "--log-addresses",
     envvar="TICKER_LOG_ADDRESSES",
     is_flag=True,
-    help="Name the client's address with each security event in the log (sign-ins, keys, refusals).",
+    help="Write the client's address with each security event in the log (sign-ins, keys, refusals).",
 )
 @option(
     "--demo",
     envvar="TICKER_DEMO",
     is_flag=True,
-    help="Publish lines of our own for as long as it runs, and print a link to the desk.",
+    help="Publish demo lines while the node runs, and print a link to the desk.",
 )
 @option(
     "--print-key",
     envvar="TICKER_PRINT_KEY",
     is_flag=True,
-    help="Print keys and sign-in links where standard output is no terminal, too: they may end in a log.",
+    help="Print keys and sign-in links even if standard output is not a terminal. They may end up in a log.",
 )
 @answered
 def serve(
@@ -117,9 +117,9 @@ def serve(
 ) -> None:
     """Run a node until SIGTERM or Ctrl-C.
 
-    The first start, where no key is kept and TICKER_ADMIN_KEY isn't set, makes an admin key, and a link that
-    signs in to the desk. It prints them once to a terminal; where there is none, it puts them in a file beside
-    the newswire that nobody else can read, and says where.
+    If there is no key yet and TICKER_ADMIN_KEY isn't set, the first start makes an admin key, and a link that signs in
+    to the desk. It prints them once to a terminal. If there is no terminal, it writes them to a file beside the
+    newswire that nobody else can read, and says where.
     """
     from ticker import demo as demos
     from ticker import introduction
@@ -127,7 +127,10 @@ def serve(
 
     serving.configure_log(log_level.upper())
     if unknown := unknown_variables():
-        log.warning("%s in the environment: no option of ours. `ticker serve --help` names them", ", ".join(unknown))
+        log.warning(
+            "%s in the environment is not an option of Ticker. `ticker serve --help` lists the options",
+            ", ".join(unknown),
+        )
     channels = read_channels(config_file(config))
     key = admin_key()
     if workers > 1 and newswire.startswith("sqlite:"):
@@ -177,17 +180,20 @@ def _run_workers(count: int, settings: Settings, host: str, port: int, *, drain:
 @options.newswire
 @answered
 def check(config: Path | None, newswire: str) -> None:
-    """Say whether a node could start here: configuration, newswire, clock.
+    """Check whether a node could start here: configuration, newswire, clock.
 
-    It changes nothing and makes no file. Run it where no node is running on the same file.
+    It changes nothing and creates no file. Run it while no node uses the same file.
     """
     channels = read_channels(config_file(config))
     count = "1 channel" if len(channels) == 1 else f"{len(channels)} channels"
     click.echo(f"configuration  ok: {count} ({', '.join(channels)})")
     if unknown := unknown_variables():
-        click.echo(f"environment    {', '.join(unknown)}: no option of ours, and nobody reads it")
+        click.echo(f"environment    {', '.join(unknown)}: not an option of Ticker; it has no effect")
     if not admin_key():
-        click.echo("admin key      none in TICKER_ADMIN_KEY: keys that are kept hold; the first start makes one")
+        click.echo(
+            "admin key      TICKER_ADMIN_KEY is not set: existing keys stay valid; if there is none, the first "
+            "start makes one"
+        )
     else:
         click.echo("admin key      ok: TICKER_ADMIN_KEY is set")
     try:
@@ -203,7 +209,9 @@ def check(config: Path | None, newswire: str) -> None:
 def _public_url(value: str) -> str:
     parts = urlsplit(value)
     if "@" in parts.netloc:
-        raise Misconfigured("--public-url holds a user name or a password, and everybody is told it. Leave them out.")
+        raise Misconfigured(
+            "--public-url contains a user name or a password, and everybody can see it. Leave them out."
+        )
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
         raise Misconfigured(f"--public-url is {value!r}; it looks like https://ticker.example.")
     return value.rstrip("/")

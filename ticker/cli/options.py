@@ -51,7 +51,7 @@ config = option(
     "--config",
     envvar="TICKER_CONFIG",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Where the channels are declared.  [default: ticker.toml, where there is one]",
+    help="The file that declares the channels.  [default: ticker.toml, if it exists]",
 )
 newswire = option(
     "--newswire",
@@ -69,7 +69,7 @@ def speaks_to_a_node(command: Command) -> Command:
 
 def speaks_with_a_key(command: Command) -> Command:
     """Options of every command that changes something, or asks for what is the editors'; it gets `client`."""
-    keyed = option("--key", envvar="TICKER_KEY", help="Your key. Better in TICKER_KEY: options are seen by others.")
+    keyed = option("--key", envvar="TICKER_KEY", help="Your key. Prefer TICKER_KEY: other users can see options.")
     return keyed(_asks(command))
 
 
@@ -82,7 +82,7 @@ def _asks(command: Command) -> Command:
         default=10.0,
         show_default=True,
         metavar="SECONDS",
-        help="Try again for so long while the node can't be reached. A change is made once however often it is sent.",
+        help="How long to retry if the node can't be reached. A change is made only once, however often it is sent.",
     )
     @wraps(command)
     @answered
@@ -90,7 +90,7 @@ def _asks(command: Command) -> Command:
         from ticker.client import Client, ServerRefused, Unreachable
 
         if key and not key.isascii():
-            raise click.UsageError("A key holds no such character; look at --key or TICKER_KEY again.")
+            raise click.UsageError("A key has only ASCII characters. Check --key or TICKER_KEY.")
         try:
             return command(*args, client=Client(url, key, retry_for), **kwargs)
         except ServerRefused as error:
@@ -146,7 +146,7 @@ def duration(value: str) -> int:
 
 
 def path_part(name: str, option: str) -> str:
-    """A name as one part of a path, whatever is in it. `option` is where it was given."""
+    """A name as one part of a path, with every character escaped. `option` is where it was given."""
     if not name.strip():
         raise click.UsageError(f"{option} is empty.")
     return quote(name, safe="")

@@ -25,7 +25,7 @@ from ticker.key import ENVIRONMENT_NAME, Key, KeyInfo, Role, key_info
 from ticker.line import Line, NewLine, Patch, checked
 from ticker.newswire import IdempotencyKey, Newswire, Outcome
 
-ON_AIR_WITHIN = 2.0  # seconds an answer waits for this node's readers to have the line; it is kept either way
+ON_AIR_WITHIN = 2.0  # seconds that an answer waits until this node's readers have the line; it is kept in any case
 IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
 
@@ -97,14 +97,14 @@ class DeskApi:
         return await self._amend(request, key, channel, patch)
 
     async def audit(self, request: Request) -> Response:
-        """Every version whole, words included whatever the status, and who made it. For editors alone."""
+        """Every complete version, with its text in every status, and who made it. For editors only."""
         _, channel = await self._entitled(request)
         events = await self._newswire.versions(channel.slug, request.path_params["line_id"])
         versions = [Version(**msgspec.structs.asdict(event.line), by=event.by) for event in events]
         return json_answer({"versions": versions}, headers={"ETag": events[-1].line.etag})
 
     async def presence(self, request: Request) -> Response:
-        """How many banners are open on the channel, over all nodes. A number, and nothing about anybody."""
+        """How many banners are open on the channel, over all nodes. Only a number, nothing about any person."""
         _, channel = await self._entitled(request)
         readers, nodes = await self._newswire.presence.of(channel.slug)
         return json_answer({"channel": channel.slug, "readers": readers, "nodes": nodes})
@@ -120,10 +120,10 @@ class DeskApi:
         return json_answer({**msgspec.structs.asdict(key_info(key)), "key": token}, 201)
 
     def _checked(self, asked: KeyRequest) -> tuple[str, list[FieldError]]:
-        """The key's name, and what is wrong with the request. Nothing is taken that the key wouldn't heed."""
+        """The key's name, and what is wrong with the request. Channels that would not limit the key are refused."""
         errors = []
         if asked.role != "editor" and asked.channels:
-            detail = f"The role {asked.role} reaches every channel. Name none, or make it an editor's key."
+            detail = f"The role {asked.role} has access to every channel. Name no channel, or make it an editor's key."
             errors.append(FieldError("channels", detail))
         elif unknown := set(asked.channels) - self._relay.channels.keys():
             detail = no_such_channel(min(unknown), self._relay.channels)
@@ -136,7 +136,9 @@ class DeskApi:
         except ValueError as broken:
             errors.append(FieldError("name", str(broken)))
         if name.casefold() == ENVIRONMENT_NAME.casefold():
-            errors.append(FieldError("name", f"{name} is the name of the key in the node's environment. Take another."))
+            errors.append(
+                FieldError("name", f"{name} is the name of the key in the node's environment. Choose another name.")
+            )
         return name, errors
 
     async def list_keys(self, request: Request) -> Response:
@@ -165,9 +167,10 @@ class DeskApi:
         return key, channel
 
     async def _writable(self, request: Request) -> tuple[Key, Channel]:
-        """The same, for a change. Raises NewswireUnavailable at once where this node can't hear the newswire."""
+        """The same, for a change. Raises NewswireUnavailable at once if this node receives nothing from the
+        newswire."""
         if not self._relay.ready:  # before the key, which is asked for over the same way
-            raise NewswireUnavailable("This node can't hear the newswire just now. Nothing was published.")
+            raise NewswireUnavailable("This node can't reach the newswire now. Nothing was published.")
         return await self._entitled(request)
 
     async def _amend(self, request: Request, key: Key, channel: Channel, patch: Patch) -> Response:
@@ -200,7 +203,7 @@ def _idempotency_key(request: Request, key: Key, meant: Struct) -> IdempotencyKe
     if not values:
         return None
     if len(values) > 1 or not IDEMPOTENCY_KEY.fullmatch(values[0]):
-        raise Malformed("Idempotency-Key comes once, with 1 to 255 printable ASCII characters; a UUID is usual.")
+        raise Malformed("Send one Idempotency-Key, with 1 to 255 printable ASCII characters; usually a UUID.")
     value = values[0]
     meaning = f"{request.method} {request.scope['path']}\n".encode() + msgspec.json.encode(meant)
     return IdempotencyKey(f"{key.id}:{value}", hashlib.sha256(meaning).hexdigest())

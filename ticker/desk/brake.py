@@ -1,7 +1,7 @@
 """The brake on guessing keys. Knows addresses and numbers; knows no key.
 
-It stops wrong attempts alone. A right key is let in however many others guess, from the same address too
-(`Keyring` sees to it): a brake that anybody can pull must not be able to stop an editor.
+It stops only wrong attempts. A right key is accepted however many others guess, from the same address too (`Keyring`
+ensures this): a brake that anybody can trigger must not stop an editor.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What editors send, made into structs: JSON, plain text, forms, queries. Knows media types; knows no line's rules.
 
-Rule 1: what isn't understood whole is refused. Nothing of a request that changes something is passed over.
+Rule 1: a request that isn't understood completely is refused. No part of a request that changes something is ignored.
 Rule 2: what the standards say is the same is taken as the same: case, order, quotes, a byte order mark.
 Rule 3: sizes are judged before the work.
 """
@@ -46,14 +46,14 @@ async def body_of(request: Request, most: int = BODY_MAX) -> bytes:
         async for chunk in request.stream():
             size += len(chunk)
             if size > most:
-                raise TooLarge(f"The body has more than {most} bytes. What is sent here needs far less.")
+                raise TooLarge(f"The body has more than {most} bytes, which is the limit.")
             chunks.append(chunk)
         request._body = b"".join(chunks)  # where Starlette keeps it for its form parser
     return request._body
 
 
 async def sent(request: Request, kind: type[T]) -> T:
-    """The body as a struct, from whichever media type a line may be sent in."""
+    """The body as a struct, from any media type in which a line may be sent."""
     media_type, parameters = _media_type(request)
     body = await body_of(request)
     match media_type:
@@ -72,7 +72,7 @@ async def sent(request: Request, kind: type[T]) -> T:
             raise Malformed("The request has no body. Send the text as text/plain, a form field or JSON.")
         case other:
             raise UnsupportedType(
-                f"{shown(other) or 'A body without Content-Type'} is not taken here. "
+                f"{shown(other) or 'A body without Content-Type'} is not accepted here. "
                 "Send text/plain, application/json, or a form with the field text."
             )
 
@@ -85,7 +85,7 @@ def query_of(request: Request, *names: str) -> dict[str, str]:
             taken = f"It takes {', '.join(names)}." if names else "It takes none."
             raise Invalid(FieldError(shown(name), f"This request takes no {shown(name)!r} in its query. {taken}"))
         if value is None or name in query:
-            raise Invalid(FieldError(name, f"The query holds {name} more than once, or without a value."))
+            raise Invalid(FieldError(name, f"The query contains {name} more than once, or without a value."))
         query[name] = value
     return query
 
@@ -97,7 +97,9 @@ def _media_type(request: Request) -> tuple[str, dict[str, str]]:
         raise Malformed("The request has more than one Content-Type.")
     coding = ", ".join(request.headers.getlist("content-encoding")).strip().lower()
     if coding not in ("", "identity"):
-        raise UnsupportedType(f"A body in the encoding {shown(coding)!r} is not taken here. Send it as it is.")
+        raise UnsupportedType(
+            f"A body in the encoding {shown(coding)!r} is not accepted here. Send it without a content encoding."
+        )
     if not given or not given[0].strip():
         return "", {}
     return _parsed(given[0])
@@ -107,7 +109,7 @@ def _parsed(header: str) -> tuple[str, dict[str, str]]:
     header = header.rstrip(" \t")
     found = _MEDIA_TYPE.match(header) if len(header) <= HEADER_MAX else None
     if found is None:
-        raise UnsupportedType(f"{shown(header)!r} is no media type. Send text/plain, application/json or a form.")
+        raise UnsupportedType(f"{shown(header)!r} is not a media type. Send text/plain, application/json or a form.")
     media_type, at, parameters = found[1].lower(), found.end(), dict[str, str]()
     while at < len(header):
         if (parameter := _PARAMETER.match(header, at)) is None:
@@ -143,7 +145,7 @@ def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) < len(pairs):
         name = Counter(name for name, _ in pairs).most_common(1)[0][0]
-        raise Invalid(FieldError(shown(name), f"The JSON holds {shown(name)} more than once."))
+        raise Invalid(FieldError(shown(name), f"The JSON contains {shown(name)} more than once."))
     return members
 
 
@@ -195,7 +197,7 @@ async def _parts(request: Request, parameters: dict[str, str]) -> list[tuple[str
     if not _BOUNDARY.fullmatch(boundary):
         raise Malformed("The form's Content-Type must name a boundary (RFC 2046, section 5.1.1).")
     if not (b"\r\n" + body.rstrip(b"\r\n \t")).endswith(f"\r\n--{boundary}--".encode()):
-        raise Malformed("The form is cut short, or something follows its end.")
+        raise Malformed("The form ends too early, or something follows its end.")
     if (b"\r\n" + body).count(f"\r\n--{boundary}".encode()) > FIELDS_MAX + 1:
         raise Malformed(f"The form has more than {FIELDS_MAX} fields.")
     headers = Headers({"content-type": f'multipart/form-data; boundary="{boundary}"'})
@@ -215,9 +217,9 @@ def _from_form(pairs: list[tuple[str, str | None]], body: bytes, kind: type[T]) 
     for name, value in pairs:
         at = shown(name) or "(unnamed)"
         if value is None:  # browsers and libraries always write "="; "salt&source" must not go out as "salt"
-            raise Invalid(FieldError(at, f"The form holds {at!r} without a value. {_FIELD_HINT}"))
+            raise Invalid(FieldError(at, f"The form contains {at!r} without a value. {_FIELD_HINT}"))
         if names.count(name) > 1:
-            raise Invalid(FieldError(at, "The form holds this field more than once."))
+            raise Invalid(FieldError(at, "The form contains this field more than once."))
         if name not in kind.__struct_fields__:
             hint = f" {_FIELD_HINT}" if value == "" or name.strip() != name else ""
             raise Invalid(FieldError(at, f"There is no field {at!r}.{hint}"))
@@ -266,7 +268,7 @@ def _decoded(body: bytes) -> str:
     try:
         return body.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise Malformed(f"The text is not UTF-8: byte {error.start + 1} can't stand there.") from error
+        raise Malformed(f"The text is not UTF-8: byte {error.start + 1} is not allowed there.") from error
 
 
 _AT = re.compile(r" - at `\$\.?([^`]*)`$")

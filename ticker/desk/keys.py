@@ -23,7 +23,7 @@ COPY_FOR = 1.0  # seconds; while many guess, the newswire is asked for all keys 
 GUESSES_AT_ONCE = 4  # keys that are looked up at once without being known: the brake counts them before there are more
 SPENT_MAX = 1_024  # links used on this node that it remembers, so that using them again costs the newswire nothing
 
-UNKNOWN = "This key opens nothing here. Look for a missing character, or ask an admin for a new one."
+UNKNOWN = "This key is not valid here. Check it for a missing character, or ask an admin for a new one."
 REVOKED = "This key was revoked. Ask an admin for a new one."
 SPENT = "This sign-in link was used before or is too old. Sign in with your key."
 
@@ -66,7 +66,7 @@ class Keyring:
         return await self._found(key_id, lambda key: key.opens_with(secret), address, event, UNKNOWN)
 
     async def named(self, key_id: str) -> Key:
-        """The key of an id that a session or a link was made for. Raises Unauthorized where it no longer holds."""
+        """The key of an id that a session or a link was made for. Raises Unauthorized if it is no longer valid."""
         key = self._admin if key_id == ENVIRONMENT else await self._newswire.keys.get(key_id)
         if key is None or (key is self._admin and self._admin_key is None):
             raise Unauthorized("The key of this session is gone. Sign in again.")
@@ -76,7 +76,8 @@ class Keyring:
         return key
 
     def seal(self, salt: str) -> str:
-        """A hash of TICKER_ADMIN_KEY that another TICKER_ADMIN_KEY doesn't give; who knows no salt can't try keys."""
+        """A salted hash of TICKER_ADMIN_KEY: another key gives another hash, and without the salt nobody can test keys
+        against it."""
         return hmac.new(salt.encode(), self._admin_key or b"", hashlib.sha256).hexdigest()
 
     def _is_admin_key(self, token: str) -> bool:
@@ -148,7 +149,8 @@ class Keyring:
     # Keeping
 
     async def first(self) -> str | None:
-        """Where no key can open the desk, make the first one; its token, else None. Of several nodes, one makes it."""
+        """If there is no key yet, make the first one and return its token, else None. Of several nodes, one makes
+        it."""
         if self._admin_key is not None or await self._newswire.keys.all():  # read first: a full one takes no write
             return None
         key, token = make("first", "admin", (), self._newswire.now())
@@ -171,7 +173,10 @@ class Keyring:
 
     async def revoke(self, key_id: str, *, by: Key, address: Address = NOWHERE) -> Key:
         if key_id == ENVIRONMENT:
-            raise NotFound(f"{ENVIRONMENT_NAME} is kept nowhere. Start every node without it, or with another.")
+            raise NotFound(
+                f"{ENVIRONMENT_NAME} is not stored, so it can't be revoked. Start every node without it, "
+                f"or with another one."
+            )
         key = await self._newswire.keys.revoke(key_id, self._newswire.now())
         if key is None:
             raise NotFound(f"There is no key {key_id}. `ticker key list` shows them.")
@@ -241,18 +246,18 @@ class Keyring:
 
 
 def allow(key: Key, channel: str) -> None:
-    """Raises Forbidden where the key doesn't reach the channel."""
+    """Raises Forbidden if the key has no access to the channel."""
     if not key.reaches(channel):
-        raise Forbidden(f"The key {key.name!r} works on {', '.join(key.channels)}, not on {channel}.")
+        raise Forbidden(f"The key {key.name!r} has access to {', '.join(key.channels)}, not to {channel}.")
 
 
 def allow_admin(key: Key) -> None:
-    """Raises Forbidden where the key is not an admin's."""
+    """Raises Forbidden if the key is not an admin's."""
     if key.role != "admin":
         raise Forbidden(f"Keys are made, listed and revoked by admins; the role of {key.name!r} is {key.role}.")
 
 
 def _split(word: str) -> tuple[str, str, str]:
-    """A one-time word's three parts; empty ones where it can't be one of ours."""
+    """The three parts of a one-time link's secret; empty strings if it can't be one of ours."""
     parts = word.split(".") if len(word) <= TOKEN_MAX else []
     return (parts[0], parts[1], parts[2]) if len(parts) == 3 else ("", "", "")

@@ -58,13 +58,13 @@ class DeskPages:
         await body_of(request, SIGN_IN_MAX)
         given = await sent(request, SignIn)
         if given.key and given.once:
-            raise Refused("Sign in with a key or with a link's word, not with both.")
+            raise Refused("Sign in with a key or with a one-time link, not with both.")
         if given.once:
             key, how = await self._keyring.redeem(given.once, address_of(request)), "link"
         elif token := (given.key or "").strip():
             key, how = await self._keyring.opened_by(token, address_of(request), "sign-in-refused"), "key"
         else:
-            raise Unauthorized("Give your key. An admin makes one with `ticker key create NAME`.")
+            raise Unauthorized("Send your key. An admin makes one with `ticker key create NAME`.")
         response = Response(status_code=204, headers={"Cache-Control": "no-store"})
         await self._sessions.begin(request, response, key, how)
         return response

@@ -1,7 +1,7 @@
 """What an operator must be able to look up after an attack, one line an event. Knows no key's secret, no route.
 
-A line is `EVENT name=value …`. It holds key ids and roles, and addresses where the operator asks for them; never a
-secret or a part of one. What a stranger chose is escaped and cut, so that it can't be taken for a line of ours.
+A line is `EVENT name=value …`. It holds key ids and roles, and addresses if the operator asks for them; never a secret
+or a part of one. Text that a stranger chose is escaped and cut, so that it can't pass for a line of this log.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import NamedTuple
 from starlette.requests import Request
 
 MINUTE = 60.0  # seconds over which events are counted, from the first of them
-LINES_MAX = 100  # refusals of one kind that are logged in a minute; the rest is told as a number
+LINES_MAX = 100  # refusals of one kind that are logged in a minute; the rest is logged as a number
 SHOWN_MAX = 100  # characters of what a stranger chose
 ADDRESS_MAX = 64  # characters; no IP address has more, and a proxy may pass on anything
 
@@ -132,6 +132,6 @@ class SecurityLog:
 
 
 def _escaped(value: str) -> str:
-    """As it stands where it can't be misread, else as a JSON string in ASCII: one line, no bidi, no terminal codes."""
+    """Unchanged if it can't be misread, else as a JSON string in ASCII: one line, no bidi, no terminal codes."""
     cut = value if len(value) <= SHOWN_MAX else f"{value[:SHOWN_MAX]}…"
     return cut if _PLAIN.fullmatch(cut) else json.dumps(cut).replace("\x7f", "\\u007f")

@@ -40,7 +40,7 @@ NOT_OURS = (
 )
 
 _WORD = re.compile(r"[A-Za-z0-9_-]{43}")  # 256 bits in base64url
-# A login of the proxy's in front of us: browsers send it with every request, also where the desk's cookie is.
+# A login of a proxy in front of the node: browsers send it with every request, together with the desk's cookie.
 _LOGIN_OF_A_PROXY = frozenset({"basic", "digest", "negotiate", "ntlm"})
 _ORIGIN = re.compile(r"(https?)://([a-z0-9._-]+|\[[0-9a-f:.]+\])(?::([0-9]{1,5}))?", re.IGNORECASE)
 _DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -57,7 +57,7 @@ class Session(Struct, frozen=True, kw_only=True):
 
 
 class Visitor(NamedTuple):
-    """Whose request it is. `session` is None where the key came in a header."""
+    """Whose request it is. `session` is None if the key came in a header."""
 
     key: Key
     session: Session | None
@@ -77,7 +77,7 @@ _decode = msgspec.json.Decoder(Session).decode
 class Sessions:
     """The desk's sessions. `public_url` is where browsers find this node: it decides how the cookie is kept.
 
-    Raises Misconfigured where it is no address of http or https.
+    Raises Misconfigured if it is not an http or https address.
     """
 
     def __init__(self, newswire: Newswire, keyring: Keyring, public_url: str, log: SecurityLog) -> None:
@@ -104,7 +104,7 @@ class Sessions:
             return Visitor(await self._keyring.opened_by(_bearer(logins), address_of(request)), None)
         word = self._word(request)
         if schemes and not (schemes <= _LOGIN_OF_A_PROXY and word is not None):
-            raise Unauthorized(f"{SEND_A_KEY} Another kind of login opens nothing here; at /desk you can sign in.")
+            raise Unauthorized(f"{SEND_A_KEY} Other kinds of login are not accepted here; you can sign in at /desk.")
         if word is None:
             raise Unauthorized(f"{SEND_A_KEY} An admin makes one with `ticker key create NAME`.")
         if request.method not in ("GET", "HEAD") and self._from_our_own_page(request) is not True:
@@ -151,7 +151,7 @@ class Sessions:
         self._set_cookie(request, response, word, SESSION_FOR)
 
     async def end(self, request: Request, response: Response) -> None:
-        """Sign out, on every node. Raises OtherSession where the page believes to be in another session."""
+        """Sign out, on every node. Raises OtherSession if the page was opened in another session."""
         word = self._word(request)
         if word is not None and (session := await self._kept(word)):
             try:
@@ -196,21 +196,23 @@ class Sessions:
     # What the request says
 
     def _word(self, request: Request) -> str | None:
-        """Our own cookie's value; of the others nothing is read. Raises Malformed where it comes twice."""
+        """The value of our own cookie; no other cookie is read. Raises Malformed if it comes twice."""
         values: list[bytes] = []
         for name, header in request.scope["headers"]:
             for number, crumb in enumerate(self._crumb.finditer(header) if name == b"cookie" else ()):
                 if number >= CRUMBS_MAX:
-                    raise Malformed("The Cookie header holds our cookie's name far too often.")
+                    raise Malformed("The Cookie header contains this site's cookie too often.")
                 if header[header.rfind(b";", 0, crumb.start()) + 1 : crumb.start()].strip(b" \t"):
                     continue  # the end of another cookie's name, or a part of its value
                 values.append(crumb[1])
                 if len(values) > 1:  # one of them may have been planted by another host of the same site
-                    raise Malformed(f"The cookie {self._cookie} came twice. Remove this site's cookies, and sign in.")
+                    raise Malformed(
+                        f"The cookie {self._cookie} was sent twice. Delete this site's cookies and sign in again."
+                    )
         return values[0].decode("latin-1").strip() or None if values else None
 
     def _expect_same(self, request: Request, session: Session, key: Key) -> None:
-        """Raises OtherSession where a change is meant for another session than the cookie's."""
+        """Raises OtherSession if a change is meant for another session than the cookie's."""
         believed = request.headers.getlist(SESSION)
         if request.method in ("GET", "HEAD") or set(believed) <= {session.id}:
             return
@@ -222,9 +224,9 @@ class Sessions:
         )
 
     def _from_our_own_page(self, request: Request) -> bool | None:
-        """Whether the browser says that our own page asks (Fetch Metadata, else Origin); None where it says nothing.
+        """Whether the browser says that our own page asks (Fetch Metadata, else Origin); None if it says nothing.
 
-        SameSite=Strict keeps other sites out, but not the other hosts of our own site, and no one who has no cookie.
+        SameSite=Strict keeps other sites out, but not other hosts of our own site, and not requests without a cookie.
         """
         if sites := request.headers.getlist("sec-fetch-site"):
             return sites == ["same-origin"]
@@ -259,7 +261,7 @@ def _bearer(logins: list[str]) -> str:
         token.strip() for scheme, _, token in (login.partition(" ") for login in logins) if scheme.lower() == "bearer"
     ]
     if len(tokens) != 1 or not tokens[0]:
-        raise Unauthorized(f"{SEND_A_KEY} One key, once.")
+        raise Unauthorized(f"{SEND_A_KEY} Send one key, in one header.")
     return tokens[0]
 
 

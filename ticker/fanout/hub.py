@@ -1,12 +1,13 @@
-"""Who listens to which channel, and the one loop that writes to them all. Knows bytes; knows no lines.
+"""The readers of each channel, and the one loop that writes to all of them. Knows bytes; knows no lines.
 
 Rule 1: there is no `await` between reading a board and joining, nor inside a slice of a pass, so that nobody
         can join or leave in the middle of it.
 Rule 2: frames of a channel are numbered, and a reader takes those from the number at which it joined on: the
         board it was greeted with holds all before. So every reader sees one unbroken chain of events.
-Rule 3: what comes while a pass runs goes out together in the next: one write a reader, however long the burst.
-Rule 4: writing never waits. A reader for whom too much waits is taken out; once nothing waits any more it gets
-        a board and is let back in; one for whom something waits for long is dropped.
+Rule 3: frames that arrive during a pass are sent together in the next one: one write per reader, however long the
+        burst.
+Rule 4: writing never waits. A reader whose buffer is too full is taken out. When the buffer has drained, it gets a
+        board and is put back. A reader whose buffer does not drain for long is disconnected.
 """
 
 from __future__ import annotations
@@ -22,8 +23,9 @@ from ticker.fanout.frames import ENCODINGS, PING, Encoding, Frame
 from ticker.fanout.sender import AT_ONCE, Handle, Sender
 
 BUFFER_MAX = 65_536  # bytes waiting for one reader; some sixty lines, a board several times over
-WAITING_MAX = 32 * 1_048_576  # bytes waiting for all readers; beyond, those go who have had something waiting longest
-STALLED_MAX = 30.0  # seconds something may wait for a reader; a phone that changes networks is back before
+# bytes buffered for all readers; beyond that, the readers that have been waiting longest are disconnected
+WAITING_MAX = 32 * 1_048_576
+STALLED_MAX = 30.0  # seconds until a buffer must drain; a phone that changes networks is back sooner
 PASS_MAX = 32_768  # bytes a pass; what one write may add to a reader that is about to be full
 SLICE = AT_ONCE  # readers written to before others get their turn
 CLOSE_AT_ONCE = 200  # readers that are sent elsewhere before others get their turn
@@ -47,9 +49,9 @@ class Reader(Protocol):
 
     @property
     def handle(self) -> Handle | None:
-        """What the hub's sender takes for its socket, while nothing waits before; None where `write` must.
+        """What the hub's sender takes for its socket, while nothing waits before; None if `write` must be used.
 
-        `Hub.waits` is told when it becomes None.
+        `Hub.waits` is called when it becomes None.
         """
 
     def write(self, data: bytes) -> None:
@@ -59,13 +61,13 @@ class Reader(Protocol):
         """How many bytes wait for it on our side."""
 
     def answered(self) -> bool:
-        """Whether it has given a sign of life since this was asked last; true where it has no way to."""
+        """Whether it has shown a sign of life since the last call; true if it can't."""
 
     def close(self, code: int, reason: str) -> None:
-        """Say goodbye with a WebSocket close code (SSE: end the response), as soon as what waits is out."""
+        """Close with a WebSocket close code (SSE: end the response), as soon as the buffer is empty."""
 
     def abort(self) -> None:
-        """Drop the connection now, and what waits with it."""
+        """Drop the connection and its buffer now."""
 
 
 class _Audience:
@@ -90,7 +92,7 @@ class _Audience:
         return not self.passing and not self.waiting
 
     def unsettle(self) -> None:
-        """Somebody came or went, or is to be written to the long way."""
+        """A reader came or left, or must be written to through its transport."""
         self.steady = False
         if not self.passing:
             self.turns, self.handles = [], ()  # or those who left would be kept until the next line
@@ -107,7 +109,7 @@ class Hub:
         self._readers: dict[Reader, int] = {}  # and the slice in which each gets its beats
         self._slices: list[set[Reader]] = [set() for _ in range(BEAT_SLICES)]
         self._waiting: dict[Reader, float] = {}  # those for whom something waits, and since when
-        self._waiting_bytes = 0  # at most, for all of them; counted anew now and then
+        self._waiting_bytes = 0  # at most, for all of them; recounted now and then
         self._out: set[Reader] = set()  # those of them who have missed something
         self._joined = 0
         self.draining = False
@@ -138,7 +140,7 @@ class Hub:
         self._tell(reader, greetings)
 
     def leave(self, reader: Reader) -> None:
-        """Forget a reader. Harmless where it is gone already."""
+        """Forget a reader. Harmless if it is gone already."""
         index = self._readers.pop(reader, None)
         if index is not None:
             self._slices[index].discard(reader)
@@ -147,7 +149,7 @@ class Hub:
             self._take_out(reader)
 
     def broadcast(self, channel: str, frame: Frame) -> None:
-        """One frame to every reader of a channel, with whatever else comes until the loop turns."""
+        """One frame to every reader of a channel, together with the frames that arrive before the loop's next turn."""
         for encoding in ENCODINGS:
             audience = self._audiences[channel, encoding]
             audience.number += 1
@@ -166,7 +168,8 @@ class Hub:
             await asyncio.sleep(0)
 
     def _begin(self, audience: _Audience) -> None:
-        """Start a pass with what waits, up to `PASS_MAX`. Each starts at another reader: nobody is always last."""
+        """Start a pass with the waiting frames, up to `PASS_MAX`. Each pass starts at another reader, so that no reader
+        is always last."""
         audience.first = audience.number - len(audience.waiting)
         size = taken = 0
         for frame in audience.waiting:
@@ -235,7 +238,7 @@ class Hub:
                 self._write(reader, audience.passing[max(0, since - first) :])
 
     def _write(self, reader: Reader, frames: Sequence[bytes]) -> None:
-        """The long way: whatever the reader's encoding, and whether or not something waits for it."""
+        """Through the transport: for every encoding, and even if the buffer isn't empty."""
         if frames:
             reader.write(b"".join(frames))
         waiting = reader.buffered()
@@ -271,7 +274,7 @@ class Hub:
             self._audiences[slug, reader.encoding].unsettle()
 
     def drained(self, reader: Reader) -> None:
-        """Nothing waits for the reader any more. Where it has missed something, that is in the board."""
+        """Nothing waits for the reader any more. If it has missed something, the board has it."""
         self._waiting.pop(reader, None)
         reader.room = BUFFER_MAX
         if reader in self._out:
@@ -279,9 +282,10 @@ class Hub:
             self._tell(reader, [getattr(self._greet(slug), reader.encoding) for slug in reader.channels])
 
     def beat(self, index: int, frames: Callable[[str], Frame], leaving: float = 0.0) -> None:
-        """A beat to one of `BEAT_SLICES` slices of the readers, and a ping: who didn't answer the last is gone.
+        """Send a beat and a ping to one of `BEAT_SLICES` slices of the readers. A reader that didn't answer the last
+        ping is gone.
 
-        None on a channel that has frames on their way: a beat must not tell of an event before it is there.
+        No beat on a channel with unsent frames: a beat must not name an event before the event has arrived.
         `leaving` is the share of the readers that are sent elsewhere instead, drawn by lot.
         """
         busy = {slug for (slug, _), audience in self._audiences.items() if not audience.idle}
@@ -317,7 +321,7 @@ class Hub:
         reader.abort()
 
     async def drain(self, seconds: float, *, watched: bool = False) -> None:
-        """Take nobody more, then send every reader elsewhere, evenly over what is left of `seconds`.
+        """Accept no more readers, then send every reader to another node, evenly over the rest of `seconds`.
 
         Between the two is a pause, so that they are not sent back here by a load balancer that hasn't noticed. One that
         is `watched` by such gives it notice without readers, too: of two nodes the other may have them all.

@@ -1,8 +1,8 @@
 """From the newswire to the hub: gives events to their channels, mends gaps, never gives up. Knows no reader.
 
-Rule 1: an event is folded in only where its `prev` is the board's cursor; else the newswire is asked what
-        came between, and where that can't be told, the board is loaded anew.
-Rule 2: no beat without the newswire. Silence makes banners say "delayed"; a false calm would not.
+Rule 1: an event is folded in only if its `prev` is the board's cursor; otherwise the newswire is asked for the events
+        in between, and if it doesn't have them, the board is reloaded.
+Rule 2: no beat without the newswire. Without beats, banners show "delayed"; false beats would hide the problem.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from ticker.newswire.trouble import Trouble
 
 BEAT = 20.0  # seconds; the contract promises 25, and many proxies cut a silent connection at 30
 RETRY_MIN = 0.05  # seconds until the first try to reach the newswire again: editors are refused meanwhile
-RETRY_MAX = 2.0  # seconds between two tries
+RETRY_MAX = 2.0  # seconds between two attempts
 COMPARE_EVERY = 2.0  # seconds between two looks at the newswire's heads
-CLOCK_STEP = 2.0  # seconds that the newswire's clock may seem to jump: an answer of its that took long, no more
-CATCH_UP_MAX = 200  # events told one by one after a gap; beyond that a board is less for everybody
+CLOCK_STEP = 2.0  # seconds by which the newswire's clock may seem to jump, because an answer took long
+CATCH_UP_MAX = 200  # events sent one by one after a gap; beyond that, a board is smaller
 
 log = logging.getLogger("ticker.fanout")
 
@@ -73,25 +73,25 @@ class Relay:
         return self._relayed[slug].board()
 
     def etag(self, slug: str) -> str:
-        """The board's entity tag: its cursor, and a count where lines have come back since by themselves."""
+        """The board's entity tag: its cursor, and a count if lines have since come back by themselves."""
         return self._relayed[slug].etag()
 
     def board_frame(self, slug: str) -> Frame:
         return self._relayed[slug].board_frame()
 
     def greeting(self, slug: str, cursors: Iterable[str]) -> Frame:
-        """What a newcomer gets first: the board, or a beat where one of its cursors is where we stand."""
+        """What a new reader gets first: the board, or a beat if one of its cursors is the board's."""
         return self._relayed[slug].greeting(cursors)
 
     def is_behind(self, slug: str, cursors: Iterable[str]) -> bool:
-        """Whether one of the cursors names what this node hasn't heard of."""
+        """Whether one of the cursors names an event that this node doesn't know."""
         return self._relayed[slug].is_behind(cursors)
 
     async def catch_up(self, slug: str, cursors: Iterable[str]) -> None:
-        """Look at the newswire where a newcomer has seen more than this node has: a banner must not go back.
+        """Ask the newswire if a new reader has seen more than this node: a banner must not go back.
 
-        It comes from a node that was ahead of us, or its line was lost in a rollback. Nothing else orders
-        cursors; here it only saves a look. One look serves all who wait for it. Raises NewswireUnavailable.
+        It comes from a node that was ahead of us, or its line was lost in a rollback. Cursors are not ordered anywhere
+        else; here it only saves a request. One request serves all readers who wait for it. Raises NewswireUnavailable.
         """
         loop = asyncio.get_running_loop()
         arrived = loop.time()
@@ -102,7 +102,7 @@ class Relay:
             if relayed.looked >= arrived or not relayed.is_behind(cursors):
                 return
             if not self.ready:
-                raise NewswireUnavailable("This node has no news to give just now. Come back in a moment.")
+                raise NewswireUnavailable("This node is not ready for readers. Try again in a moment.")
             began = loop.time()
             await self._catch_up(relayed)
             relayed.looked = began
@@ -126,8 +126,9 @@ class Relay:
                         self._ready.clear()  # before the tail is closed: that may take a moment
             except NewswireUnavailable as error:
                 self._cut_off.begins(f"Readers get no news: {error.detail}")
-            except Exception:  # a fault of ours: its readers would be deaf until somebody restarts the node
-                log.exception("The relay stumbled; it starts again")
+            # a bug must not end this: the node's readers would get nothing until somebody restarts it
+            except Exception:
+                log.exception("The relay failed and is restarted")
             await asyncio.sleep(random.uniform(0, min(RETRY_MAX, RETRY_MIN * 2**failures)))
             failures = min(failures + 1, 10)
 
@@ -164,7 +165,7 @@ class Relay:
                         await self._catch_up(self._relayed[slug])
 
     async def beat(self) -> None:
-        """Tell every reader that all is well, for as long as it is; until canceled."""
+        """Send beats to every reader while the newswire is followed; until canceled."""
         for index in count():
             await asyncio.sleep(BEAT / BEAT_SLICES)
             if self.ready:
@@ -192,9 +193,9 @@ class Relay:
             await self._catch_up(relayed)
 
     async def _catch_up(self, relayed: RelayedChannel) -> None:
-        """Go on from the board's cursor, event by event; where that can't be done, load the board anew.
+        """Continue from the board's cursor, event by event; if that isn't possible, reload the board.
 
-        It can't after a rollback, nor after more events than are worth telling one by one.
+        It isn't possible after a rollback, or if there are too many events to send one by one.
         """
         if relayed.cursor is None:
             return await self._load(relayed)

@@ -1,7 +1,7 @@
 """One channel on this node: its board, and what its readers hold of it. Knows no newswire and no reader.
 
-Rule 1: readers hold what deltas gave them. Where the board gains a line that no delta brought (the eleventh, when one
-        of ten leaves), every reader gets the board.
+Rule 1: readers only have what deltas brought them. If the board gains a line that no delta brought (the eleventh, when
+        one of ten leaves), every reader gets the board.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from ticker.fanout.frames import BeatObject, BoardObject, Frame, board_object, f
 from ticker.line import Cursor, Event, Line
 from ticker.newswire import Snapshot
 
-GREETING_FOR = 1.0  # seconds a framed board serves newcomers, so that a storm of them costs no JSON
+GREETING_FOR = 1.0  # seconds for which an encoded board is used for new readers, so that many at once cost no JSON
 RECENT = 256  # cursors remembered per channel, for editors who wait to see their own line arrive
-TIMER_MAX = 3_600.0  # seconds; a timer set further ahead would not notice that the clock was put right
+TIMER_MAX = 3_600.0  # seconds; a timer set further ahead would not notice a correction of the clock
 
 log = logging.getLogger("ticker.fanout")
 
@@ -65,7 +65,7 @@ class RelayedChannel:
         return board_object(self.channel, self.cursor, self._board.lines(now), now)
 
     def etag(self) -> str:
-        """The board's entity tag: its cursor, and a count where lines have come back since by themselves."""
+        """The board's entity tag: its cursor, and a count if lines have since come back by themselves."""
         at, refills = self._refills
         return f'"{self.cursor or 0}+{refills}"' if at == self.cursor and refills else f'"{self.cursor or 0}"'
 
@@ -87,13 +87,13 @@ class RelayedChannel:
         return frame(BeatObject(channel=self.channel.slug, cursor=self.cursor, now=self._now()))
 
     def greeting(self, cursors: Iterable[str]) -> Frame:
-        """What a newcomer gets first: the board, or a beat where one of its cursors is where we stand."""
+        """What a new reader gets first: the board, or a beat if one of its cursors is the board's."""
         if self.cursor is not None and self.cursor in cursors and self._refilled != self.cursor:
             return self.beat_frame()
         return self.board_frame()
 
     def is_behind(self, cursors: Iterable[str]) -> bool:
-        """Whether one of the cursors names what this node hasn't heard of."""
+        """Whether one of the cursors names an event that this node doesn't know."""
         own = (-1, 0) if self.cursor is None else Cursor.parse(self.cursor)
         for cursor in cursors:
             with contextlib.suppress(Malformed):
@@ -125,7 +125,7 @@ class RelayedChannel:
         """Begin anew from what the newswire has, and send that to every reader if it is something else."""
         before = self.cursor
         if before is not None and snapshot.cursor != before:
-            log.warning("The board of %s is loaded anew: %s, after %s", self.channel.slug, snapshot.cursor, before)
+            log.warning("The board of %s is reloaded: %s, after %s", self.channel.slug, snapshot.cursor, before)
         self._board = Board(self.channel, snapshot.cursor, snapshot.lines)
         self._recent.clear()
         if snapshot.cursor is not None:
@@ -135,7 +135,8 @@ class RelayedChannel:
             self._broadcast(self.channel.slug, self.board_frame())
         else:
             self._refill(None)
-        self._refilled = snapshot.cursor  # whoever comes with it may hold less: we don't know what came before
+        # a reader with this cursor may have fewer lines: we don't know what came before
+        self._refilled = snapshot.cursor
         self._set_timer()
         for waiting in self._arrivals.values():
             waiting.set()
@@ -151,7 +152,7 @@ class RelayedChannel:
     # What changes by itself
 
     def _refill(self, brought: str | None) -> bool:
-        """Send the board where it shows a line that readers may not hold; whether it does."""
+        """Send the board if it shows a line that readers may not have. Returns whether it was sent."""
         shown = self._shown()
         unheld = bool(shown - self._told - {brought})
         if unheld:

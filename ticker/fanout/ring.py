@@ -131,7 +131,7 @@ class Ring:
         if size > len(self._data):
             self._make_room(size)
         self._data[:size] = data
-        head = self._head[0]  # whatever a call before left behind it, we begin anew
+        head = self._head[0]  # start fresh, whatever an earlier call has left
         self._read[0] = self._written[0]
         first = head % self._slots
         _fill(self._fds, first, array("i", handles))

@@ -47,7 +47,7 @@ def open_sender(*, io_uring: bool = True) -> Sender:
         except OSError as error:
             why = f"there is no io_uring: {error.strerror}"
         else:
-            log.info("Lines go out by io_uring")
+            log.info("Lines are sent by io_uring")
             return ring
-    log.info("Lines go out by send(2), %s", why)
+    log.info("Lines are sent by send(2), %s", why)
     return Calls()

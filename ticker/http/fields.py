@@ -42,7 +42,8 @@ def best_encoding(accepted: str) -> str:
     weights = dict(members(accepted))
     rest = weights.get("*", 0.0)
     offered = {"br": weights.get("br", rest), "gzip": weights.get("gzip", rest)}
-    # Not named, it is for whoever takes nothing else; refused, it is still better than no banner.
+    # If identity isn't named, it is for clients that accept nothing else. Even if it is refused, it is better than no
+    # banner.
     offered["identity"] = max(weights.get("identity", 0.0), 0.0005)
     return max(offered, key=lambda name: offered[name])
 

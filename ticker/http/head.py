@@ -1,8 +1,8 @@
 """What the head of a request may be: RFC 9112 in its strictest reading, and our limits. Pure: bytes in, a Head out.
 
 Every request passes here before anything else looks at it, a reader's and an editor's alike, so that there is one
-opinion on where it begins and ends. What another server might read in another way is refused: a bare line feed, a
-folded field, two lengths, a length beside chunks. What is passed on is written anew (`Head.canonical`).
+opinion on where it begins and ends. Anything that another server might read differently is refused: a bare line feed, a
+folded field, two lengths, a length beside chunks. The head that is passed on is a new one (`Head.canonical`).
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Head(NamedTuple):
     path: str
     """Percent-decoded, as the router sees it."""
     target: bytes
-    """In origin-form, whatever form it came in."""
+    """In origin-form, even if it came in another form."""
     version: bytes
     fields: list[tuple[bytes, bytes]]
     named: dict[bytes, bytes]

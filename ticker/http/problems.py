@@ -1,4 +1,4 @@
-"""Errors as answers: problem details for HTTP APIs (RFC 9457). One place, whatever broke."""
+"""Errors as answers: problem details for HTTP APIs (RFC 9457). One place for every error."""
 
 from __future__ import annotations
 
@@ -65,7 +65,8 @@ async def answer(connection: HTTPConnection, error: Exception) -> Response:
             if status == HTTPStatus.METHOD_NOT_ALLOWED:
                 headers["Allow"] = ", ".join(sorted(_methods_at(connection)))
             return problem(status, slug, status.phrase, detail, headers=headers)
-        case ClientDisconnect():  # in the midst of its request: nobody reads the answer, and nothing is to be mended
+        # in the middle of its request: nobody reads the answer, and there is nothing to repair
+        case ClientDisconnect():
             return problem(400, "malformed", "Malformed request", "The request came only in part.")
         case _:  # the server logs the traceback
             detail = "This is our fault. Nothing more is known here; the node's log has the rest."

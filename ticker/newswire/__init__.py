@@ -24,7 +24,7 @@ KEY_REUSED = "This Idempotency-Key came with another request before. Take a new 
 class IdempotencyKey(NamedTuple):
     """An Idempotency-Key, made the sender's own, and a fingerprint of what it was sent with: the channel too.
 
-    A key with another fingerprint is refused, on whichever channel, for a day after it was used.
+    A key with another fingerprint is refused, on any channel, for a day after it was used.
     """
 
     key: str
@@ -32,7 +32,8 @@ class IdempotencyKey(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """The newswire's word that a change is kept. `event` is None where nothing changed, or nothing anew."""
+    """What the newswire answers to a change that it keeps. `event` is None if nothing has changed, or had changed
+    before."""
 
     line: Line
     event: Event | None
@@ -56,7 +57,7 @@ class Page(NamedTuple):
 
 
 class Inspection(NamedTuple):
-    """What an operator is told of a newswire that nothing is wrong with; and of a clock that is off, in a sentence."""
+    """The state of a newswire that works, for an operator; and a sentence about a clock that is off."""
 
     state: str
     clock: str | None
@@ -66,7 +67,7 @@ class Newswire(Protocol):
     """What every newswire promises; one contract suite runs over each.
 
     An event returned or announced is kept. Cursors of a channel grow strictly, also when the clock steps
-    back. Where keeping fails, NewswireUnavailable is raised and nothing was published. Every method may
+    back. If keeping fails, NewswireUnavailable is raised and nothing was published. Every method may
     raise it. What need not be kept in one step with a line is in one of its stores.
     """
 
@@ -86,7 +87,8 @@ class Newswire(Protocol):
         """Look whether it could be opened, without opening it; nothing is made or changed. Raises Misconfigured."""
 
     def now(self) -> datetime:
-        """The time by the newswire's clock, which all nodes share: it decides what shows, whatever ours says."""
+        """The time by the newswire's clock, which all nodes share: it decides what is shown, even if this machine's
+        clock differs."""
 
     def clock_is_off(self) -> str | None:
         """In a sentence, how far this machine's clock and the newswire's are apart, if that is too far."""
@@ -114,25 +116,25 @@ class Newswire(Protocol):
     async def snapshot(self, channel: Channel) -> Snapshot: ...
 
     async def line(self, channel: str, line_id: str) -> Line:
-        """The line whole, words included whatever its status. Raises NotFound."""
+        """The complete line, with its text in every status. Raises NotFound."""
 
     async def versions(self, channel: str, line_id: str) -> list[Event]:
         """Each change of one line, oldest first. Raises NotFound."""
 
     async def events(self, channel: str, after: str | None, limit: int) -> Page:
-        """History after a cursor (None: from the oldest kept). Raises Gone where the cursor isn't kept."""
+        """History after a cursor (None: from the oldest kept). Raises Gone if the cursor isn't kept."""
 
     def tail(self) -> AbstractAsyncContextManager[AsyncIterator[Event]]:
         """Every event announced from entering on, of all channels. It may miss some: compare `prev`, and
-        `heads` now and then. Raises NewswireUnavailable as soon as it can't be trusted to hear."""
+        `heads` now and then. Raises NewswireUnavailable as soon as it may miss events."""
 
     async def heads(self) -> dict[str, str | None]:
         """The cursor of each channel's last event."""
 
     async def probe(self) -> None:
-        """Raises NewswireUnavailable unless this node can hear the newswire now, and a change would be kept.
+        """Raises NewswireUnavailable unless this node receives from the newswire now, and a change would be kept.
 
-        A change is tried, but no oftener than once a second, whoever asks.
+        A change is tried, at most once a second, however often this is called.
         """
 
 
@@ -167,7 +169,7 @@ def open_newswire(url: str, node: str) -> Newswire:
 
         return RedisNewswire(url, node)
     raise Misconfigured(
-        f"{without_secrets(url)!r} names no newswire that this version knows. "
+        f"{without_secrets(url)!r} is not a newswire that this version supports. "
         "Use sqlite:///FILE (relative), sqlite:////PATH/FILE (absolute), redis://…, rediss://…, "
         "redis+sentinel://… or redis+cluster://…."
     )

@@ -24,7 +24,7 @@ class KeyStore(Protocol):
     async def keep(self, key: Key) -> None: ...
 
     async def keep_first(self, key: Key) -> bool:
-        """Keep it where no key is kept yet, in one step; whether it was kept."""
+        """Keep it if there is no key yet, in one step. Returns whether it was kept."""
 
     async def get(self, key_id: str) -> Key | None: ...
 
@@ -41,7 +41,7 @@ class SecretStore(Protocol):
     """What is kept for a while under a name. Every method may raise NewswireUnavailable."""
 
     async def keep(self, name: str, secret: bytes, seconds: int) -> None:
-        """Keep something for whoever takes it first, on any node, within `seconds`."""
+        """Keep a value for `seconds`. The first caller that takes it, on any node, gets it."""
 
     async def get(self, name: str) -> bytes | None:
         """What is kept under the name, which stays there."""
@@ -53,6 +53,6 @@ class PresenceStore(Protocol):
     """Who is reading. Every method may raise NewswireUnavailable."""
 
     async def report(self, readers: Mapping[str, int]) -> None:
-        """Tell the other nodes how many readers each channel has here; holds for some seconds."""
+        """Publish how many readers each channel has on this node; valid for some seconds."""
 
     async def of(self, channel: str) -> Presence: ...

@@ -1,4 +1,4 @@
-"""What an operator is told of a trouble: once when it begins, once when it is over. Knows the log alone."""
+"""Logs a problem once when it begins and once when it is over. Knows only the log."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ MEDIA_TYPES = {
     ".ts": "text/plain",  # of the banner's types: nothing else has a media type of their own
     ".woff2": "font/woff2",
 }
-"""What is served; whatever else lies beside them is not for the public."""
+"""What is served; no other file in these folders is public."""
 
 ROOMS = ("channel", "demo", "desk", "embed")  # folders of pages, each with its scripts and styles
 FOR_DEVELOPERS = ("ticker.d.ts", "custom-elements.json")  # what editors of code know the banner by

@@ -26,7 +26,8 @@ SHOWN_MAX = 100  # lines; no board has more
 class BannerOptions(Struct, frozen=True, kw_only=True, omit_defaults=True, rename="kebab"):
     """The banner's attributes that are about its look, by their names. Empty is the banner's own default.
 
-    No label and no other words: whoever writes an address could put them in the newsroom's mouth.
+    No label and no other text: otherwise anybody could build an address on the newsroom's server that shows their
+    words.
     """
 
     mode: str = ""
@@ -42,7 +43,7 @@ class BannerOptions(Struct, frozen=True, kw_only=True, omit_defaults=True, renam
 
     @classmethod
     def asked(cls, query: Mapping[str, str]) -> Self:
-        """What a query asks for; what we don't know, and what can't be, is as if not said."""
+        """What a query asks for; unknown and impossible values are ignored."""
         return cls(
             mode=_one_of(MODES[1:], query.get("mode")),
             theme=_one_of(THEMES, query.get("theme")),
@@ -64,7 +65,7 @@ class BannerOptions(Struct, frozen=True, kw_only=True, omit_defaults=True, renam
 
     @property
     def room(self) -> str:
-        """A style sheet that keeps the banner's place free until its script is there; empty where it keeps none.
+        """A style sheet that keeps the banner's place free until its script is there; empty if it keeps none.
 
         By the width that it is given, as the banner's own (web/ticker.js): the same heights, or the page moves.
         """

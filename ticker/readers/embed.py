@@ -26,7 +26,7 @@ from ticker.readers.pages import no_channel, plain
 from ticker.readers.snapshot import CACHED
 from ticker.readers.widget import FOR_ANY_PAGE, Widget, Words
 
-FRAME_WIDTH = 600  # CSS pixels, where a consumer names no limit: an article's column
+FRAME_WIDTH = 600  # CSS pixels, if a consumer names no limit: an article's column
 # CSS pixels, by mode: in a column, and in a page that is at least so wide
 HEIGHTS = {"": (134, 74), "scroll": (94, 58), "list": (480, 480)}
 WIDE_FROM = 672
@@ -47,7 +47,7 @@ class Snippets(Struct, frozen=True, kw_only=True):
 
 
 class Embeds:
-    """`/embed`, `/embed/{channel}` and `/oembed`. `public_url` is where the world finds this node."""
+    """`/embed`, `/embed/{channel}` and `/oembed`. `public_url` is the node's public address."""
 
     def __init__(self, templates: Environment, relay: Relay, widget: Widget, words: Words, public_url: str) -> None:
         self._templates = templates
@@ -120,7 +120,7 @@ class Embeds:
         """oEmbed 1.0 (https://oembed.com), section 2: JSON alone."""
         query = request.query_params
         if query.get("format", "json") != "json":
-            raise HTTPException(501, "This server gives oEmbed as JSON: format=json.")
+            raise HTTPException(501, "This server answers oEmbed only as JSON: format=json.")
         if not (url := query.get("url")):
             raise HTTPException(400, f"Name what to embed: /oembed?url={self._public_url}/channels/CHANNEL.")
         channel, options = self._embedded(url)
@@ -146,12 +146,14 @@ class Embeds:
             given = urlsplit(url)
             asked = dict(parse_qsl(given.query, keep_blank_values=True, max_num_fields=50))
         except ValueError as error:
-            raise NotFound("This is no address.") from error
+            raise NotFound("This is not an address.") from error
         at_home = given.scheme in ("http", "https") and given.netloc.lower() == ours.netloc.lower()
         found = _EMBEDDED.fullmatch(given.path.removeprefix(ours.path))
         channel = self._relay.channels.get(found[2]) if found and at_home else None
         if found is None or channel is None:
-            raise NotFound(f"Nothing of ours can be embedded from there. Take {self._public_url}/channels/CHANNEL.")
+            raise NotFound(
+                f"This is not an address of this server that can be embedded. Use {self._public_url}/channels/CHANNEL."
+            )
         return channel, BannerOptions(mode="list") if found[1] == "channels" else BannerOptions.asked(asked)
 
     def _snippets(self, channel: Channel, options: BannerOptions, pinned: bool) -> Snippets:
@@ -218,7 +220,7 @@ def _height(options: BannerOptions, width: int) -> int:
 
 
 def _pixels(query: Mapping[str, str], name: str) -> int:
-    """A consumer's limit; where it names none, more than anybody's."""
+    """A consumer's limit; if it names none, a very large number."""
     value = query.get(name, "100000")
     if not (value.isascii() and value.isdigit() and 0 < len(value) <= 6 and int(value)):
         raise HTTPException(400, f"{name} is {value[:20]!r}; it is a number of pixels.")

@@ -105,7 +105,7 @@ class SocketReader(asyncio.Protocol):
             self._close()
 
     def _spend(self, size: int) -> bool:
-        """Whether the reader may say this much more; of what is beyond its share, nothing is even looked at."""
+        """Whether the reader may send this much more. Bytes beyond its budget are not read at all."""
         self._spent += size + MESSAGE_COST
         if self._spent > INBOUND_MAX:
             now = asyncio.get_running_loop().time()
@@ -150,7 +150,7 @@ class StreamReader(SocketReader):
         self._close()
 
     def data_received(self, data: bytes) -> None:
-        """A second request on this connection has nobody to answer it, and a flood nobody to read it."""
+        """Nothing answers a second request on this connection, and nothing reads a flood of them."""
         self._spent += len(data)
         if self._spent > INBOUND_MAX:
             self._hub.leave(self)

@@ -51,7 +51,7 @@ class Live:
             if slug not in self._relay.channels:
                 raise NotFound(no_such_channel(slug))
         if not self._relay.ready or self.hub.draining:
-            raise NewswireUnavailable("This node has no news to give just now. Come back in a moment.")
+            raise NewswireUnavailable("This node is not ready for readers. Try again in a moment.")
         if len(self.hub) >= self.room.readers:
             raise Busy(f"This node has {len(self.hub)} readers and no room for more. Come back in a moment.")
         return asked
@@ -76,5 +76,5 @@ class Live:
             self.admit(request.url.query, request.headers.get("last-event-id", ""))
             return Response(headers=STREAM_HEADERS)
         if accepts(request.headers.get("accept", "*/*"), STREAM):
-            raise HTTPException(501, "This server can't hand its connections over. Readers need `ticker serve`.")
-        raise HTTPException(406, f"This address speaks WebSocket, or {STREAM}.")
+            raise HTTPException(501, "This server can't serve readers. Run the node with `ticker serve`.")
+        raise HTTPException(406, f"This address is for WebSocket, or {STREAM}.")

@@ -49,7 +49,7 @@ class Pages:
         """What the framework refuses: a problem; but a page for a browser at an address that leads nowhere."""
         response = await answer(connection, error)
         if not (isinstance(error, HTTPException) and error.detail == "Not Found"):
-            return response  # whoever refused it has said why
+            return response  # the handler that refused it has given the reason
         path, accept = connection.scope["path"], connection.headers.get("accept", "")
         if response.status_code == 404 and not path.startswith("/v1/") and wants_page(accept):
             return _none(self._templates, self._relay)
@@ -86,7 +86,7 @@ class Pages:
 
 
 def open_templates(web: Path) -> Environment:
-    """The templates of our pages; whatever they are given is escaped."""
+    """The templates of our pages; they escape every value."""
     templates = Environment(loader=FileSystemLoader(web), autoescape=True, undefined=StrictUndefined)
     templates.filters["rfc3339"] = _rfc3339
     templates.filters["day"] = lambda time: time.strftime("%Y-%m-%d")
@@ -95,7 +95,7 @@ def open_templates(web: Path) -> Environment:
 
 
 def no_channel(request: Request, templates: Environment, relay: Relay, *, framed: bool = False) -> Response:
-    """The answer where there is no such channel: a page for readers, who may see it in a frame of other pages.
+    """The answer if there is no such channel: a page for readers, who may see it in an iframe.
 
     Raises NotFound, for programs.
     """

@@ -64,7 +64,7 @@ class Snapshots:
         """The board; its ETag is its cursor. What expires leaves by the reader's own clock."""
         slug = self._channel(request).slug
         if not self._relay.ready:
-            raise NewswireUnavailable("This node can't hear the newswire, so it can't say what stands now.")
+            raise NewswireUnavailable("This node can't reach the newswire, so it doesn't know the current lines.")
         held = entity_tags(request.headers.get("if-none-match", ""))
         await self._relay.catch_up(slug, [tag.strip('"').partition("+")[0] for tag in held])
         board = self._relay.board(slug)
@@ -130,7 +130,7 @@ class Snapshots:
 
 
 def _since(event: Event, channel: Channel, status: Status) -> LineObject:
-    """The event as it may be told of, now that its line has this status."""
+    """The event as it may be shown, now that its line has this status."""
     return msgspec.structs.replace(
         line_object(event, channel), line=event.line.public_since(channel.tombstones_for, status)
     )

@@ -127,7 +127,7 @@ class Words:
         }
 
     def of(self, language: str) -> Mapping[str, str]:
-        """In a language (BCP 47); English where we don't know it."""
+        """In a language (BCP 47); English if we don't know it."""
         return self._all.get(base_language(language), self._all["en"])
 
     def routes(self) -> list[Route]:

@@ -1,6 +1,6 @@
 """Every connection that is no reader's, or not yet: how many there may be, and how long. Knows no request.
 
-Rule 1: each has a deadline, whatever it does. Once a second those that are late are ended.
+Rule 1: each has a deadline. Once a second, those that are late are closed.
 Rule 2: there is a limit to their number. At the limit the one goes whose client has kept us waiting longest:
         first of those that have no request under way, then of those that owe a body or don't read their answer.
         Requests that we are working on stay, and if there is nothing but those, the newcomer goes.
@@ -50,7 +50,7 @@ class Connections:
 
     def __init__(self, most: int) -> None:
         self.most = most
-        # Who has waited longest stands first. Three in place of one, so that nobody has to be looked for.
+        # The one that has waited longest is first. Three dictionaries instead of one, so that no search is needed.
         self._by_turn: dict[Turn, dict[Connection, None]] = {"idle": {}, "owing": {}, "ours": {}}
         self._kept: dict[Connection, int] = {}
         self._kept_bytes = 0
@@ -81,12 +81,13 @@ class Connections:
         self._kept_bytes -= self._kept.pop(connection, 0)
 
     def keep(self, connection: Connection, turn: Turn, size: int) -> None:
-        """So many bytes are kept for it. If all have too many, whoever has kept us waiting longest goes."""
+        """So many bytes are kept for it. If all together have too many, the connection that has kept us waiting longest
+        is closed."""
         if connection not in self._by_turn[turn]:
             return
         self._kept_bytes += size - self._kept.get(connection, 0)
         if size:
-            self._kept[connection] = size  # in its place: whoever has had something here longest stands first
+            self._kept[connection] = size  # in its place: the connection that has had bytes here longest is first
         else:
             self._kept.pop(connection, None)
         ours = self._by_turn["ours"]
@@ -126,13 +127,13 @@ class Connections:
             if error.errno in (errno.EMFILE, errno.ENFILE) and not self._short_of_files:
                 self._short_of_files = True
                 log.error(
-                    "This process can open no more files, so newcomers are turned away. Raise the limit "
-                    "(ulimit -n, LimitNOFILE), or look for what else holds files. %d connections are no reader's.",
+                    "This process can't open more files, so new connections are refused. Raise the limit "
+                    "(ulimit -n, LimitNOFILE), or find out what else has files open. %d connections are not readers'.",
                     len(self),
                 )
         else:
             if self._short_of_files:
-                log.info("There are open files again: newcomers are let in")
+                log.info("Files can be opened again: new connections are accepted")
             self._short_of_files = False
 
 

@@ -4,8 +4,8 @@ Rule 1: there is one reading of a request's head (http/head.py), and one decisio
         connection and for every later one.
 Rule 2: what follows a request that was not read to its end is never a request. It is thrown away.
 Rule 3: each phase (phases.py) has a deadline that no byte puts off. A request has one for all of it.
-Rule 4: a reader is let in in one write, without a task: what ASGI, middleware and a second parser cost is two
-        thirds of a handshake (docs/adr/0003).
+Rule 4: a reader is accepted in one write, without a task: ASGI, middleware and a second parser would cost two thirds of
+        a handshake (docs/adr/0003).
 """
 
 from __future__ import annotations
@@ -310,7 +310,7 @@ class Door(asyncio.Protocol):
     # The end
 
     def refuse(self, status: HTTPStatus, detail: str) -> None:
-        """Say no, and end. If an answer is under way already, it is broken off."""
+        """Refuse and close. An answer that has begun is cut off."""
         if self._phase is Phase.EXCHANGE and self._exchange and not self._exchange.give_up():
             self._transport.abort()
             return
@@ -323,7 +323,8 @@ class Door(asyncio.Protocol):
         self._end()
 
     def _end(self) -> None:
-        """End once all is written. If more may come, wait for that: closing at once would take the answer back."""
+        """Close when everything is written. If more may arrive, wait for it: closing at once would make the client lose
+        the answer."""
         exchange = self._exchange
         all_is_read = (
             self._phase is Phase.EXCHANGE and exchange is not None and exchange.conn.is_read and not self._data
@@ -344,7 +345,7 @@ class Door(asyncio.Protocol):
     def expire(self) -> None:
         """The deadline has passed."""
         if self._transport.get_write_buffer_size() and self._loop.time() < self._answer_by:
-            self.deadline = self._answer_by  # it reads, and may have its time for that
+            self.deadline = self._answer_by  # it is reading the answer, and may take its time
         elif self._phase is Phase.ENDING:
             self._transport.abort()
         elif self._phase is Phase.HEAD or not self._used:

@@ -1,6 +1,6 @@
 """Requests that uvicorn answers: its protocol on h11, given one request at a time. Knows no connection's limits.
 
-h11 is the parser, because what it makes of a request is by the letter (docs/adr/0011-one-way-in.md). Its owner, the
+h11 is the parser, because it follows the standard to the letter (docs/adr/0011-one-way-in.md). Its owner, the
 door, decides when a request begins; here each has a parser of its own, so that nothing of one can reach the next.
 """
 
@@ -27,7 +27,7 @@ class Owner(Protocol):
         """An answer is written, whole."""
 
     def refuse(self, status: HTTPStatus, detail: str) -> None:
-        """What comes can't be understood."""
+        """The bytes that arrived can't be understood."""
 
     def is_leaving(self) -> bool:
         """Whether this node is about to stop, so that the answer is the last one here."""
@@ -57,8 +57,8 @@ class Parser(h11.Connection):
             raise
 
     def send(self, event: Any) -> Any:
-        """Whoever is answered before all of the request is there hears that the connection ends with the answer; and
-        so does a proxy that keeps connections to a node that stops."""
+        """If the answer comes before the whole request has arrived, it says that the connection ends with it. So does
+        an answer to a proxy that keeps connections to a node that stops."""
         if type(event) is h11.Response and (not self.is_read or self._is_leaving()):
             others = [(name, value) for name, value in event.headers.raw_items() if name.lower() != b"connection"]
             event = h11.Response(
@@ -118,7 +118,8 @@ class Exchange(H11Protocol):
         return self.conn.our_state is not h11.DONE
 
     def give_up(self) -> bool:
-        """Whoever works on the answer finds its client gone. False if some of the answer has left already."""
+        """The application that works on the answer sees that its client is gone. False if some of the answer has left
+        already."""
         if self.is_answered:
             return True
         self.cycle.disconnected = True
@@ -135,4 +136,4 @@ class Exchange(H11Protocol):
         self._owner.answered()
 
     def _unsupported_upgrade_warning(self) -> None:
-        """Whoever asks for another protocol is answered in this one (RFC 9110, 7.8); the log needs no word of it."""
+        """A request to upgrade to another protocol is answered in this one (RFC 9110, 7.8), and is not logged."""

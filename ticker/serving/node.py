@@ -55,7 +55,7 @@ class _Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         if readers := len(self._node.relay.hub):
-            log.info("Sending %d readers elsewhere over %g s", readers, self._drain)
+            log.info("Sending %d readers to other nodes over %g s", readers, self._drain)
         await self._node.relay.hub.drain(self._drain, watched=self._node.is_watched)
         await super().shutdown(sockets)
 
@@ -89,7 +89,7 @@ def bind(host: str, port: int, *, shared: bool = False) -> socket.socket:
 
 
 def run(work: Coroutine[Any, Any, None]) -> None:
-    """Run a node's work to its end, on the event loop that costs least (docs/adr/0008)."""
+    """Run a node until it ends, on the event loop that costs least (docs/adr/0008)."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(work)
 
@@ -97,7 +97,7 @@ def run(work: Coroutine[Any, Any, None]) -> None:
 async def serve(
     settings: Settings, listener: socket.socket, *, drain: float, demo: bool, introduced: bool = False
 ) -> None:
-    """Serve until SIGTERM or SIGINT. Raises Misconfigured where the newswire can't be opened.
+    """Serve until SIGTERM or SIGINT. Raises Misconfigured if the newswire can't be opened.
 
     `introduced`: what a person wants to know has been printed already.
     """
@@ -121,7 +121,7 @@ async def serve(
             backlog=ACCEPT_AT_ONCE,
             timeout_graceful_shutdown=GRACE,
         )
-        listener.listen(BACKLOG)  # before anybody is told where: whoever comes at once waits a moment
+        listener.listen(BACKLOG)  # before the address is printed: a client that connects at once waits a moment
         if not introduced:
             await introduction.introduce(settings, node.keyring, demo=demo)
         _quieten_garbage_collector()
@@ -162,7 +162,7 @@ def _raise_file_limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     if hard < FILES_MIN:
         raise Misconfigured(
-            f"This process may open {hard} files, and each connection is one: {FILES_MIN} are the least. "
+            f"This process may open {hard} files, and each connection is one. It needs at least {FILES_MIN}. "
             "Raise the limit (ulimit -n, LimitNOFILE)."
         )
     room = Room.of(hard)
@@ -179,4 +179,4 @@ def _quieten_garbage_collector() -> None:
 def configure_log(level: str) -> None:
     logging.basicConfig(stream=sys.stderr, level=level, format="%(asctime)s %(levelname)-7s %(name)s  %(message)s")
     for name in ("uvicorn", "python_multipart"):
-        logging.getLogger(name).setLevel(logging.ERROR)  # what strangers send amiss is nothing to act on
+        logging.getLogger(name).setLevel(logging.ERROR)  # invalid requests of strangers need no action

@@ -1,10 +1,10 @@
-"""Whose request is begun next. Knows no connection, and no request's content.
+"""Which request is started next. Knows no connection, and no request's content.
 
 Rule 1: requests are begun one a turn of the event loop, first come, first served. However many ask at once, a turn is
         as short as one answer, and readers' lines go between two of them. While some wait, all of this takes a part
         of a core: the thread that keeps a line for an editor needs the rest.
-Rule 2: whoever has changed something here before, with a credential that was good, is not kept waiting. So a flood
-        of what anybody may ask for, or of wrong keys, is no queue for editors.
+Rule 2: clients that have changed something here before, with a valid credential, don't wait. So a flood of public
+        requests, or of wrong keys, makes no queue for editors.
 Rule 3: sign-ins have a line of their own, and every second turn.
 """
 

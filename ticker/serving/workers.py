@@ -66,7 +66,7 @@ class _Workers:
                 status = 2
                 self._stop(signal.SIGTERM, None)
             else:
-                log.error("Worker %d ended with status %d; it is started again", worker.place, code)
+                log.error("Worker %d ended with status %d and is restarted", worker.place, code)
                 steady = time.monotonic() - worker.since > STEADY
                 wait = 0.0 if steady else min(BACKOFF_MAX, self._waits[worker.place] * 2 + 0.5)
                 self._waits[worker.place] = wait

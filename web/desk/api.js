@@ -5,7 +5,7 @@
  *   it gives its answer · it throws Refused (nothing happened) · it throws Unheard (nobody knows)
  */
 
-const PATIENCE = 15_000; // ms for an answer; after that an editor must be told that there is none
+const PATIENCE = 15_000; // ms for an answer; after that, the editor must learn that there is none
 const OTHER_SESSION = "urn:ticker:problem:other-session";
 
 /**

@@ -8,7 +8,7 @@ import { OnAir } from "./onair.js";
 import { Row } from "./row.js";
 import { toTheSecond } from "./words.js";
 
-const TICK = 5_000; // ms; ages are told in steps of five seconds
+const TICK = 5_000; // ms; ages are shown in steps of five seconds
 const FRESH = 8_000; // ms for which a line that has just come is marked
 const SAID = 12_000; // ms for which a message stands over the lines' lower edge; the line itself shows its state
 

@@ -1,5 +1,5 @@
 /**
- * The last resort: what fails in the page's scripts, or keeps them from running, is told on the page.
+ * The last resort: if the page's scripts fail or can't run, the page says so.
  * A classic script in words that old browsers read too: it must run where the others don't. Knows no other part.
  *
  * Every handler that fails, at once or later, ends here, unless its own form says what became of it.

@@ -2,7 +2,7 @@
  * How a change to one line is made and what can come between: the small form in the line's place.
  * Knows the API; knows no board. Which changes there are stands in changes.js.
  *
- * Rule 1: words are replaced only where the editor has seen what they replace (If-Match).
+ * Rule 1: text is replaced only if the editor has seen the text that it replaces (If-Match).
  * Rule 2: what somebody else changed meanwhile is shown beside one's own words; one's own words stay.
  */
 
@@ -83,7 +83,7 @@ export class Change extends EventTarget {
   /** The line has changed under the editor's hands; null: it has left the board. @param {Line|null} _line */
   overtaken(_line) {}
 
-  /** Do it. @returns {Promise<string|null>} what to say; null where there was nothing to do */
+  /** Do it. @returns {Promise<string|null>} what to say; null if there was nothing to do */
   async perform() {
     throw new Error("each change says what it does");
   }
@@ -144,7 +144,7 @@ export class Change extends EventTarget {
   }
 }
 
-/** The server's failures are told when the editor sends; the page's own are for everybody to see. */
+/** The server's errors are shown when the editor sends; the page's own are always shown. */
 function unlessOurs(problem) {
   if (!(problem instanceof Refused || problem instanceof Unheard)) throw problem;
 }
@@ -165,7 +165,7 @@ export class Rewriting extends Change {
 
   /** What to say of a change that was made. @param {Line} _line @returns {string} */
   told(_line) {
-    throw new Error("each change tells what it did");
+    throw new Error("each change says what it did");
   }
 
   overtaken(line) {

@@ -1,7 +1,7 @@
 /**
  * The changes an editor makes to one line: withhold, correct, release.
  *
- * Rule: to take words down, no version is asked for: whatever they say by now, they go.
+ * Rule: to withdraw a line, no version is sent: it is withdrawn even if its text has changed.
  */
 
 import { Change, Rewriting } from "./change.js";
@@ -153,7 +153,7 @@ export class Correction extends Rewriting {
     const [urgency, language, direction] = ["urgency", "language", "direction"].map((name) => this.value(name));
     if (urgency !== this.#from.urgency) change.urgency = urgency;
     if (language && language !== this.#from.language) change.language = language;
-    // Of a new language the server takes the direction, unless it is told another.
+    // The server takes the direction of a new language, unless another is sent.
     if (direction !== (change.language ? directionOf(language) : this.#from.direction)) change.direction = direction;
     if (this.field("pinned").checked !== this.#from.pinned) change.pinned = this.field("pinned").checked;
     if (this.value("note")) change.note = this.value("note");

@@ -4,7 +4,7 @@
  * Rule 1: what was typed goes only when the server has said that it keeps it.
  * Rule 2: while nobody knows whether a line went out, it is locked, and only ever sent again under the same
  *         Idempotency-Key: it can't go out twice, and it can't change between two tries.
- * Rule 3: both hold across a reload and a crash of the browser, where it lets us keep a draft.
+ * Rule 3: both survive a reload and a crash of the browser, if it lets us keep a draft.
  */
 
 import { randomKey, Refused, Unheard } from "./api.js";
@@ -294,7 +294,7 @@ export class Composer extends EventTarget {
     }
     this.#parcel = { ...draft.parcel, channel: this.#channel };
     this.#lock(true);
-    this.#doubt(`The page was closed or loaded anew before an answer came. ${SAFE}`);
+    this.#doubt(`The page was closed or reloaded before an answer came. ${SAFE}`);
   }
 
   #discard() {
@@ -322,7 +322,7 @@ export class Composer extends EventTarget {
     /** @type {HTMLElement} */ (note.querySelector("#discard")).hidden = !restored;
   }
 
-  /** The board will show this line; who can't see it is told once, with its words. @param {Line|null} line */
+  /** The board will show this line; it is announced once, with its text, for editors who can't see it. @param {Line|null} line */
   #await(line) {
     clearTimeout(this.#waiting);
     this.#awaited = line;

@@ -154,9 +154,9 @@ class Desk {
             const kept = " Nothing was published or changed. What you typed is kept.";
       const itself = signedIn === this.#owner; // or somebody of the same name: the page can't know
       const answer = await ask(part("#ask"), {
-        title: itself ? "Signed in anew in another tab" : "Somebody else is signed in now",
+        title: itself ? "Signed in again in another tab" : "Somebody else is signed in now",
         more: itself
-          ? [named(signedIn), " was signed in anew in this browser, in another tab.", kept]
+          ? [named(signedIn), " has signed in again in this browser, in another tab.", kept]
           : [signedIn ? named(signedIn) : "Somebody else", " is signed in now in this browser; this page was signed in as ", named(this.#owner), ".", kept],
         yes: signedIn ? ["Go on as ", named(signedIn)] : ["Go on anyway"], no: "Sign in again",
       });

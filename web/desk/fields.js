@@ -12,7 +12,7 @@ let named = 0; // ids for faults; templates are cloned, so their ids can't stand
  * A field for one line of words: Enter makes no line break, pasted ones become spaces, and beneath it stands what was
  * taken out of what was pasted, and what the server will refuse.
  * @param {HTMLInputElement|HTMLTextAreaElement} field in a `[data-field]`
- * @param {Element|null} count where its length is told @param {AbortSignal} [signal]
+ * @param {Element|null} count where its length is shown @param {AbortSignal} [signal]
  * @returns {() => void} looks again, for when the page itself has set the words
  */
 export function oneLine(field, count, signal) {

@@ -24,7 +24,7 @@ const EAST_ASIAN = "\\p{Script=Han}\\p{Script=Hiragana}\\p{Script=Katakana}\\p{S
 const JOINABLE = `(?![${EUROPEAN}${EAST_ASIAN}${DIACRITICS}\\u034F${SELECTORS}])[\\p{L}\\p{M}\\p{Extended_Pictographic}\\u{1F3FB}-\\u{1F3FF}]`;
 /** What a variation selector changes. */
 const VARIABLE = `(?![${EUROPEAN}\\u2800])[\\p{L}\\p{N}\\p{P}\\p{S}]`;
-/** Characters that mean something beside others, where they stand beside none of those. */
+/** Characters that have a meaning only beside certain others, in places without those. */
 const IDLE = [
   new RegExp(`(?<!${VARIABLE})[${SELECTORS}]`, "gu"),
   new RegExp(`\\u034F(?!(?![\\u034F${SELECTORS}])\\p{M})|(?<!(?=\\p{L})\\p{Script=Mongolian})\\u180E`, "gu"),

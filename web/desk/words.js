@@ -10,7 +10,7 @@ const MINUTE = 60;
 const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
 
-const COUNTED_MAX = 20_000; // code units; what is longer is too long, whatever is counted
+const COUNTED_MAX = 20_000; // code units; anything longer is too long by every way of counting
 
 const graphemes = Intl.Segmenter && new Intl.Segmenter(undefined, { granularity: "grapheme" });
 const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
@@ -18,7 +18,7 @@ const short = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-d
 const dated = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
 const full = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "long" });
 
-/** Characters as readers count them (UAX #29); code points where the browser can't. @param {string} text */
+/** Characters as readers count them (UAX #29); code points if the browser can't. @param {string} text */
 export function characters(text) {
   if (text.length > COUNTED_MAX) return text.length;
   let count = 0;
@@ -46,7 +46,7 @@ export function span(seconds) {
 /** @param {string|number|Date} time with seconds */
 export const toTheSecond = (time) => clock.format(new Date(time));
 
-/** With the day where it isn't today's. @param {string|number|Date} time */
+/** With the day if it isn't today. @param {string|number|Date} time */
 export function toTheMinute(time) {
   const then = new Date(time);
   return (then.toDateString() === new Date().toDateString() ? short : dated).format(then);

@@ -10,7 +10,7 @@ function tell() {
   if (height === told) return;
   if (!height && banner.getAttribute("state") === "connecting") return; // whether it hides when empty isn't known yet
   told = height;
-  parent.postMessage({ type: "ticker:height", height }, "*"); // whoever frames us may know, and there is nothing else in it
+  parent.postMessage({ type: "ticker:height", height }, "*"); // any page that frames us may know it, and it contains nothing else
 }
 
 if (parent !== window) {

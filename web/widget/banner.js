@@ -296,7 +296,7 @@ export class Banner {
     if (hasNews) this.#current = this.#queue.find((id) => this.#rows.has(id)) ?? this.#current;
     this.#show(this.#rows.has(this.#current) ? this.#current : ids[Math.min(this.#turn, ids.length - 1)]);
     if (focus?.checkVisibility() === false) (pause.checkVisibility() ? pause : focusFallback).focus();
-    this.#renderState(); // at last: whoever hears of it may remove the banner
+    this.#renderState(); // last, because a listener may remove the banner
   }
 
   /** @param {Row} row @param {Line} line */
@@ -349,7 +349,7 @@ export class Banner {
     this.render(true);
   }
 
-  /** Move on, or stay: whatever the reader, the lines and the mode say now. */
+  /** Move on or stay, as the reader, the lines and the mode require now. */
   #steer() {
     const { away, fresh, pause } = this.#tree;
     const locale = this.#locale;

@@ -53,7 +53,7 @@ export class Board {
   /**
    * Take a whole board in place of all we hold.
    * @param {BoardFrame} frame
-   * @returns {Change[]} oldest first; none for the first board: it is where we start, not news
+   * @returns {Change[]} oldest first; none for the first board, which is the starting point and not news
    */
   board(frame) {
     const { ready, lines } = this;

@@ -40,7 +40,7 @@ export class BreakingTicker extends Base {
 
   /** @param {string} name */
   attributeChangedCallback(name) {
-    if (name === "state") this.#banner.render(); // it says what is so, whoever sets it
+    if (name === "state") this.#banner.render(); // it shows the real state, even if the page sets it
     else this.#banner.rejoin();
   }
 
@@ -53,7 +53,7 @@ export class BreakingTicker extends Base {
     this.#banner.hold(false);
   }
 
-  /** Close it, as a reader does: the next flash brings it back. No event is told of. */
+  /** Close it, as a reader does: the next flash brings it back. No event is sent. */
   dismiss() {
     this.#banner.dismiss();
   }

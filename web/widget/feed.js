@@ -204,7 +204,7 @@ export class Feed {
     if (this.#wantedChannels().some((channel) => this.#boards[channel] !== this.#carried[channel])) this.#reconnect();
   }
 
-  /** Be told when nothing is heard. @param {number} ms */
+  /** Calls back when no frame has arrived. @param {number} ms */
   #watch(ms = DELAYED) {
     clearTimeout(this.#watchdog);
     this.#watchdog = setTimeout(() => {

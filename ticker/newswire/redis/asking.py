@@ -21,7 +21,7 @@ log = logging.getLogger("ticker.newswire")
 
 
 class Script:
-    """A Lua script, by its hash; sent whole where the server doesn't know it (NOSCRIPT)."""
+    """A Lua script, by its hash; sent in full if the server doesn't know it (NOSCRIPT)."""
 
     def __init__(self, source: str) -> None:
         self.source = source
@@ -33,7 +33,8 @@ class Script:
 
 
 class Refused(NewswireUnavailable):
-    """Redis has said that it keeps nothing now: to ask again at once is of no use. `kind`: its word for it."""
+    """Redis has said that it accepts no changes now, so an immediate retry is useless. `kind`: its word for the
+    reason."""
 
     def __init__(self, why: str, kind: str) -> None:
         super().__init__(f"{why} Nothing was published.")
@@ -88,7 +89,7 @@ class Asking:
         return answer
 
     async def asked(self, answer: Awaitable[T]) -> T:
-        """The answer. Raises NewswireUnavailable for whatever kept Redis from giving one."""
+        """The answer. Raises NewswireUnavailable if Redis gives none, for any reason."""
         task = asyncio.current_task()
         assert task
         canceled = task.cancelling()
@@ -100,7 +101,7 @@ class Asking:
             )
             raise NotYetReplicated(
                 f"The change is on air, but fewer than {self.topology.wait_replicas} replicas have it yet. "
-                "Repeat it with the same Idempotency-Key to hear when they do."
+                "Repeat it with the same Idempotency-Key to learn when they have it."
             ) from error
         except (failure.RedisError, OSError) as error:
             kind, why = refusal(error) or ("", "")
@@ -109,7 +110,7 @@ class Asking:
             if kind:
                 raise Refused(why, kind) from error
             raise NewswireUnavailable(
-                f"Redis did not answer as it should ({reason(error)}). If this was a change, it may "
+                f"Redis gave an unexpected answer ({reason(error)}). If this was a change, it may "
                 "have gone through: repeat it with the same Idempotency-Key, or look at the board."
             ) from error
         finally:

@@ -46,7 +46,8 @@ class ServerClock:
             self._wrong.ends()
 
     def follow(self, now: int, asked_at: float) -> None:
-        """Follow the server's clock; it is the newswire's, whatever ours says. It was `now` between the asking and
+        """Follow the server's clock; it is the newswire's clock, even if this machine's differs. It was `now` between
+        the asking and
         the answer, so what we took it for stands if that allows it: a slow answer is no step of the clock."""
         most, least = now / 1000 - asked_at, now / 1000 - time.monotonic()
         self.offset = min(max(self.offset, least), most)

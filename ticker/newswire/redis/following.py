@@ -88,7 +88,7 @@ class Following:
                     self._note(event)
                     heard.put_nowait(event)
         except (failure.RedisError, OSError, msgspec.DecodeError) as error:
-            heard.put_nowait(NewswireUnavailable(f"The connection that hears Redis has ended: {reason(error)}."))
+            heard.put_nowait(NewswireUnavailable(f"The connection for messages from Redis has ended: {reason(error)}."))
 
     async def _probe_loop(
         self, subscriptions: list[Subscription], heard: asyncio.Queue[Event | NewswireUnavailable]
@@ -107,7 +107,7 @@ class Following:
                 return
             await asyncio.sleep(PROBE_EVERY)
             if min(subscription.heard_at for subscription in subscriptions) < time.monotonic() - DEAF_AFTER:
-                heard.put_nowait(NewswireUnavailable(f"Nothing was heard from Redis for {DEAF_AFTER:g} s."))
+                heard.put_nowait(NewswireUnavailable(f"Nothing was received from Redis for {DEAF_AFTER:g} s."))
                 return
 
     async def _try_to_keep(self, key: str) -> None:
@@ -145,4 +145,4 @@ class Following:
             not self._subscriptions
             or min(subscription.heard_at for subscription in self._subscriptions) < time.monotonic() - DEAF_AFTER
         ):
-            raise NewswireUnavailable("This node does not hear Redis.")
+            raise NewswireUnavailable("This node receives nothing from Redis.")

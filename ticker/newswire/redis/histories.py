@@ -22,7 +22,7 @@ class Histories:
 
     async def say(self) -> None:
         """Tell the other nodes how long this one keeps what."""
-        now = self._clock.milliseconds()  # a step of its clock is reason to say it anew
+        now = self._clock.milliseconds()  # after a step of its clock, publish it again
         if abs(now - self._said_at) < SAY_EVERY * 1000:
             return
         for channel in self._channels.values():

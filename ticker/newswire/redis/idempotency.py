@@ -1,7 +1,7 @@
 """Requests that come twice are kept once. Knows claims and outcomes; knows no stream.
 
 An Idempotency-Key holds over all channels, which in a Cluster live on different servers. So a request first
-claims its key for its channel, in the slot of the keys. Whoever finds it claimed for another channel fences that
+claims its key for its channel, in the slot of the keys. A request that finds it claimed for another channel fences that
 claim off in that channel's slot: either the other request has its outcome there already, and this one is refused,
 or it can't be made any more with that claim. Only then the claim is replaced, by one of a higher generation.
 """
@@ -106,7 +106,7 @@ class Idempotency:
 def outcome(kept: Keeping, outcome_key: OutcomeKey) -> Outcome:
     """The answer to a request under whose key something is kept. Raises KeyReused."""
     _, nonce, once = outcome_key
-    if kept.nonce == nonce:  # an earlier try of ours, whose answer was lost
+    if kept.nonce == nonce:  # an earlier attempt of this node, whose answer was lost
         return Outcome(kept.line, kept.event)
     if once is None or kept.fingerprint != once.fingerprint:
         raise KeyReused(KEY_REUSED)

@@ -72,7 +72,7 @@ class RedisNewswire:
             await self._migrations.migrate(self._channels)
             await self._clock.ask()
             with contextlib.suppress(NewswireUnavailable):  # it refuses changes just now: housekeeping says it later
-                await self._histories.say()  # before anything of ours is kept, so that nobody lets go of it
+                await self._histories.say()  # before this node keeps anything, so that no other node deletes it
         except BaseException:
             await self._topology.close()
             raise
@@ -106,7 +106,7 @@ class RedisNewswire:
             await self._migrations.look(self._channels)
             await self._clock.ask()
         except NOT_UP_YET as error:
-            raise Misconfigured(f"Redis is not ready yet; a node would wait for it: {reason(error)}.") from error
+            raise Misconfigured(f"Redis is not ready yet. A node would wait for it: {reason(error)}.") from error
         finally:
             await self._topology.close()
         return Inspection(f"Redis at {servers} can be written", self.clock_is_off())

@@ -1,7 +1,8 @@
 """Keeping, numbering and announcing a change, in one step. Knows one channel at a time; knows no reader of it.
 
-One script does it (`publish.lua`); it is given the cursor that the event follows, so that of two nodes that publish
-at once one is told to look again. What is in doubt when a connection breaks is asked again under the same outcome: a
+One script does it (`publish.lua`); it is given the cursor that the event follows, so that if two nodes publish at once,
+one of them must read again and retry. What is in doubt when a connection breaks is asked again under the same outcome:
+a
 line goes out once.
 """
 
@@ -27,8 +28,8 @@ from ticker.newswire.redis.idempotency import Fenced, Idempotency, Keeping, Outc
 from ticker.newswire.redis.reading import PINNED_PLACE, Reading
 
 ANSWER_WITHIN = 4.0  # seconds a change is tried for, over reconnects and a failover that is quick
-RETRY_AFTER = 0.02, 0.3  # seconds between two tries: first, most
-HISTORY_MAX = 200_000  # events a channel; some 200 MB of Redis at most, whatever `history` says
+RETRY_AFTER = 0.02, 0.3  # seconds between two attempts: first, most
+HISTORY_MAX = 200_000  # events a channel; about 200 MB of Redis at most, even if `history` is longer
 
 Change = Callable[[Cursor], Awaitable[tuple[Line, bool]]]
 
@@ -71,9 +72,9 @@ class Publishing:
             self._heads[event.channel] = event.cursor
 
     async def _change(self, channel: Channel, change: Change, by: str, once: IdempotencyKey | None) -> Outcome:
-        """Make the change after the channel's head, looking again as often as somebody else was first.
+        """Make the change after the channel's head; retry each time that another change was first.
 
-        `change` reads what it needs itself: where the head hasn't moved since, nor has any line. It says
+        `change` reads what it needs itself: if the head hasn't moved since, no line has changed. It says
         what the line is then, and whether that is a change at all.
         """
         outcome_key = OutcomeKey(channel.slug, uuid4().hex, once)
@@ -85,7 +86,7 @@ class Publishing:
             while time.monotonic() < give_up:
                 try:
                     if doubt and (kept := await self.idempotency.kept(outcome_key)) and kept.nonce == outcome_key.nonce:
-                        return Outcome(kept.line, kept.event)  # our own try, whose answer was lost
+                        return Outcome(kept.line, kept.event)  # this node's own attempt, whose answer was lost
                     if once and claim <= fence:
                         claim = await self.idempotency.claim(channel.slug, once, fence)
                     if done := await self.attempt(channel, change, by, outcome_key, claim):
@@ -103,7 +104,7 @@ class Publishing:
                     self._heads.pop(channel.slug, None)
                     await asyncio.sleep(random.uniform(pause / 2, pause))
                     pause = min(pause * 2, RETRY_AFTER[1])
-        raise doubt or NewswireUnavailable("Too many changes came before this one. Nothing was published.")
+        raise doubt or NewswireUnavailable("Too many other changes were made first. Nothing was published.")
 
     async def attempt(
         self, channel: Channel, change: Change, by: str, outcome_key: OutcomeKey, claim: int

@@ -49,12 +49,12 @@ class Trimming:
                 self._untrimmed.ends()
             except NewswireUnavailable as error:
                 self._untrimmed.begins(f"Old lines could not be trimmed: {error.detail}")
-            except Exception:  # a fault of ours: Redis would fill until somebody restarts the node
+            except Exception:  # a bug must not end trimming: Redis would fill until somebody restarts the node
                 log.exception("Old lines could not be trimmed")
             await asyncio.sleep(HOUSEKEEPING)
 
     async def trim(self) -> None:
-        """Let go of what is too old. The stream also trims itself as it grows."""
+        """Delete what is too old. The stream also trims itself as it grows."""
         await self._histories.say()
         for channel in self._channels.values():
             await self._trim(channel)

@@ -144,7 +144,7 @@ class Checking:
 
     def expect_whole(self) -> None:
         if self._damage:
-            raise NewswireUnavailable("The newswire's file is damaged; the node's log has the rest.")
+            raise NewswireUnavailable("The newswire's file is damaged. The node's log has the details.")
 
     def interrupt(self) -> None:
         self._closing = True

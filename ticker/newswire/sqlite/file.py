@@ -1,6 +1,6 @@
 """The newswire's file as the system sees it: whose it is, and whether it is still the one. Knows no table.
 
-What SQLite keeps goes into the file that it has open, whatever has become of the name: a file that is deleted,
+What SQLite keeps goes into the file that it has open, even if the name now leads elsewhere: a file that is deleted,
 or replaced by a back-up, is written to in vain. So the file is looked at before each change is committed.
 """
 
@@ -74,7 +74,9 @@ class OwnFile:
         except OSError as error:
             raise Misconfigured(cannot_open(self.path, error)) from error
         if os.fstat(self._file).st_mode & stat.S_IROTH:
-            log.warning("Every user of this machine can read %s. Take the right from them: chmod o-rwx", self.path)
+            log.warning(
+                "Every user of this machine is allowed to read %s. Remove this permission: chmod o-rwx", self.path
+            )
 
     def _lock_byte(self) -> None:
         assert self._file is not None
@@ -99,7 +101,7 @@ class OwnFile:
         if written == self._written:
             return
         if self._written is None:
-            self._lock_byte()  # SQLite gives up all locks of a file where it gives up its last
+            self._lock_byte()  # SQLite releases all locks of a file when it releases the last one
             for suffix in ("-wal", "-shm"):
                 with contextlib.suppress(OSError):
                     self._beside[suffix] = os.stat(f"{self.path}{suffix}").st_ino

@@ -1,7 +1,7 @@
 """Work on the file: one thread writes, one reads. Knows connections; knows no table.
 
-The event loop never waits for the disk. What one call changes is one transaction, synced to disk before anyone is told
-(WAL, synchronous=FULL).
+The event loop never waits for the disk. What one call changes is one transaction, synced to disk before it is
+acknowledged (WAL, synchronous=FULL).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from ticker.newswire.trouble import Trouble
 
 BUSY_TIMEOUT = 2.0  # seconds; a back-up may hold the file for a moment, an editor waits no longer
 WATCH_EVERY = 2.0  # seconds between two looks whether the file is still the one
-PROBE_EVERY = 1.0  # seconds; whoever asks more often whether it can be written gets the last answer
+PROBE_EVERY = 1.0  # seconds; more frequent checks of whether it can be written get the last answer
 
 T = TypeVar("T")
 log = logging.getLogger("ticker.newswire")
@@ -78,7 +78,7 @@ class Transactions:
             raise Misconfigured(sentence(self.path, error)) from error
 
     def connect(self, read_only: bool) -> sqlite3.Connection:
-        # autocommit: every transaction is begun and ended in so many words
+        # autocommit: every transaction begins and ends explicitly
         connection = sqlite3.connect(
             self.path, timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=False, cached_statements=64
         )
@@ -162,7 +162,7 @@ class Transactions:
         except sqlite3.Error as error:
             trouble.begins(f"{sentence(self.path, error)} ({error})", str(code(error)), logging.ERROR)
             kind = NewswireFull if code(error) == sqlite3.SQLITE_FULL else NewswireUnavailable
-            # The log names the file; whoever asks over HTTP needn't know where it lies.
+            # The log names the file; clients over HTTP needn't know its path.
             said = sentence(self.path, error).replace(str(self.path), "the newswire's file")
             raise kind(f"{said[0].upper()}{said[1:]} Nothing was published.") from error
         return result
@@ -184,7 +184,7 @@ class Transactions:
         return is_due
 
     async def watch(self) -> None:
-        """So that the log tells of a file that is gone, and of the end of a trouble, even if nobody publishes."""
+        """So that the log reports a file that is gone, and the end of a problem, even if nobody publishes."""
         while True:
             with contextlib.suppress(NewswireUnavailable):
                 if self._refusing.stands:
@@ -199,7 +199,7 @@ class Transactions:
         except Lost as error:
             self._refusing.begins(error.sentence, "lost", logging.ERROR)
         except sqlite3.Error:
-            pass  # whoever writes next says it better
+            pass  # the next write reports it better
 
     def _expect_our_file(self, db: sqlite3.Connection) -> None:
         """Raises Lost if what is committed now would not be in the file of this name."""

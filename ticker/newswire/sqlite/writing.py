@@ -89,7 +89,7 @@ class Writing:
         return Outcome(line, Event(channel=line.channel, cursor=str(cursor), prev=prev, line=line, by=by))
 
     def _remembered(self, db: sqlite3.Connection, once: IdempotencyKey | None) -> Outcome | None:
-        """The outcome that this Idempotency-Key has had. Raises KeyReused where the body was another."""
+        """The outcome that this Idempotency-Key has had. Raises KeyReused if the body was different."""
         if once is None:
             return None
         row = db.execute("SELECT fingerprint, at, body FROM once WHERE key = ?", (once.key,)).fetchone()

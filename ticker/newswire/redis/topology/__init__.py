@@ -60,7 +60,7 @@ class Topology(ABC):
         """Commands on one connection to the server that the first one's key lives on. Errors are among the answers."""
 
     async def send(self, *command: Any) -> Any:
-        """One command, to whichever server its key lives on."""
+        """One command, to the server that holds its key."""
         (answer,) = await self._in_turn([command])
         if isinstance(answer, Exception):
             raise answer
@@ -78,7 +78,7 @@ class Topology(ABC):
         return answer
 
     async def _in_turn(self, commands: list[Command]) -> list[Any]:
-        """Whoever comes when every connection is taken waits: redis-py's pools refuse."""
+        """If every connection is taken, the caller waits; redis-py's pools would refuse."""
         async with asyncio.timeout(connection.ANSWER_WITHIN):
             await self._places.acquire()
         try:

@@ -1,4 +1,5 @@
-"""Whether a newswire can live there; if not, the one sentence to act on. Knows what Redis refuses; mends nothing."""
+"""Whether a newswire can run there; if not, one sentence that says what to do. Knows what Redis refuses; repairs
+nothing."""
 
 from __future__ import annotations
 
@@ -39,7 +40,7 @@ async def check(topology: Topology, key: str, script: str, name: str) -> str | N
         raise
     except failure.AuthenticationError as error:
         raise Misconfigured(
-            f"Redis at {where} refuses the user name or password. Correct them in the newswire's URL."
+            f"Redis at {where} refuses the user name or the password. Correct it in the newswire's URL."
         ) from error
     except failure.NoPermissionError as error:
         raise _not_allowed(error, where, topology.prefix) from error
@@ -49,7 +50,7 @@ async def check(topology: Topology, key: str, script: str, name: str) -> str | N
         if isinstance(error, failure.ReadOnlyError):
             raise Misconfigured(f"Redis at {where} is a replica and can't be written. Name its primary.") from error
         if "cluster support disabled" in str(error):
-            raise Misconfigured(f"Redis at {where} is no cluster. Use redis://{where}.") from error
+            raise Misconfigured(f"Redis at {where} is not a cluster. Use redis://{where}.") from error
         # Full, or without its disk: readers can be served all the same.
         _, sentence = refusal(error) or ("", f"It says: {reason(error)}.")
         return f"Redis at {where} takes no new lines just now. {sentence}"
@@ -66,7 +67,7 @@ def _not_allowed(error: Exception, where: str, prefix: str) -> Misconfigured:
 
 
 def _check_server(topology: Topology, where: str, info: dict[str, Any]) -> None:
-    """What a server says of itself. Raises Misconfigured where it won't do, and warns where it might not."""
+    """What a server says of itself. Raises Misconfigured if it is unsuitable, and warns if it may be."""
     version = str(info["redis_version"])  # Valkey gives the Redis that it is compatible with
     numbers = tuple(int(part) for part in version.split(".")[:2])
     if numbers < topology.oldest:
@@ -84,7 +85,7 @@ def _check_server(topology: Topology, where: str, info: dict[str, Any]) -> None:
     policy = str(info.get("maxmemory_policy", "")) if int(info.get("maxmemory", 0)) else ""
     if policy.startswith("allkeys-"):
         raise Misconfigured(
-            f"Redis at {where} throws keys away when its memory is full ({policy}), and published lines with "
+            f"Redis at {where} evicts keys when its memory is full ({policy}), and published lines with "
             "them. Set maxmemory-policy to noeviction."
         )
     if policy.startswith("volatile-"):

@@ -1,4 +1,4 @@
-"""One connection to Redis: what is asked on it, and what is heard. Knows one server; knows not why it is that one.
+"""One connection to Redis: commands and messages. Knows one server; doesn't know why it is that one.
 
 Every connection has a time limit. None of them reconnects in silence: a command that fails is tried again
 by whoever knows whether it may be, and a subscription that is cut off says so.
@@ -72,7 +72,7 @@ _REFUSALS: dict[str, Callable[[str], failure.ResponseError]] = {
 
 
 class Subscription:
-    """One connection that listens. Whatever ends it is raised by `next`; it never comes back by itself.
+    """One connection that listens. `next` raises anything that ends it; it never reconnects by itself.
 
     redis-py's own PubSub reconnects and subscribes again before it says that something was wrong.
     """
@@ -123,7 +123,7 @@ class Subscription:
 
 @contextlib.contextmanager
 def _a_closed_connection_is_gone() -> Iterator[None]:
-    """uvloop raises a RuntimeError where a connection is written to that has just been closed."""
+    """uvloop raises a RuntimeError on a write to a connection that has just been closed."""
     try:
         yield
     except RuntimeError as error:
@@ -134,7 +134,7 @@ _secrets: set[str] = set()
 
 
 def keep_secret(*secrets: str | None) -> None:
-    """Passwords that no sentence may hold, whatever a server or redis-py quotes."""
+    """Passwords that no message may contain, even if a server or redis-py quotes them."""
     _secrets.update(secret for secret in secrets if secret)
 
 

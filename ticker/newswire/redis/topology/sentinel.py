@@ -1,7 +1,8 @@
-"""`redis+sentinel://`: whichever server Sentinel says is the primary. Knows sentinels; elects nobody.
+"""`redis+sentinel://`: the server that Sentinel names as the primary. Knows sentinels; elects nobody.
 
-One that hung while another took its place wakes up as a primary, for a moment, and what it acknowledges then
-is lost. So not one connection to it is kept: redis-py's own pool keeps those that wait for an answer. Nor
+If a primary hangs and another takes its place, the old one is still a primary for a moment when it wakes up, and
+changes that it acknowledges then are lost. So no connection to it is kept: redis-py's own pool keeps those that wait
+for an answer. Nor
 does its own way of asking sentinels say why one didn't answer.
 """
 

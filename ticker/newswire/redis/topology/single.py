@@ -1,4 +1,4 @@
-"""`redis://` and `rediss://`: one server. Whatever answers at its address is the one."""
+"""`redis://` and `rediss://`: one server, the one that answers at the address."""
 
 from __future__ import annotations
 

@@ -77,10 +77,10 @@ def topology(url: str, node: str) -> Topology:
             options["db"] = _database(path)
             return Single(servers, options, prefix, wait_replicas)
         case _:
-            raise Misconfigured(f"{parts.scheme}:// names no newswire that this version knows. {_FORMS}")
+            raise Misconfigured(f"{parts.scheme}:// is not a newswire that this version supports. {_FORMS}")
 
 
-# Sentences here quote nothing of what stands where a password might: it may have got there by a slip.
+# Messages here never quote the part of a URL in which a password may be.
 
 
 def _server(host: str, default_port: int) -> Server:
@@ -103,13 +103,11 @@ def _options(query: str) -> dict[str, str]:
 
 def _count(value: str) -> int:
     if not value.isascii() or not value.isdigit():
-        raise ValueError(f"wait_replicas is {value!r}, and a number of replicas belongs there")
+        raise ValueError(f"wait_replicas is {value!r}, but it must be a number of replicas")
     return int(value)
 
 
 def _database(path: str) -> int:
     if path and not (path.isascii() and path.isdigit()):
-        raise Misconfigured(
-            f"The newswire's URL ends in something else than the number of a database, such as 0. {_ENCODE}"
-        )
+        raise Misconfigured(f"The newswire's URL must end in the number of a database, such as 0. {_ENCODE}")
     return int(path or 0)
