@@ -58,7 +58,8 @@ def _of(part: str, measure: Callable[[Part], float | list[float] | None]) -> Cal
 
 
 def _wrong(part: Part) -> float:
-    return sum(count for fault, count in part["faults"].items() if fault in FAULTS)
+    faults: dict[str, int] = part["faults"]
+    return sum(count for fault, count in faults.items() if fault in FAULTS)
 
 
 def _wrong_beside_peers(part: Part) -> float | None:

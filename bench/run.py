@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -24,7 +24,7 @@ def _plan(kinds: list[type[Peer]], rounds: int) -> list[list[tuple[type[Peer], t
     What is aimed at is measured in each round. The joins and the stalled, for which the peers are a landmark, are
     measured in their first round alone; so is a peer that nothing is aimed at.
     """
-    plan = []
+    plan: list[list[tuple[type[Peer], tuple[str, ...]]]] = []
     for number in range(rounds):
         turn = number % len(kinds)
         plan.append(
@@ -55,6 +55,10 @@ def started(kind: type[Peer]) -> Iterator[Peer]:
             peer.stop()
 
 
+def _telling(progress: Progress, at: str) -> Callable[[str], None]:
+    return lambda trial: progress.at(f"{at}, {trial}")
+
+
 def run(
     kinds: list[type[Peer]], rounds: int, scale: Scale, patience: float, results: Results, progress: Progress
 ) -> None:
@@ -73,9 +77,7 @@ def run(
                 try:
                     with started(kind) as peer:
                         versions[kind.name] = peer.version
-                        measured, load = trials.take(
-                            peer, scale, taken, lambda trial, at=at: progress.at(f"{at}, {trial}")
-                        )
+                        measured, load = trials.take(peer, scale, taken, _telling(progress, at))
                     figures[kind.name].append(measured)
                     boards[kind.name] += load.boards
                     for name, count in load.faults.items():

@@ -120,6 +120,6 @@ def run(soak: Soak, progress: Progress) -> Part:
 
 def growth(part: Part) -> float:
     """The most memory in the second half of the time, of the most in the first half; 1 where nothing grows."""
-    memory = [look["resident_kb"] for look in part["series"]]
+    memory: list[float] = [look["resident_kb"] for look in part["series"]]
     half = max(1, len(memory) // 2)
     return max(memory[half:] or memory) / max(memory[:half])

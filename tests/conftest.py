@@ -20,6 +20,8 @@ from hypothesis import HealthCheck, settings
 
 from tests.patience import AT_LEISURE, NO_BEATS, ON_REDIS, WITHIN, be_patient, environment
 from tests.ports import free_port
+from tests.skips import pytest_sessionfinish as pytest_sessionfinish
+from tests.skips import pytest_terminal_summary as pytest_terminal_summary
 from ticker import __version__
 from ticker.readers.widget import KINDS
 
@@ -85,7 +87,7 @@ class RunningNode:
         self.process: subprocess.Popen[str] | None = None
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "ticker.toml").write_text(config, "utf-8")
-        self._env = environment(folder / "constants", AT_LEISURE | constants)
+        self._env = environment(folder / "constants", {**AT_LEISURE, **constants})
         self._env["TICKER_PRINT_KEY"] = "1"  # to the pipe that we read
         if admin_key:
             self._env["TICKER_ADMIN_KEY"] = admin_key
@@ -190,7 +192,8 @@ class RunningNode:
         return self._answered(lambda: httpx.get(f"{self.url}{path}"))
 
     def board(self, channel: str) -> list[dict[str, Any]]:
-        return self.get(f"/v1/channels/{channel}/lines")["lines"]
+        lines: list[dict[str, Any]] = self.get(f"/v1/channels/{channel}/lines")["lines"]
+        return lines
 
     def _answered(self, ask: Callable[[], httpx.Response]) -> Any:
         deadline = time.monotonic() + WITHIN
@@ -203,7 +206,7 @@ class RunningNode:
 @pytest.fixture
 def patience_with_redis(monkeypatch: pytest.MonkeyPatch) -> None:
     """For newswires in the test's own process."""
-    for name, value in (ON_REDIS | {"ticker.newswire.redis.PRESENCE_FOR": WITHIN}).items():
+    for name, value in (ON_REDIS | {"ticker.newswire.redis.presence.PRESENCE_FOR": WITHIN}).items():
         monkeypatch.setattr(name, value)
 
 
@@ -224,4 +227,5 @@ def start_node(tmp_path: Path) -> Iterator[Any]:
 @pytest.fixture
 def node(start_node: Any) -> RunningNode:
     """One node with the channels en, ar and es."""
-    return start_node()
+    node: RunningNode = start_node()
+    return node

@@ -28,18 +28,18 @@ AT_LEISURE = {
     "ticker.desk.brake.BY_ADDRESS": 100_000,
     "ticker.desk.brake.IN_ALL": 100_000,
     "ticker.fanout.hub.STALLED_MAX": 3_600.0,
-    "ticker.serving.door.HEAD_WITHIN": WITHIN,
-    "ticker.serving.door.REQUEST_WITHIN": WITHIN,
+    "ticker.serving.phases.HEAD_WITHIN": WITHIN,
+    "ticker.serving.phases.REQUEST_WITHIN": WITHIN,
     "ticker.serving.node.GRACE": WITHIN / 2,
     "ticker.serving.node.READY_WITHIN": WITHIN,
 }
 """For every node and command that a test starts. Those that see to one of these limits give their own."""
 
 ON_REDIS = {
-    "ticker.newswire.redis.ANSWER_WITHIN": WITHIN,
-    "ticker.newswire.redis.DEAF_AFTER": WITHIN,
-    "ticker.newswire.topology.connection.ANSWER_WITHIN": WITHIN,
-    "ticker.newswire.topology.connection.CONNECT_WITHIN": WITHIN,
+    "ticker.newswire.redis.publishing.ANSWER_WITHIN": WITHIN,
+    "ticker.newswire.redis.following.DEAF_AFTER": WITHIN,
+    "ticker.newswire.redis.topology.connection.ANSWER_WITHIN": WITHIN,
+    "ticker.newswire.redis.topology.connection.CONNECT_WITHIN": WITHIN,
 }
 """Where nothing breaks on the way to Redis. Where it does, these limits are what the test is about."""
 
@@ -94,5 +94,7 @@ def be_patient() -> None:
     limits = inspect.signature(httpx.get).parameters["timeout"].default
     limits.connect = limits.read = limits.write = limits.pool = WITHIN
     for connect in (websockets.asyncio.client.connect.__init__, websockets.sync.client.connect):
-        assert connect.__kwdefaults__.keys() >= {"open_timeout", "ping_timeout"}
-        connect.__kwdefaults__ |= {"open_timeout": WITHIN, "ping_timeout": None}
+        defaults = connect.__kwdefaults__
+        assert defaults
+        assert defaults.keys() >= {"open_timeout", "ping_timeout"}
+        defaults |= {"open_timeout": WITHIN, "ping_timeout": None}

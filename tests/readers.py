@@ -10,8 +10,9 @@ import random
 import socket
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self, TypeVarTuple, cast
 from urllib.parse import urlencode
 
 import httpx
@@ -22,12 +23,14 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidSta
 
 from tests.patience import AT_LEISURE, NO_BEATS, WITHIN
 from ticker.app import Node
-from ticker.serving.door import Entrance
+from ticker.serving.door import Door
+from ticker.serving.entrance import Entrance
 from ticker.settings import Settings, read_channels
 
 TEXT, BINARY, CONTINUATION, CLOSE, PING, PONG = 0x1, 0x2, 0x0, 0x8, 0x9, 0xA
 
 Object = dict[str, Any]
+Given = TypeVarTuple("Given")
 
 
 class Gap(Exception):
@@ -114,10 +117,10 @@ class Follower:
         assert self._socket
         self._socket.transport.abort()
 
-    async def until(self, holds: Callable[[], Any], within: float = WITHIN) -> None:
-        """Wait for a condition, looked at after each frame."""
+    async def until(self, holds: Callable[[*Given], object], *given: *Given, within: float = WITHIN) -> None:
+        """Wait for a condition of what is given, looked at after each frame."""
         deadline = asyncio.get_running_loop().time() + within
-        while not holds():
+        while not holds(*given):
             self._changed.clear()
             left = deadline - asyncio.get_running_loop().time()
             try:
@@ -128,7 +131,7 @@ class Follower:
                 self._task.result()
 
     async def until_at(self, channel: str, cursor: str | None, within: float = WITHIN) -> None:
-        await self.until(lambda: self.folds[channel].cursor == cursor, within)
+        await self.until(lambda: self.folds[channel].cursor == cursor, within=within)
 
     async def _follow(self) -> None:
         tries = 0
@@ -334,7 +337,8 @@ class RawSocket:
     async def object(self, within: float = WITHIN) -> Object:
         opcode, payload = await self.frame(within)
         assert opcode == TEXT, (opcode, payload)
-        return json.loads(payload)
+        said: Object = json.loads(payload)
+        return said
 
     async def closed(self, within: float = WITHIN) -> int:
         """Its close code, once the server has closed the connection too."""
@@ -393,7 +397,8 @@ class NodeHere:
                 headers={"Authorization": f"Bearer {ADMIN_KEY}"},
             )
         assert answer.status_code == 201, answer.text
-        return answer.json()
+        published: Object = answer.json()
+        return published
 
 
 @contextlib.contextmanager
@@ -419,7 +424,12 @@ async def _serving_here(folder: Path, config: str) -> AsyncIterator[NodeHere]:
     entrance = Entrance(node.live)
     server = uvicorn.Server(
         uvicorn.Config(
-            node.app, http=entrance, ws="none", lifespan="on", log_config=None, timeout_graceful_shutdown=int(WITHIN)
+            node.app,
+            http=cast("Any", partial(Door, entrance)),  # a factory of protocols: uvicorn names their class
+            ws="none",
+            lifespan="on",
+            log_config=None,
+            timeout_graceful_shutdown=int(WITHIN),
         )
     )
     serving = asyncio.create_task(server.serve([listener]))

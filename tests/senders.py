@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
-from ticker.fanout.sending import Calls, Ring, Sender, open_sender
+from ticker.fanout.calls import Calls
+from ticker.fanout.ring import Ring
+from ticker.fanout.sender import Sender, open_sender
 
 SENDERS: list[type[Sender]] = [Calls, Ring] if isinstance(open_sender(), Ring) else [Calls]

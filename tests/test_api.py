@@ -338,7 +338,7 @@ def test_a_change_of_the_version_that_was_read_passes(
     node: RunningNode, line: dict[str, Any], method: str, header: str
 ) -> None:
     etag = httpx.get(node.url + path_of(line)).headers["ETag"]
-    given = {"json": {"text": "Snow"}} if method == "PATCH" else {}
+    given: dict[str, Any] = {"json": {"text": "Snow"}} if method == "PATCH" else {}
     answer = node.http.request(method, path_of(line), headers={"If-Match": header.format(etag)}, **given)
     assert answer.status_code == 200
     assert answer.headers["ETag"] != etag
@@ -349,7 +349,7 @@ def test_a_tag_with_a_proxys_encoding_in_it_and_in_a_second_header_is_the_versio
     node: RunningNode, line: dict[str, Any], method: str
 ) -> None:
     etag = httpx.get(node.url + path_of(line)).headers["ETag"]
-    given = {"json": {"text": "Snow"}} if method == "PATCH" else {}
+    given: dict[str, Any] = {"json": {"text": "Snow"}} if method == "PATCH" else {}
     headers = [("If-Match", '"9-9"'), ("If-Match", f'{etag[:-1]}-gzip"')]
     assert node.http.request(method, path_of(line), headers=headers, **given).status_code == 200
 
@@ -358,7 +358,7 @@ def test_a_tag_with_a_proxys_encoding_in_it_and_in_a_second_header_is_the_versio
 def test_a_change_of_a_version_that_has_passed_is_refused(node: RunningNode, line: dict[str, Any], method: str) -> None:
     etag = httpx.get(node.url + path_of(line)).headers["ETag"]
     theirs = node.correct(line["channel"], line["id"], text="Their words")
-    given = {"json": {"text": "My words"}} if method == "PATCH" else {}
+    given: dict[str, Any] = {"json": {"text": "My words"}} if method == "PATCH" else {}
     detail = assert_problem(node.http.request(method, path_of(line), headers={"If-Match": etag}, **given), 412)
     assert "version 2 now" in detail
     assert node.board(line["channel"]) == [theirs]
@@ -456,7 +456,7 @@ def test_keys_of_two_editors_do_not_meet(node: RunningNode, channel: str, value:
 
 @pytest.mark.parametrize("value", ["", "a b", "x" * 256, "ü"])
 def test_a_malformed_idempotency_key_is_refused(node: RunningNode, channel: str, value: str) -> None:
-    headers = {"Idempotency-Key": value.encode()}
+    headers = {b"Idempotency-Key": value.encode()}
     assert_problem(node.http.post(lines_of(channel), json={"text": "Rain"}, headers=headers), 400)
     assert node.board(channel) == []
 
@@ -590,7 +590,7 @@ def test_without_a_key_that_holds_nothing_is_changed_or_told(
 ) -> None:
     headers = {} if authorization is None else {"Authorization": authorization}
     path = {"POST": lines_of(line["channel"]), "audit": f"{path_of(line)}/audit"}.get(method, path_of(line))
-    sent = {"POST": {"json": {"text": "Snow"}}, "PATCH": {"json": {"text": "Snow"}}}.get(method, {})
+    sent: dict[str, Any] = {"POST": {"json": {"text": "Snow"}}, "PATCH": {"json": {"text": "Snow"}}}.get(method, {})
     answer = httpx.request("GET" if method == "audit" else method, node.url + path, headers=headers, **sent)
     assert_problem(answer, 401)
     assert answer.headers["WWW-Authenticate"] == "Bearer"
@@ -629,7 +629,7 @@ def test_a_key_for_other_channels_is_refused_by_name(node: RunningNode, line: di
     ],
 )
 def test_what_is_not_there_is_not_found(node: RunningNode, method: str, path: str) -> None:
-    given = {"json": {"text": "Rain"}} if method in ("POST", "PATCH") else {}
+    given: dict[str, Any] = {"json": {"text": "Rain"}} if method in ("POST", "PATCH") else {}
     assert_problem(node.http.request(method, path, **given), 404)
 
 

@@ -15,7 +15,7 @@ from ticker.board import RESERVE, TOMBSTONES, Board
 from ticker.channel import Channel
 from ticker.errors import Conflict
 from ticker.fanout.frames import board_object, line_object
-from ticker.line import Cursor, Draft, Event, Line, Patch, amend, begin, checked
+from ticker.line import Cursor, Event, Line, NewLine, Patch, amend, begin, checked
 
 START = 1_763_892_000_000
 MAX_LINES = 3
@@ -52,7 +52,7 @@ class Desk:
 
     def publish(self, **fields: Any) -> Event:
         self._number()
-        return self._event(begin(checked(Draft(text="Rain", **fields)), self.channel, self.cursor))
+        return self._event(begin(checked(NewLine(text="Rain", **fields)), self.channel, self.cursor))
 
     def amend(self, line_id: str, **fields: Any) -> Event | None:
         """None where the line's life cycle says no, or nothing would change."""

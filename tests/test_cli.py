@@ -28,7 +28,7 @@ import pytest
 from click.testing import CliRunner
 
 from tests.patience import WITHIN, environment
-from ticker.cli import main
+from ticker.cli.main import main
 
 DONE, REFUSED, MISUSED, UNREACHABLE = 0, 1, 2, 3
 NOWHERE = "http://127.0.0.1:9"  # the discard port: nobody listens
@@ -793,6 +793,36 @@ def test_a_port_that_is_taken_is_said_in_a_sentence(tmp_path: Path) -> None:
     assert "--port" in result.stderr
 
 
+# What a command loads: httpx alone takes as long to load as most commands take to run
+
+LOADED = """
+import sys
+from ticker.cli.main import main
+try:
+    main(sys.argv[1:])
+except SystemExit:
+    print(*sorted(sys.modules))
+"""
+
+
+def loaded(*arguments: str, cwd: Path) -> set[str]:
+    """The modules that are there when the command has ended."""
+    command = [sys.executable, "-c", LOADED, *arguments]
+    done = subprocess.run(command, env=shell(), cwd=cwd, capture_output=True, text=True, timeout=WITHIN, check=False)
+    return set(done.stdout.splitlines()[-1].split())
+
+
+def test_a_command_loads_what_it_needs_and_no_more(tmp_path: Path) -> None:
+    nothing = loaded("--version", cwd=tmp_path)
+    assert not nothing & {"httpx", "uvicorn", "starlette", "msgspec", "regex", "ticker.cli.node", "ticker.cli.lines"}
+    node = loaded("serve", "--workers", "2", cwd=tmp_path)  # which a newswire on disk can't have
+    assert "ticker.serving.node" in node
+    assert not node & {"httpx", "rich", "ticker.client"}
+    command = loaded("list", "-c", "en", "--url", NOWHERE, "--retry-for", "0", cwd=tmp_path)
+    assert "ticker.client" in command
+    assert not command & {"uvicorn", "starlette", "ticker.serving", "ticker.app", "ticker.cli.node"}
+
+
 # Help
 
 
@@ -806,7 +836,9 @@ def commands() -> list[tuple[tuple[str, ...], click.Context]]:
         )
         found.append((path, context))
         if isinstance(command, click.Group):
-            for name, child in command.commands.items():
+            for name in command.list_commands(context):
+                child = command.get_command(context, name)
+                assert child
                 walk(child, (*path, name), context)
 
     walk(main, (), None)
@@ -837,7 +869,8 @@ def test_help_names_every_option_and_its_variable(name: str) -> None:
     assert len(shown) > 100
     for option in options(context):
         assert option.opts[-1] in shown
-        assert variable(option, context) is None or variable(option, context) in shown, option.name
+        named = variable(option, context)
+        assert named is None or named in shown, option.name
 
 
 @pytest.mark.parametrize("name", EVERY_COMMAND)

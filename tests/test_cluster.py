@@ -38,7 +38,7 @@ def url(cluster: Cluster, prefix: str) -> str:
     return f"{cluster.url}?prefix={prefix}"
 
 
-def ears(cluster: Cluster) -> dict[int, int]:
+def subscriptions(cluster: Cluster) -> dict[int, int]:
     """How many connections listen on each server."""
     listening = {server.port: server.clients() for server in cluster.running()}
     return {port: count for port, clients in listening.items() if (count := sum(c["ssub"] != "0" for c in clients))}
@@ -59,7 +59,7 @@ async def test_channels_live_on_several_shards_and_each_has_one_ear_a_node(
         for line in lines:
             await follower.until_at(line["channel"], line["id"])
         # Redis lists the connections of nodes that have ended until it looks at them next.
-        await asyncio.to_thread(until, lambda: ears(cluster) == dict.fromkeys(set(owners.values()), 2))
+        await asyncio.to_thread(until, lambda: subscriptions(cluster) == dict.fromkeys(set(owners.values()), 2))
         for channel in CHANNELS:
             assert cluster.owner(key(prefix, channel)).do("EXISTS", key(prefix, channel)) == 1
             assert len(history(nodes[1], channel)) == 1
@@ -98,7 +98,7 @@ async def test_what_is_wanted_while_a_slot_is_between_two_servers_is_refused_or_
     start_node: Any, cluster: Cluster, url: str, prefix: str
 ) -> None:
     """Reading goes on throughout; a change that needs keys of both servers must wait."""
-    node = start_node("--newswire", url, constants=NO_BEATS | {"ticker.newswire.redis.ANSWER_WITHIN": 1.0})
+    node = start_node("--newswire", url, constants=NO_BEATS | {"ticker.newswire.redis.publishing.ANSWER_WITHIN": 1.0})
     line = await asyncio.to_thread(node.publish, "en", "Before")
     source = cluster.owner(key(prefix, "en"))
     other = next(server for server in cluster.primaries() if server is not source)

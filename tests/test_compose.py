@@ -22,7 +22,7 @@ import uuid
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import httpx
 import pytest
@@ -64,7 +64,8 @@ def file() -> dict[str, Any]:
     """The file as docker-compose understands it: anchors merged, variables put in."""
     shown = compose("config", TICKER_ADMIN_KEY=KEY)
     assert shown.returncode == 0, shown.stderr
-    return yaml.safe_load(shown.stdout)
+    understood: dict[str, Any] = yaml.safe_load(shown.stdout)
+    return understood
 
 
 class Instruction(NamedTuple):
@@ -304,8 +305,8 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
         if word == "RUN":
             command = re.sub(r"(^|&& )pip ", rf"\1{sys.executable} -m pip --quiet ", rest)
             command = re.sub(r"(^|&& )python ", rf"\1{sys.executable} ", command)
-            for inside, outside in here.items():
-                command = re.sub(rf"(?<![\w/]){inside}\b", str(outside), command)
+            for place, outside in here.items():
+                command = re.sub(rf"(?<![\w/]){place}\b", str(outside), command)
             subprocess.run(["sh", "-euc", command], cwd=here["/src"], check=True)
     return here["/opt/ticker"]
 
@@ -318,7 +319,8 @@ def started(command: list[str], folder: Path, environment: dict[str, str]) -> su
 
 def entry_point() -> list[str]:
     said = image(ROOT / "Dockerfile")
-    return json.loads(said["ENTRYPOINT"][-1]) + json.loads(said["CMD"][-1])
+    command: list[str] = json.loads(said["ENTRYPOINT"][-1]) + json.loads(said["CMD"][-1])
+    return command
 
 
 def healthy(python: Path, port: int) -> bool:
@@ -437,7 +439,7 @@ class House:
                 command += ["--bind", "127.0.0.1", "--port", str(self.port(name, 6379))]
             case "ticker":
                 command = [sys.executable, "-m", *command]
-                lent = AT_LEISURE | ON_REDIS | {"ticker.newswire.redis.PRESENCE_FOR": PRESENCE_FOR}
+                lent = AT_LEISURE | ON_REDIS | {"ticker.newswire.redis.presence.PRESENCE_FOR": PRESENCE_FOR}
                 environment["PYTHONPATH"] = patience(self.folder / "patience", lent)["PYTHONPATH"]
         return Running(name, command, environment, folder)
 
@@ -527,7 +529,8 @@ class House:
         while True:
             answer = self.http.post("/v1/channels/en/lines", json={"text": text}, headers=once)
             if answer.status_code == 201:
-                return answer.json()
+                line: dict[str, Any] = answer.json()
+                return line
             assert answer.status_code in RETRY_STATUS, f"{answer.status_code} {answer.text}"
             assert time.monotonic() < deadline, answer.text
 
@@ -541,7 +544,7 @@ class House:
 
     def readers(self) -> dict[str, int]:
         """How many readers each node has told Redis of, by the service's name."""
-        reports = self.redis.hgetall("ticker:{en}:presence")
+        reports = cast("dict[str, str]", self.redis.hgetall("ticker:{en}:presence"))  # its responses are decoded
         pids = {str(self.running[name].pid): name for name in NODES}
         counts = {pids.get(node.rpartition("-")[2]): int(said.split("@")[0]) for node, said in reports.items()}
         return {name: counts.get(name, 0) for name in NODES}
@@ -660,7 +663,7 @@ async def test_a_quiet_connection_outlives_a_beat(house: House) -> None:
         beats = [stream.event(within=BEAT + WITHIN) for stream in streams]
         assert [beat.event for beat in await asyncio.gather(*beats)] == ["beat", "beat"]
         for follower in followers:
-            await follower.until(lambda read=follower: read.frames[-1]["type"] == "beat", within=BEAT + WITHIN)
+            await follower.until(lambda read: read.frames[-1]["type"] == "beat", follower, within=BEAT + WITHIN)
             assert (follower.connections, follower.closed_with) == (1, [])
 
 
@@ -701,7 +704,7 @@ async def test_a_node_that_is_stopped_loses_no_reader_a_line(house: House) -> No
         while not stopped.done() or len(ids) < 8:
             ids.append((await published(house, f"While it stops {len(ids)}"))["id"])
             for follower in followers if len(ids) >= BEHIND_MAX else ():
-                await follower.until(lambda read=follower: read.folds["en"].cursor in ids[-BEHIND_MAX:])
+                await follower.until(lambda read: read.folds["en"].cursor in ids[-BEHIND_MAX:], follower)
         assert await stopped == 0
         for follower in followers:
             await follower.until_at("en", ids[-1])

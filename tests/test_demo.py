@@ -13,7 +13,7 @@ from websockets.sync.client import connect
 from tests.conftest import RunningNode
 from tests.patience import NO_BEATS, WITHIN
 from ticker.demo import OPENING, SCRIPTS, Correct, Retract, Say
-from ticker.line import Draft, Patch, checked
+from ticker.line import NewLine, Patch, checked
 
 AT_ONCE = {f"ticker.demo.{name}": 0.005 for name in ("PACE", "WATCHED", "ALONE", "LOOK")} | {
     "ticker.demo.MARKED_FOR": 1
@@ -136,7 +136,7 @@ def test_every_script_is_fit_to_be_published(language: str) -> None:
     for change, before in zip(script, itertools.accumulate([each.story] for each in script), strict=True):
         match change:
             case Say(story, urgency, text):
-                checked(Draft(text=text, urgency=urgency, story=story))
+                checked(NewLine(text=text, urgency=urgency, story=story))
             case Correct(story, text, note):
                 checked(Patch(text=text, note=note))
                 assert story in before[:-1]

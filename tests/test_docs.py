@@ -18,7 +18,8 @@ import pytest
 
 from tests.conftest import ROOT
 from tests.ports import free_port
-from ticker.cli import main
+from ticker.cli.main import main
+from ticker.cli.node import serve
 from ticker.settings import read_channels
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -215,7 +216,10 @@ VARIABLE = re.compile(r"\bTICKER_[A-Z_]+\b")
 
 def commands_of(group: click.Group, *above: str) -> Iterator[tuple[str, click.Command]]:
     """Each command with its whole name, such as `key create`."""
-    for name, command in group.commands.items():
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command is not None
         if isinstance(command, click.Group):
             yield from commands_of(command, *above, name)
         else:
@@ -348,6 +352,15 @@ def test_every_decision_has_a_date_and_a_status(page: Path) -> None:
     assert re.match(
         r"Date: \d{4}-\d\d-\d\d\. Status: (Accepted|Superseded by \[ADR \d+\]\(\d{4}-[a-z0-9-]+\.md\))[.;]", status
     )
+
+
+def test_every_option_of_a_node_stands_in_the_operators_page() -> None:
+    page = (ROOT / "docs" / "operate.md").read_text("utf-8")
+    table = page.partition("| option of `serve` |")[2].partition("\n\n")[0]
+    shown = set(re.findall(r"`(--[a-z-]+)`", table))
+    options = [option for option in serve.params if isinstance(option, click.Option)]
+    assert [option.name for option in options if shown.isdisjoint([*option.opts, *option.secondary_opts])] == []
+    assert shown <= {name for option in options for name in [*option.opts, *option.secondary_opts]}
 
 
 def test_every_picture_is_small_and_shown_and_no_other_is() -> None:

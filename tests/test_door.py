@@ -10,12 +10,13 @@ from pathlib import Path
 
 import httpx
 import pytest
-from readers import PING, WITHIN, NodeHere, RawSocket, handshake, open_stream, serving_here
 
+from tests.patience import WITHIN
+from tests.readers import PING, NodeHere, RawSocket, handshake, open_stream, serving_here
 from ticker import app
 from ticker.fanout import hub
 from ticker.readers.admission import Room
-from ticker.serving import door
+from ticker.serving import entrance
 
 STREAM = b"GET /v1/live?channel=en HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n\r\n"
 
@@ -117,17 +118,17 @@ async def test_a_node_that_is_full_says_when_to_come_back(here: NodeHere) -> Non
 
 async def test_no_more_than_so_many_wait_for_the_newswire(here: NodeHere, monkeypatch: pytest.MonkeyPatch) -> None:
     """Readers who have seen more than this node wait for a look at the newswire, which may hang."""
-    monkeypatch.setattr(door, "CHECKS_MAX", 2)
+    monkeypatch.setattr(entrance, "CHECKS_MAX", 2)
     go = asyncio.Event()
     came = []
-    abreast = here.relay.abreast
+    catch_up = here.relay.catch_up
 
     async def slowly(slug: str, cursors: Iterable[str]) -> None:
         came.append(slug)
         await go.wait()
-        await abreast(slug, cursors)
+        await catch_up(slug, cursors)
 
-    monkeypatch.setattr(here.relay, "abreast", slowly)
+    monkeypatch.setattr(here.relay, "catch_up", slowly)
     ahead = "channel=en&cursor=en:9999999999999-0"
     waiting = [asyncio.create_task(said(here, handshake(ahead))) for _ in range(2)]
     async with asyncio.timeout(WITHIN):
@@ -215,7 +216,8 @@ async def test_who_is_watched_gives_notice_without_readers_and_keeps_no_connecti
     """A load balancer sees that this node stops before it is gone, and its kept connections end with an answer."""
     monkeypatch.setattr(app, "WATCHED_FOR", WITHIN)
     monkeypatch.setattr(hub, "NOTICE", WITHIN)
-    assert not here.node.is_watched
+    watched = here.node.is_watched
+    assert not watched
     async with httpx.AsyncClient(trust_env=False) as client:
         ready = await client.get(f"{here.url}/readyz")
         assert (ready.status_code, ready.headers.get("connection")) == (200, None)

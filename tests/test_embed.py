@@ -25,10 +25,11 @@ from tests.conftest import ROOT, RunningNode, as_released
 from tests.patience import WITHIN
 from ticker import __version__
 from ticker.channel import LABELS, Channel
-from ticker.line import Cursor, Draft, begin
-from ticker.readers.look import Look
+from ticker.http.fields import best_encoding
+from ticker.line import Cursor, NewLine, begin
+from ticker.readers.banner_options import BannerOptions
 from ticker.readers.pages import open_templates, plain
-from ticker.readers.widget import KINDS, Widget, Words, best_encoding
+from ticker.readers.widget import KINDS, Widget, Words
 
 WEB = ROOT / "web"
 BUILT = {f"ticker{kind}": (WEB / f"ticker{kind}").read_bytes() for kind in KINDS}
@@ -304,13 +305,13 @@ def test_words_of_a_language_that_we_do_not_speak_are_not_found(node: RunningNod
 
 def test_what_an_address_asks_for_becomes_attributes_and_the_rest_is_dropped() -> None:
     asked = {"mode": "list", "theme": "dark", "lang": "pt-BR", "max": "3", "min-urgency": "urgent", "sticky": "top"}
-    assert Look.asked(asked).attributes == asked
-    assert Look.asked({"hide-when-empty": ""}).attributes == {"hide-when-empty": ""}
+    assert BannerOptions.asked(asked).attributes == asked
+    assert BannerOptions.asked({"hide-when-empty": ""}).attributes == {"hide-when-empty": ""}
     nonsense = {"mode": "rotate", "theme": "<", "lang": '" onload="', "dir": "up", "max": "0", "min-urgency": "update"}
     nonsense |= {"sticky": "left", "hide-when-empty": "no", "label": "Not ours", "src": "https://evil.example"}
-    assert Look.asked(nonsense).attributes == {}
+    assert BannerOptions.asked(nonsense).attributes == {}
     for shown in ("101", "-1", "1e1", "٣", "007", " 7", "9" * 5000):
-        assert Look.asked({"max": shown}).max == ""
+        assert BannerOptions.asked({"max": shown}).max == ""
 
 
 # The page for an iframe
@@ -562,7 +563,7 @@ TODAY = datetime(2026, 5, 4, 0, 10, tzinfo=UTC)
 def times(published: datetime, now: datetime = TODAY) -> list[tuple[str | None, str]]:
     """What the server writes of when a line was published, on a page without a script."""
     channel = Channel(slug="en", title="English", language="en", direction="ltr", label="Breaking")
-    line = begin(Draft(text="Rain"), channel, Cursor(int(published.timestamp() * 1000), 0))
+    line = begin(NewLine(text="Rain"), channel, Cursor(int(published.timestamp() * 1000), 0))
     template = open_templates(WEB).get_template("channel/lines.html")
     page = Tags(template.render(lines=[plain(line)], words=WORDS["en"], now=now))
     return [(page.one("time").get("data-day"), page.words.split("Rain")[0].strip())]

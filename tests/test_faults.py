@@ -16,9 +16,10 @@ from typing import Any
 
 import httpx
 import pytest
-from readers import (
+
+from tests.patience import NO_BEATS, WITHIN
+from tests.readers import (
     PING,
-    WITHIN,
     Fold,
     Follower,
     RawSocket,
@@ -28,8 +29,6 @@ from readers import (
     numbers,
     open_stream,
 )
-
-from tests.patience import NO_BEATS
 from ticker.fanout.hub import BUFFER_MAX
 
 Object = dict[str, Any]
@@ -176,7 +175,7 @@ async def test_a_line_that_is_told_and_then_lost_with_the_disk_leaves_every_read
         (node.folder / "ticker.db").write_bytes(back_up)
         await asyncio.to_thread(node.start)
         for reader in readers:
-            await reader.until(lambda reader=reader: [x["text"] for x in reader.lines("en")] == ["In the back-up"])
+            await reader.until(lambda reader: [x["text"] for x in reader.lines("en")] == ["In the back-up"], reader)
             assert reader.lines("en") == node.board("en")
 
 
@@ -197,7 +196,7 @@ async def test_sigterm_sends_readers_elsewhere_and_leaves_a_whole_file(node: Any
         with pytest.raises(EOFError):
             await stream.event()
         for reader in readers:
-            await reader.until(lambda reader=reader: reader.closed_with == [1012])
+            await reader.until(lambda reader: reader.closed_with == [1012], reader)
     assert " ERROR " not in node.log
     assert "Traceback" not in node.log
     with contextlib.closing(sqlite3.connect(node.folder / "ticker.db")) as db:
@@ -255,7 +254,7 @@ async def test_a_reader_whose_connection_is_cut_comes_back_and_misses_nothing(no
                 reader.cut()
                 if number == 15:  # this time news comes before the reader is back
                     published.append(await asyncio.to_thread(node.publish, "en", "While one was in a tunnel"))
-                await reader.until(lambda connections=connections: reader.connections > connections)
+                await reader.until(lambda connections: reader.connections > connections, connections)
         await reader.until_at("en", published[-1]["id"])
         await steady.until_at("en", published[-1]["id"])
         assert reader.lines("en") == steady.lines("en") == node.board("en")

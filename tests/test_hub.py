@@ -19,6 +19,7 @@ from websockets.protocol import OPEN, Protocol, Side
 
 from tests.senders import SENDERS
 from ticker.fanout import hub as hub_module
+from ticker.fanout.calls import Calls
 from ticker.fanout.frames import PING, BeatObject, Encoding, Frame, close_frame, frame, socket_frame
 from ticker.fanout.hub import (
     BEAT_SLICES,
@@ -30,7 +31,7 @@ from ticker.fanout.hub import (
     TRY_ELSEWHERE,
     Hub,
 )
-from ticker.fanout.sending import Calls, Handle
+from ticker.fanout.sender import Handle
 
 HALF_PAST_FOUR = datetime(2026, 5, 4, 16, 30, tzinfo=UTC)
 
@@ -221,7 +222,12 @@ async def test_a_reader_that_left_gets_nothing_and_may_leave_twice(hub: Hub) -> 
 
 async def test_readers_may_leave_in_the_middle_of_a_pass(hub: Hub) -> None:
     readers = [MemoryReader(hub) for _ in range(9)]
-    readers[3].on_write = lambda: [hub.leave(reader) for reader in readers[2:6]]
+
+    def leave() -> None:
+        for reader in readers[2:6]:
+            hub.leave(reader)
+
+    readers[3].on_write = leave
     await send(hub, 1)
     stayed = readers[:2] + readers[6:]
     assert [reader.waiting for reader in stayed] == [[b"stream 1;"]] * 5
@@ -503,7 +509,7 @@ class Clock:
             self.now += seconds
             await turn(0)
 
-        monkeypatch.setattr(hub_module.asyncio, "sleep", sleep)
+        monkeypatch.setattr(asyncio, "sleep", sleep)
         monkeypatch.setattr(asyncio.get_running_loop(), "time", lambda: self.now)
 
 
@@ -598,7 +604,7 @@ def test_a_close_frame_says_its_code_and_as_much_of_the_reason_as_fits() -> None
 def test_one_object_is_the_same_in_every_encoding() -> None:
     told = frame(BeatObject(channel="ar", cursor="1763892000000-0", now=HALF_PAST_FOUR))
     expected = {"type": "beat", "channel": "ar", "cursor": "1763892000000-0", "now": "2026-05-04T16:30:00Z"}
-    text = parsed(told.socket)[0].data
+    text = bytes(parsed(told.socket)[0].data)
     assert json.loads(text) == expected
     assert told.stream == b"event: beat\nid: 1763892000000-0\ndata: " + text + b"\n\n"
 

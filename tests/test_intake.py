@@ -13,7 +13,7 @@ from starlette.requests import Request
 
 from ticker.desk.intake import BODY_MAX, FIELDS_MAX, query_of, sent
 from ticker.errors import Invalid, Malformed, Refused, TickerError, UnsupportedType
-from ticker.line import Draft, Patch, checked
+from ticker.line import NewLine, Patch, checked
 
 BOM = b"\xef\xbb\xbf"
 FORM = "application/x-www-form-urlencoded"
@@ -29,9 +29,9 @@ def request(body: bytes, *types: str, query: bytes = b"", **headers: str) -> Req
     return Request({"type": "http", "method": "POST", "path": "/", "query_string": query, "headers": raw}, receive)
 
 
-def taken(body: bytes | str, *types: str, **headers: str) -> Draft:
+def taken(body: bytes | str, *types: str, **headers: str) -> NewLine:
     body = body.encode() if isinstance(body, str) else body
-    return checked(asyncio.run(sent(request(body, *types, **headers), Draft)))
+    return checked(asyncio.run(sent(request(body, *types, query=b"", **headers), NewLine)))
 
 
 def refused(body: bytes | str, *types: str, **headers: str) -> TickerError:

@@ -163,9 +163,9 @@ def test_what_strangers_ask_leaves_nothing_behind(served: RunningNode) -> None:
 
 
 QUICK = NO_BEATS | {
-    "ticker.serving.door.HEAD_WITHIN": 1.0,
-    "ticker.serving.door.REQUEST_WITHIN": 2.0,
-    "ticker.serving.door.LINGER": 0.5,
+    "ticker.serving.phases.HEAD_WITHIN": 1.0,
+    "ticker.serving.phases.REQUEST_WITHIN": 2.0,
+    "ticker.serving.phases.LINGER": 0.5,
 }
 
 

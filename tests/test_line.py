@@ -1,4 +1,4 @@
-"""A line's fields, limits and life cycle: from a draft to its last version."""
+"""A line's fields, limits and life cycle: from new to its last version."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from msgspec import UNSET
 
 from ticker.channel import HOUR, Channel
 from ticker.errors import Conflict, Invalid, Malformed, Stale
-from ticker.line import EXPIRES_IN_MAX, Cursor, Draft, Line, Patch, amend, begin, checked, expect
+from ticker.line import EXPIRES_IN_MAX, Cursor, Input, Line, NewLine, Patch, amend, begin, checked, expect
 
 EN = Channel(slug="en", title="English", language="en", direction="ltr", label="Breaking")
 AR = Channel(slug="ar", title="العربية", language="ar", direction="rtl", label="عاجل")
@@ -24,7 +24,7 @@ STATUSES = ["usable", "withheld", "canceled"]
 
 
 def a_line(status: str = "usable", channel: Channel = EN, **fields: Any) -> Line:
-    line = begin(checked(Draft(**{"text": "Rain", **fields})), channel, START)
+    line = begin(checked(NewLine(**{"text": "Rain", **fields})), channel, START)
     return line if status == "usable" else amended(line, at=START, status=status)
 
 
@@ -32,7 +32,7 @@ def amended(line: Line, at: Cursor = LATER, **fields: Any) -> Line:
     return amend(line, checked(Patch(**fields)), at)
 
 
-def faults(kind: type[Draft] | type[Patch], **fields: Any) -> list[str]:
+def faults(kind: type[Input], **fields: Any) -> list[str]:
     with pytest.raises(Invalid) as refused:
         checked(kind(**fields))
     return [error.field for error in refused.value.errors]
@@ -70,7 +70,7 @@ def test_a_new_line_is_usable_and_counts_its_versions_from_one() -> None:
 
 
 @pytest.mark.parametrize("field", ["text", "source", "note"])
-@pytest.mark.parametrize("kind", [Draft, Patch])
+@pytest.mark.parametrize("kind", [NewLine, Patch])
 def test_a_paste_is_put_right_by_one_rule_in_a_draft_and_in_a_correction(kind: Any, field: str) -> None:
     pasted = {"text": "Rain", field: "\ufeffSnow\vand\u00ad\u2028 \u200bwind\ufffc\n"}
     assert getattr(checked(kind(**pasted)), field) == "Snow and wind"
@@ -79,14 +79,14 @@ def test_a_paste_is_put_right_by_one_rule_in_a_draft_and_in_a_correction(kind: A
 
 
 def test_a_line_stands_in_the_words_of_the_rules() -> None:
-    draft = checked(
-        Draft(text=" Cafe\u0301  closed ", source=" Harbour  office", note="\tWhy", url=" https://a.example ")
+    new_line = checked(
+        NewLine(text=" Cafe\u0301  closed ", source=" Harbour  office", note="\tWhy", url=" https://a.example ")
     )
-    assert draft.text == "Caf\u00e9 closed"
-    assert (draft.source, draft.note, draft.url) == ("Harbour office", "Why", "https://a.example")
+    assert new_line.text == "Caf\u00e9 closed"
+    assert (new_line.source, new_line.note, new_line.url) == ("Harbour office", "Why", "https://a.example")
 
 
-@pytest.mark.parametrize("kind", [Draft, Patch])
+@pytest.mark.parametrize("kind", [NewLine, Patch])
 def test_every_field_at_fault_is_named_at_once(kind: Any) -> None:
     wrong = {
         "text": "",
@@ -102,7 +102,8 @@ def test_every_field_at_fault_is_named_at_once(kind: Any) -> None:
 
 @pytest.mark.parametrize(("field", "limit"), [("text", 280), ("note", 280), ("source", 80)])
 def test_each_field_of_words_has_its_own_limit(field: str, limit: int) -> None:
-    assert checked(Patch(**{field: "é" * limit}))
+    fits: dict[str, Any] = {field: "é" * limit}
+    assert checked(Patch(**fits))
     assert faults(Patch, **{field: "é" * (limit + 1)}) == [field]
 
 
@@ -170,15 +171,15 @@ def test_a_line_that_would_be_over_before_it_starts_is_refused(passed: timedelta
 
 @pytest.mark.parametrize("seconds", [0, -1, EXPIRES_IN_MAX + 1])
 def test_expires_in_has_bounds(seconds: int) -> None:
-    assert faults(Draft, text="Rain", expires_in=seconds) == ["expires_in"]
+    assert faults(NewLine, text="Rain", expires_in=seconds) == ["expires_in"]
 
 
 def test_only_one_of_expires_and_expires_in_is_taken() -> None:
-    assert faults(Draft, text="Rain", expires=None, expires_in=60) == ["expires_in"]
+    assert faults(NewLine, text="Rain", expires=None, expires_in=60) == ["expires_in"]
 
 
 def test_a_time_without_offset_is_refused() -> None:
-    assert faults(Draft, text="Rain", expires=datetime(2030, 1, 1)) == ["expires"]
+    assert faults(NewLine, text="Rain", expires=datetime(2030, 1, 1)) == ["expires"]
 
 
 @pytest.mark.parametrize("time", ["9999-12-31T23:59:59-12:00", "0001-01-01T00:00:00+12:00"])
@@ -290,7 +291,8 @@ def test_each_change_makes_one_version_and_a_new_tag(change: dict[str, Any]) -> 
 @pytest.mark.parametrize("field", ["url", "source", "story", "note"])
 def test_null_takes_an_optional_field_away(field: str) -> None:
     full = a_line(url="https://a.example", source="AP", story="storm", note="Why")
-    assert getattr(amended(full, **{field: None}), field) is None
+    nothing: dict[str, Any] = {field: None}
+    assert getattr(amended(full, **nothing), field) is None
 
 
 def test_corrected_is_when_the_words_last_changed() -> None:

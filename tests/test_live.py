@@ -15,14 +15,17 @@ from typing import Any
 
 import httpx
 import pytest
-from readers import (
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+from tests.patience import WITHIN
+from tests.readers import (
     BINARY,
     CLOSE,
     CONTINUATION,
     PING,
     PONG,
     TEXT,
-    WITHIN,
     Follower,
     RawSocket,
     client_frame,
@@ -33,11 +36,8 @@ from readers import (
     serving_here,
     without_beats,
 )
-from websockets.asyncio.client import connect
-from websockets.exceptions import ConnectionClosed, InvalidStatus
-
 from ticker.http.head import HEAD_MAX
-from ticker.serving import door
+from ticker.serving import phases
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # Starlette asks for another HTTP client here; httpx serves as well
@@ -55,7 +55,8 @@ def socket_at(node: Any, query: str) -> connect:
 async def first(node: Any, query: str) -> dict[str, Any]:
     """The first frame of a connection."""
     async with socket_at(node, query) as socket:
-        return json.loads(await asyncio.wait_for(socket.recv(), WITHIN))
+        frame: dict[str, Any] = json.loads(await asyncio.wait_for(socket.recv(), WITHIN))
+        return frame
 
 
 CHANNELS = "\n".join(
@@ -379,7 +380,7 @@ async def test_a_head_without_end_is_answered_in_bytes_and_in_time(
 ) -> None:
     async with serving_here(tmp_path) as here:
         with monkeypatch.context() as patience:
-            patience.setattr(door, "HEAD_WITHIN", 0.3)
+            patience.setattr(phases, "HEAD_WITHIN", 0.3)
             assert (await answer_to(here, handshake("channel=en")[:-2])).startswith(b"http/1.1 408 ")
         endless = handshake("channel=en")[:-2] + b"Cookie: " + b"c" * HEAD_MAX
         assert (await answer_to(here, endless)).startswith(b"http/1.1 431 ")

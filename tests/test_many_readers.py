@@ -8,10 +8,12 @@ import resource
 import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
-from readers import TEXT, WITHIN, ServerFrames, handshake
+
+from tests.patience import WITHIN
+from tests.readers import TEXT, ServerFrames, handshake
 
 READERS = 2_000
 LINES = 50
@@ -30,15 +32,16 @@ class Listener(asyncio.Protocol):
         self._ended = ended
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport: Any = transport
+        self.transport = cast("asyncio.Transport", transport)
         self.transport.write(handshake("channel=en"))
 
     def data_received(self, data: bytes) -> None:
         if self._frames is None:
             self._head += data
-            head, end, data = self._head.partition(b"\r\n\r\n")
+            head, end, rest = self._head.partition(b"\r\n\r\n")
             if not end:
                 return
+            data = bytes(rest)
             assert head.startswith(b"HTTP/1.1 101 "), head
             self._frames = ServerFrames()
         for opcode, payload in self._frames.feed(data):

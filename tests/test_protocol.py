@@ -95,7 +95,7 @@ class DocumentedClient:
     def __init__(self, folder: Path, url: str) -> None:
         (source,) = re.findall(r"^```python\n(.*?)^```", PAGE, re.M | re.S)
         (folder / "client.py").write_text(source, "utf-8")
-        command = [sys.executable, folder / "client.py", url, "en"]
+        command = [sys.executable, str(folder / "client.py"), url, "en"]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         self.shown: list[list[str]] = []
         self._reading = threading.Thread(target=self._read)

@@ -42,7 +42,8 @@ def block(name: str) -> str:
     """The configuration of this proxy in docs/operate.md."""
     page = (ROOT / "docs" / "operate.md").read_text("utf-8")
     (found,) = re.findall(rf"^```{LANGUAGES[name]}\n(.*?)^```$", page, re.M | re.S)
-    return found
+    configuration: str = found
+    return configuration
 
 
 class Proxy(NamedTuple):
@@ -300,7 +301,7 @@ async def test_restarting_node_after_node_costs_no_reader_a_line_and_no_editor_a
         for url in (front.plain, front.secure):
             await asyncio.to_thread(the_desk_works, url, front.authority, nodes[0].key)
         async with contextlib.AsyncExitStack() as stack:
-            followers = [
+            followers: list[Follower | StreamFollower] = [
                 *(Follower(front.plain, "en") for _ in range(SOCKETS)),
                 *(Follower(front.secure, "en") for _ in range(SECURE_SOCKETS)),
                 *(StreamFollower(front.plain) for _ in range(STREAMS)),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,8 +19,8 @@ from websockets.exceptions import InvalidStatus
 from tests.patience import NO_BEATS, ON_REDIS, WITHIN
 from tests.readers import Follower, open_stream, until_all_at
 from tests.redis_servers import AOF, RedisServer, TcpProxy, until
-from ticker.newswire import redis as newswire_redis
-from ticker.newswire.topology import connection
+from ticker.newswire.redis import following
+from ticker.newswire.redis.topology import connection
 
 RED_WITHIN = 5.0  # seconds, as promised; a busy machine may take longer to ask, and to be told
 AT_ONCE = 3.0  # seconds; a change that is tried takes four
@@ -75,12 +75,12 @@ async def publish_the_first(node: Any, *followers: Follower) -> None:
 
 def history(node: Any, channel: str = "en") -> list[dict[str, Any]]:
     """All events, as programs read them; the chain must be whole."""
-    events = node.get(f"/v1/channels/{channel}/events?limit=1000")["events"]
+    events: list[dict[str, Any]] = node.get(f"/v1/channels/{channel}/events?limit=1000")["events"]
     assert [event["prev"] for event in events] == [None, *(event["cursor"] for event in events[:-1])]
     return events
 
 
-def words(lines: list[dict[str, Any]]) -> list[str]:
+def words(lines: Iterable[dict[str, Any]]) -> list[str]:
     return [line.get("text", line["status"]) for line in lines]
 
 
@@ -107,8 +107,8 @@ def assert_no_gap(*followers: Follower) -> None:
 
 def test_a_node_knows_in_time_that_it_is_deaf() -> None:
     """What each look may take at most; the tests below see that it looks."""
-    unanswered = newswire_redis.PROBE_EVERY + connection.ANSWER_WITHIN
-    unheard = newswire_redis.PROBE_EVERY + newswire_redis.DEAF_AFTER
+    unanswered = following.PROBE_EVERY + connection.ANSWER_WITHIN
+    unheard = following.PROBE_EVERY + following.DEAF_AFTER
     assert max(unanswered, unheard) < RED_WITHIN
 
 
@@ -159,7 +159,7 @@ async def test_a_full_redis_takes_no_line_and_serves_everything_else(start_node:
     async with Follower(nodes[1].url, "en") as follower:
         before = await published(nodes[0], "en", "Before")
         server.do("CONFIG SET", "maxmemory", 1)
-        refused = []
+        refused: list[int] = []
         while refused.count(507) < 3:  # a node that is too busy to hear Redis just then says 503
             answer = await asyncio.to_thread(nodes[0].http.post, "/v1/channels/en/lines", json={"text": "No room"})
             refused.append(answer.status_code)
@@ -453,8 +453,8 @@ async def test_a_reader_that_comes_from_a_node_that_was_ahead_is_not_sent_back_i
 
 # A node that doesn't find out by itself what its newcomers know.
 UNAWARE = {
-    "ticker.newswire.redis.PROBE_EVERY": 3_600.0,
-    "ticker.newswire.redis.DEAF_AFTER": 3_600.0,
+    "ticker.newswire.redis.following.PROBE_EVERY": 3_600.0,
+    "ticker.newswire.redis.following.DEAF_AFTER": 3_600.0,
     "ticker.fanout.relay.COMPARE_EVERY": 3_600.0,
 }
 

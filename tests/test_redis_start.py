@@ -287,8 +287,8 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     folder = tmp_path_factory.mktemp("certificate")
     crt, key = folder / "redis.crt", folder / "redis.key"
     subject = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
-    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-out", crt, "-keyout", key]
-    subprocess.run([*command, *subject], capture_output=True, check=True)
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
+    subprocess.run([*command, *subject, "-out", crt, "-keyout", key], capture_output=True, check=True)
     return crt, key
 
 

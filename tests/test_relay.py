@@ -13,15 +13,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from readers import WITHIN, Fold, numbers
 
+from tests.patience import WITHIN
+from tests.readers import Fold, numbers
 from ticker.channel import Channel
 from ticker.errors import NewswireUnavailable
 from ticker.fanout import relay as relay_module
+from ticker.fanout import relayed as relayed_module
+from ticker.fanout.calls import Calls
 from ticker.fanout.frames import Encoding
 from ticker.fanout.relay import Relay
-from ticker.fanout.sending import Calls
-from ticker.line import Draft, Event, Line, Patch, checked
+from ticker.line import Event, Line, NewLine, Patch, checked
 from ticker.newswire import Page, Snapshot
 from ticker.newswire.sqlite import SqliteNewswire
 
@@ -74,9 +76,9 @@ class Wire(SqliteNewswire):
         return await super().heads()
 
     async def put(self, text: str, channel: str = "en", **fields: Any) -> Event:
-        receipt = await self.publish(CHANNELS[channel], checked(Draft(text=text, **fields)), by="test")
-        assert receipt.event
-        return receipt.event
+        outcome = await self.publish(CHANNELS[channel], checked(NewLine(text=text, **fields)), by="test")
+        assert outcome.event
+        return outcome.event
 
     async def roll_back(self, channel: str, event: Event) -> None:
         """What a restored back-up does: this event was the last, whatever has been acknowledged since."""
@@ -87,12 +89,12 @@ class Wire(SqliteNewswire):
             db.execute("DELETE FROM line WHERE channel = ? AND (ms, n) > (?, ?)", (channel, ms, n))
             db.execute("UPDATE channel SET ms = ?, n = ? WHERE slug = ?", (ms, n, channel))
 
-        await self._write(forget)
+        await self._transactions.write(forget)
 
     async def change(self, line: Line, **fields: Any) -> Event:
-        receipt = await self.amend(CHANNELS[line.channel], line.id, checked(Patch(**fields)), by="test")
-        assert receipt.event
-        return receipt.event
+        outcome = await self.amend(CHANNELS[line.channel], line.id, checked(Patch(**fields)), by="test")
+        assert outcome.event
+        return outcome.event
 
 
 class Listener:
@@ -134,7 +136,7 @@ class Listener:
         return [frame["type"] for frame in self.frames]
 
     def texts(self, channel: str = "en") -> list[str]:
-        return [line.get("text", line["status"]) for line in self.folds[channel].lines]
+        return [line.get("text", str(line["status"])) for line in self.folds[channel].lines]
 
     def greeted_with(self, *texts: str) -> bool:
         """Whether these stood first on the board that it was greeted with."""
@@ -157,7 +159,7 @@ async def told(relay: Relay, event: Event) -> None:
 
 async def agree(listener: Listener, relay: Relay) -> None:
     """Wait until the reader shows what the node does. It may take its second: a newcomer's board may be that old."""
-    deadline = time.monotonic() + relay_module.GREETING_FOR + WITHIN
+    deadline = time.monotonic() + relayed_module.GREETING_FOR + WITHIN
     while listener.texts() != on_board(relay):
         assert time.monotonic() < deadline, (listener.texts(), on_board(relay))
         await asyncio.sleep(0.01)
@@ -239,8 +241,8 @@ async def test_what_was_kept_before_the_start_stands_on_the_first_board(wire: Wi
 async def test_a_storm_of_newcomers_is_served_from_one_framed_board(
     wire: Wire, relay: Relay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert relay_module.GREETING_FOR <= 1  # seconds; a board that is served says what time it is
-    monkeypatch.setattr(relay_module, "GREETING_FOR", 60.0)
+    assert relayed_module.GREETING_FOR <= 1  # seconds; a board that is served says what time it is
+    monkeypatch.setattr(relayed_module, "GREETING_FOR", 60.0)
     event = await wire.put("Everyone comes at once")
     await told(relay, event)
     held = relay.board_frame("en")
@@ -383,13 +385,13 @@ async def test_a_newswire_that_is_away_for_long_costs_no_memory(wire: Wire) -> N
     async with asyncio.timeout(WITHIN):
         while wire.tried < 4:
             await asyncio.sleep(0.005)
-    assert len(wire._taps) <= 1
+    assert len(wire._following.taps) <= 1
     wire.away = False
     await asyncio.wait_for(relay.until_ready(), WITHIN)
-    assert len(wire._taps) == 1
+    assert len(wire._following.taps) == 1
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
-    assert not wire._taps
+    assert not wire._following.taps
 
 
 # The eleventh line

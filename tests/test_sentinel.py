@@ -33,7 +33,7 @@ def servers(service: Sentinels) -> tuple[RedisServer, RedisServer]:
     until(lambda: replica.do("INFO", "replication").get("master_link_status") == "up")
     until(lambda: has_replica(primary))
     for sentinel in service.sentinels:
-        until(lambda asked=sentinel: asked.primary() == primary.port)
+        until(lambda asked: asked.primary() == primary.port, sentinel)
     return primary, replica
 
 
@@ -60,14 +60,14 @@ async def keep_publishing(node: Any, acknowledged: list[str], enough: asyncio.Ev
 
 
 def history(node: Any, channel: str = "en") -> list[dict[str, Any]]:
-    events = node.get(f"/v1/channels/{channel}/events?limit=1000")["events"]
+    events: list[dict[str, Any]] = node.get(f"/v1/channels/{channel}/events?limit=1000")["events"]
     assert [event["prev"] for event in events] == [None, *(event["cursor"] for event in events[:-1])]
     return events
 
 
 def until_ready(*nodes: Any) -> None:
     for node in nodes:
-        until(lambda asked=node: httpx.get(f"{asked.url}/readyz").status_code == 200)
+        until(lambda asked: httpx.get(f"{asked.url}/readyz").status_code == 200, node)
 
 
 async def until_acknowledged(acknowledged: list[str], more: int) -> None:

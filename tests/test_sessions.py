@@ -31,6 +31,7 @@ from ticker.desk.sessions import Sessions
 from ticker.errors import Malformed, Misconfigured, TickerError, TooManyAttempts, Unauthorized
 from ticker.key import ENVIRONMENT, Key, make
 from ticker.newswire.sqlite import SqliteNewswire
+from ticker.newswire.sqlite.stores import Keys, Secrets
 
 LINES = "/v1/channels/en/lines"
 SAME_ORIGIN = {"Sec-Fetch-Site": "same-origin"}
@@ -165,10 +166,10 @@ def test_a_session_is_opened_and_ended_on_every_node(start_node: Any, tmp_path: 
         )
         for key in (ADMIN_KEY, new_key(here)["key"]):
             cookie = sign_in(here, key)
-            assert until(lambda cookie=cookie: by_cookie(there, cookie).status_code == 200)
-            assert until(lambda cookie=cookie: by_cookie(there, cookie, "DELETE").status_code == 204)
+            assert until(lambda cookie: by_cookie(there, cookie).status_code == 200, cookie)
+            assert until(lambda cookie: by_cookie(there, cookie, "DELETE").status_code == 204, cookie)
             for node in (here, there):
-                assert until(lambda node=node, cookie=cookie: by_cookie(node, cookie).status_code == 401)
+                assert until(lambda node, cookie: by_cookie(node, cookie).status_code == 401, node, cookie)
                 assert by_cookie(node, cookie, "POST", LINES, json={"text": "Rain"}).status_code in (401, 503)
             assert here.board("en") == []
         revoked = new_key(here)
@@ -623,28 +624,41 @@ def test_refusals_that_flood_are_told_as_a_number(start_node: Any) -> None:
     assert logged + unlogged == sent
 
 
+class CountingKeys(Keys):
+    """Keys, and what was asked about them."""
+
+    asked: list[str]
+
+    async def get(self, key_id: str) -> Key | None:
+        self.asked.append("key")
+        return await super().get(key_id)
+
+    async def all(self) -> list[Key]:
+        self.asked.append("keys")
+        return await super().all()
+
+
+class CountingSecrets(Secrets):
+    asked: list[str]
+
+    async def get(self, name: str) -> bytes | None:
+        self.asked.append("secret")
+        return await super().get(name)
+
+    async def take(self, name: str) -> bytes | None:
+        self.asked.append("take")
+        return await super().take(name)
+
+
 class CountingNewswire(SqliteNewswire):
     """Counts what it is asked about keys and secrets."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
         self.asked: list[str] = []
-
-    async def key(self, key_id: str) -> Key | None:
-        self.asked.append("key")
-        return await super().key(key_id)
-
-    async def keys(self) -> list[Key]:
-        self.asked.append("keys")
-        return await super().keys()
-
-    async def secret(self, name: str) -> bytes | None:
-        self.asked.append("secret")
-        return await super().secret(name)
-
-    async def take_secret(self, name: str) -> bytes | None:
-        self.asked.append("take")
-        return await super().take_secret(name)
+        self.keys = keys = CountingKeys(self._transactions)
+        self.secrets = secrets = CountingSecrets(self._transactions, self._clock)
+        keys.asked = secrets.asked = self.asked
 
 
 @pytest.fixture
@@ -674,7 +688,7 @@ async def refusals(keyring: Keyring, attempt: Attempt, count: int) -> list[type[
 async def test_a_flood_of_wrong_ones_costs_the_newswire_next_to_nothing(wire: CountingNewswire, kind: str) -> None:
     keyring = Keyring(wire, ADMIN_KEY)
     key, token = make("Ada", "editor", (), datetime.now(UTC))
-    await wire.keep_key(key)
+    await wire.keys.keep(key)
     word = await keyring.one_time(token)
     assert (await keyring.redeem(word)).id == (await keyring.opened_by(token)).id == key.id
     if kind == "revoked":
@@ -708,18 +722,18 @@ async def test_a_key_made_elsewhere_while_the_brake_is_on_is_let_in_within_a_sec
     keyring = Keyring(wire, None)
     await refusals(keyring, lambda ring: ring.opened_by("wrong"), brake.BY_ADDRESS + 1)
     key, token = make("Ada", "editor", (), datetime.now(UTC))
-    await wire.keep_key(key)
+    await wire.keys.keep(key)
     assert (await keyring.opened_by(token)).id == key.id
 
 
 async def test_a_key_revoked_elsewhere_opens_nothing_at_once_though_it_is_known_here(wire: CountingNewswire) -> None:
     keyring = Keyring(wire, None)
     key, token = make("Ada", "editor", (), datetime.now(UTC))
-    await wire.keep_key(key)
+    await wire.keys.keep(key)
     for count in (0, brake.BY_ADDRESS + 1):
         await refusals(keyring, lambda ring: ring.opened_by("wrong"), count)
         assert (await keyring.opened_by(token)).id == key.id
-    await wire.revoke_key(key.id, datetime.now(UTC))
+    await wire.keys.revoke(key.id, datetime.now(UTC))
     with pytest.raises(TooManyAttempts):
         await keyring.opened_by(token)
 

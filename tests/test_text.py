@@ -36,7 +36,7 @@ TRICKY = st.sampled_from(
     f" \t\n\r\v\x00\x1c\x1f\x85\u00a0\u202f\u3000\u2028\u2029\ufeff\u200b\u200c\u200d\u200e\u200f\u061c\u0301\u0338"
     f"\u034f\u2060\ufffc\ufe0f\U000e0100\U000e0067\U000e0062\U000e007f\U0001f3f4\u05d0\u0627\u064b\u304b\u3099\u0915\u094d\u1100\u1161\u11a8\u212b\u3164{LRI}{RLI}{FSI}{PDI}{LRE}{RLE}{PDF}{LRO}{RLO}🇯🇴👩👧\U0001f3fdaß1."
 )
-WORDS = st.text(TRICKY | st.characters(exclude_categories=("Cs",)), max_size=60)
+WORDS = st.text(TRICKY | st.characters(exclude_categories=["Cs"]), max_size=60)
 
 
 def lined(text: str) -> str:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 
 import pytest
-from readers import ADMIN_KEY, WITHIN, NodeHere, narrow_socket, serving_here
 
+from tests.patience import WITHIN
+from tests.readers import ADMIN_KEY, NodeHere, narrow_socket, serving_here
+from ticker.http.head import EMPTY_LINES_MAX
 from ticker.serving import connections, turns
-from ticker.serving.door import EMPTY_LINES_MAX
+from ticker.serving.door import Door
 from ticker.serving.turns import TRUSTED_MAX, Turns
 
 HEALTHY = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -56,6 +59,7 @@ async def test_of_requests_sent_ahead_no_more_is_read_than_is_worked_on(here: No
             while answered < 300:
                 answered += (await reader.readuntil(b'"ok"}')).count(b"HTTP/1.1 200")
                 (door,) = (each for turn in here.entrance.connections._by_turn.values() for each in turn)
+                assert isinstance(door, Door)
                 most = max(most, len(door._data))
     assert 0 < most <= 2 * 262_144  # a read or two of the event loop
 
@@ -122,10 +126,11 @@ async def test_of_too_many_bytes_that_wait_the_oldest_go(here: NodeHere, monkeyp
 
 async def test_one_is_begun_a_turn_and_who_is_trusted_does_not_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(turns, "REST", 0.0)
-    queue, begun = Turns(), []
+    queue = Turns()
+    begun: list[int | str] = []
     queue.trust(b"good")
     for number in range(3):
-        queue.take(lambda number=number: begun.append(number), b"wrong")  # type: ignore[misc]
+        queue.take(partial(begun.append, number), b"wrong")
     queue.take(lambda: begun.append("trusted"), b"good")
     assert begun == [0, "trusted"]
     for so_far in ([0, "trusted", 1], [0, "trusted", 1, 2]):
@@ -135,9 +140,10 @@ async def test_one_is_begun_a_turn_and_who_is_trusted_does_not_wait(monkeypatch:
 
 async def test_sign_ins_have_every_second_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(turns, "REST", 0.0)
-    queue, begun = Turns(), []
+    queue = Turns()
+    begun: list[int | str] = []
     for number in range(6):
-        queue.take(lambda number=number: begun.append(number), b"")  # type: ignore[misc]
+        queue.take(partial(begun.append, number), b"")
     queue.take(lambda: begun.append("sign-in"), b"", signs_in=True)
     for _ in range(3):
         await asyncio.sleep(0)
@@ -146,7 +152,8 @@ async def test_sign_ins_have_every_second_turn(monkeypatch: pytest.MonkeyPatch) 
 
 async def test_while_some_wait_there_is_a_rest_after_what_took_long(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(turns, "REST", WITHIN)
-    queue, begun = Turns(), []
+    queue = Turns()
+    begun: list[int | str] = []
     loop = asyncio.get_running_loop()
 
     def long() -> None:
@@ -186,3 +193,18 @@ async def test_who_does_not_read_makes_room_however_much_is_asked_for(here: Node
     assert (await said(here, HEALTHY)).startswith(b"HTTP/1.1 200 ")
     for sock in opened:
         sock.close()
+
+
+async def test_a_refused_connection_that_lingers_makes_room_without_another_word(
+    here: NodeHere, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its end was sent already, so a second refusal broke the newcomer: no deadline held for that one, and no limit."""
+    here.entrance.connections.most = 1
+    reader, writer = await asyncio.open_connection("127.0.0.1", here.port)
+    with contextlib.closing(writer):
+        writer.write(b"GET / HTTP/9.9\r\n\r\n")
+        async with asyncio.timeout(WITHIN):
+            refused = await reader.read()
+            assert refused.count(b"HTTP/1.1 ") == 1
+            assert (await said(here, HEALTHY)).startswith(b"HTTP/1.1 200 ")
+    assert not caplog.records

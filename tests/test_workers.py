@@ -132,11 +132,13 @@ def published(node: RunningNode, text: str) -> dict[str, Any]:
     with httpx.Client(base_url=node.url, headers=headers, limits=NO_KEEPING) as editor:
         answer = answered(editor, "POST", "/v1/channels/en/lines", json={"text": text})
     assert answer.status_code == 201, answer.text
-    return answer.json()
+    line: dict[str, Any] = answer.json()
+    return line
 
 
 def answered(client: httpx.Client, method: str, path: str, **given: Any) -> httpx.Response:
-    return until(lambda: (said := client.request(method, path, **given)).status_code != 503 and said)
+    answer: httpx.Response = until(lambda: (said := client.request(method, path, **given)).status_code != 503 and said)
+    return answer
 
 
 async def test_a_worker_that_is_killed_is_started_again_and_its_readers_come_back(
@@ -193,7 +195,7 @@ async def test_sigterm_sends_every_reader_elsewhere_and_ends_all_workers(start: 
     async with reading(node) as followers:
         assert await asyncio.to_thread(node.stop) == 0
         for follower in followers:
-            await follower.until(lambda reader=follower: reader.closed_with)
+            await follower.until(lambda reader: reader.closed_with, follower)
             assert set(follower.closed_with) == {1012}  # more than once, where another worker was still there
     assert not [pid for pid in pids if Path(f"/proc/{pid}").exists()]
     assert listeners(node.port) == 0
@@ -215,7 +217,7 @@ async def test_ctrl_c_reaches_every_process_of_the_terminal_and_ends_them_in_pea
     )
     try:
         assert process.stdout
-        port = int(re.search(r":(\d+)\s*$", process.stdout.readline())[1])
+        (port,) = map(int, re.findall(r":(\d+)\s*$", process.stdout.readline()))
         until(lambda: listeners(port) == WORKERS)
         os.killpg(process.pid, signal.SIGINT)
         _, log = process.communicate(timeout=WITHIN)
@@ -276,7 +278,7 @@ def test_the_first_key_is_made_and_shown_once_and_its_link_works_on_whichever_wo
     said = node.said + ended(node)
     assert said.count("The first key") == said.count("#once=") == said.count("Ticker is on at") == 1
     (key,) = re.findall(r"^  (\S+)$", said.partition("The first key")[2], re.M)[:1]
-    word = re.search(r"#once=(\S+)", said)[1]
+    (word,) = re.findall(r"#once=(\S+)", said)
 
     node.start()  # with a key kept, it makes no other, and this one opens every worker
     until(lambda: listeners(node.port) == WORKERS)

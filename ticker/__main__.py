@@ -1,5 +1,5 @@
 """`python -m ticker`."""
 
-from ticker.cli import main
+from ticker.cli.main import main
 
 main(prog_name="ticker")

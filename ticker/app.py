@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import msgspec
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -17,29 +15,28 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from ticker import __version__
+from ticker.background.reporting import report_presence
 from ticker.desk.api import DeskApi
 from ticker.desk.keys import Keyring
 from ticker.desk.pages import DeskPages
 from ticker.desk.security_log import SecurityLog
 from ticker.desk.sessions import Sessions
-from ticker.errors import Misconfigured, NewswireUnavailable, TickerError
+from ticker.errors import Misconfigured, TickerError
 from ticker.fanout.relay import Relay
-from ticker.fanout.sending import open_sender
+from ticker.fanout.sender import open_sender
+from ticker.http.answers import json_answer
+from ticker.http.problems import answer
+from ticker.http.security import Preflights, SecurityHeaders
 from ticker.newswire import open_newswire
-from ticker.problems import answer
 from ticker.readers.assets import Assets
 from ticker.readers.embed import Embeds
 from ticker.readers.live import Live
 from ticker.readers.pages import Pages, open_templates
 from ticker.readers.snapshot import Snapshots
 from ticker.readers.widget import Widget, Words
-from ticker.security import Preflights, SecurityHeaders
 from ticker.settings import Settings
 
 WATCHED_FOR = 5.0  # seconds since /readyz was asked: load balancers ask every one or two
-PRESENCE_EVERY = 2.0  # seconds; editors see a number that is a few seconds old at most
-
-log = logging.getLogger("ticker")
 
 
 def web_folder() -> Path:
@@ -107,7 +104,8 @@ class Node:
     async def running(self) -> AsyncIterator[None]:
         """Open the newswire and follow it; meanwhile the widget is read. Raises Misconfigured."""
         await asyncio.gather(self.newswire.open(self._channels), self.widget.prepare())
-        tasks = [asyncio.create_task(work()) for work in (self.relay.run, self.relay.beat, self._report_presence)]
+        services = (self.relay.run(), self.relay.beat(), report_presence(self.newswire.presence, self.relay.hub))
+        tasks = [asyncio.create_task(service) for service in services]
         try:
             yield
         finally:
@@ -115,15 +113,6 @@ class Node:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             await self.newswire.close()
-
-    async def _report_presence(self) -> None:
-        """Tell the other nodes how many readers there are here, until canceled."""
-        while True:
-            try:
-                await self.newswire.report(self.relay.hub.readers())
-            except NewswireUnavailable as error:
-                log.debug("Presence is not reported: %s", error.detail)
-            await asyncio.sleep(PRESENCE_EVERY)
 
     @property
     def is_watched(self) -> bool:
@@ -141,10 +130,10 @@ class Node:
         if not self.relay.ready:
             return _status("no newswire", 503)
         await self.newswire.probe()
-        return _status("ok", 200, clock=self.newswire.clock_is_off())
+        return _status("ok", 200, clock=self.newswire.clock_is_off(), versions=self.newswire.versions_are_mixed())
 
 
 def _status(word: str, status: int, **more: str | None) -> Response:
     """`more` is told where there is something to tell."""
     body = {"status": word} | {name: said for name, said in more.items() if said}
-    return Response(msgspec.json.encode(body), status, {"Cache-Control": "no-store"}, media_type="application/json")
+    return json_answer(body, status)

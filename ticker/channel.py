@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Literal
 
 from msgspec import Struct
 
-from ticker.text import is_right_to_left
+from ticker.text import is_right_to_left, shown
 
 Direction = Literal["ltr", "rtl"]
 
@@ -83,3 +84,9 @@ def base_language(language: str) -> str:
 def label_for(language: str) -> str:
     """The word for "Breaking" in a language (BCP 47); English where we don't know it."""
     return LABELS.get(base_language(language), LABELS["en"])
+
+
+def no_such_channel(slug: str, known: Iterable[str] | None = None) -> str:
+    """The sentence for a slug that names no channel. Editors are told those that there are."""
+    there_are = "at /v1/channels" if known is None else ", ".join(known)
+    return f"There is no channel {shown(slug)!r}. The channels are {there_are}."

@@ -25,7 +25,7 @@ from msgspec.structs import replace
 from ticker.channel import Channel, base_language
 from ticker.errors import Conflict, NotFound, TickerError
 from ticker.fanout.relay import Relay
-from ticker.line import Draft, Patch, Urgency, checked
+from ticker.line import NewLine, Patch, Urgency, checked
 from ticker.newswire import Newswire
 
 BY = "demo"
@@ -199,8 +199,8 @@ class _Desk:
             with contextlib.suppress(Conflict, NotFound):  # an editor has retracted it; it is older than the history
                 await self._change(told, Patch(expires=now))
         brief = FLASH_FOR if change.urgency == "flash" else UNSET
-        draft = checked(Draft(text=change.text, urgency=change.urgency, story=change.story, expires_in=brief))
-        self._told[change.story] = (await self._newswire.publish(self._channel, draft, by=BY)).line.id
+        new_line = checked(NewLine(text=change.text, urgency=change.urgency, story=change.story, expires_in=brief))
+        self._told[change.story] = (await self._newswire.publish(self._channel, new_line, by=BY)).line.id
 
     async def _change(self, line_id: str, patch: Patch) -> None:
         await self._newswire.amend(self._channel, line_id, checked(patch), by=BY)

@@ -66,7 +66,7 @@ def parts(token: str) -> tuple[str, str] | None:
     return (key_id, secret) if prefix == PREFIX and key_id and secret else None
 
 
-class Listed(Struct, frozen=True, kw_only=True):
+class KeyInfo(Struct, frozen=True, kw_only=True):
     """A key as lists show it: everything but the hash."""
 
     id: str
@@ -78,5 +78,5 @@ class Listed(Struct, frozen=True, kw_only=True):
     revoked: datetime | None
 
 
-def listed(key: Key) -> Listed:
-    return msgspec.convert(key, Listed, from_attributes=True)
+def key_info(key: Key) -> KeyInfo:
+    return msgspec.convert(key, KeyInfo, from_attributes=True)

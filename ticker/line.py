@@ -134,7 +134,7 @@ class Event(Struct, frozen=True, kw_only=True):
     """Whose key did it. For editors, never for the public."""
 
 
-class Draft(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class NewLine(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What an editor sends to publish. A misspelt field is refused: silence would lose what was meant."""
 
     text: str
@@ -176,7 +176,7 @@ _RULES: Final[dict[str, Callable[[str], str]]] = {
     "language": rules.language_tag,
 }
 
-Input = TypeVar("Input", Draft, Patch)
+Input = TypeVar("Input", NewLine, Patch)
 
 
 def checked(given: Input) -> Input:
@@ -207,34 +207,34 @@ def checked(given: Input) -> Input:
     return replace(given, **clean)
 
 
-def begin(draft: Draft, channel: Channel, cursor: Cursor) -> Line:
-    """A new line, from a checked draft. Raises Invalid where it would be over before it starts."""
+def begin(new_line: NewLine, channel: Channel, cursor: Cursor) -> Line:
+    """A new line, from checked words. Raises Invalid where it would be over before it starts."""
     now = cursor.time
-    expires = _expiry(draft, now)
+    expires = _expiry(new_line, now)
     if expires is UNSET:
         expires = None if channel.expires_in is None else now + timedelta(seconds=channel.expires_in)
     if expires is not None and expires <= now:
         raise Invalid(FieldError("expires", f"That time has passed: by our clock it is {now:%Y-%m-%dT%H:%M:%SZ}."))
-    language = channel.language if draft.language is UNSET else draft.language
-    direction = channel.direction if draft.language is UNSET else direction_of(language)
+    language = channel.language if new_line.language is UNSET else new_line.language
+    direction = channel.direction if new_line.language is UNSET else direction_of(language)
     return Line(
         id=str(cursor),
         channel=channel.slug,
-        text=draft.text,
-        urgency=draft.urgency,
+        text=new_line.text,
+        urgency=new_line.urgency,
         status="usable",
         version=1,
         published=now,
         updated=now,
         corrected=None,
         expires=expires,
-        pinned=draft.pinned,
-        url=draft.url,
-        source=draft.source,
-        story=draft.story,
-        note=draft.note,
+        pinned=new_line.pinned,
+        url=new_line.url,
+        source=new_line.source,
+        story=new_line.story,
+        note=new_line.note,
         language=language,
-        direction=direction if draft.direction is UNSET else draft.direction,
+        direction=direction if new_line.direction is UNSET else new_line.direction,
     )
 
 
@@ -285,7 +285,7 @@ def expect(line: Line, if_match: str | None) -> None:
         raise Stale(f"The line is at version {line.version} now. Read it again, then decide.")
 
 
-def _expiry(given: Draft | Patch, now: datetime) -> datetime | UnsetType | None:
+def _expiry(given: NewLine | Patch, now: datetime) -> datetime | UnsetType | None:
     if given.expires_in is not UNSET:
         return now + timedelta(seconds=given.expires_in)
     if isinstance(given.expires, datetime):

@@ -81,7 +81,7 @@ async def run_all(given: argparse.Namespace) -> bool:
         if ((each.quick and way == "direct") or not given.quick)
         and any(words in each.name for words in given.only.split("|"))
     ]
-    few = [(each, way) for each, way in chosen if each.few_files and way == "direct"]
+    few: list[tuple[Attack, Way]] = [(each, way) for each, way in chosen if each.few_files and way == "direct"]
     common = {
         "seconds": given.seconds or (0.5 if given.quick else 2.0),
         "history": 300 if given.quick else 1_500,

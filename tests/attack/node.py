@@ -15,7 +15,7 @@ from pathlib import Path
 from tests.attack import ADMIN_KEY, CHANNEL, CONFIG
 from tests.patience import WITHIN
 from tests.ports import free_port
-from ticker.line import Draft, checked
+from ticker.line import NewLine, checked
 from ticker.newswire import open_newswire
 from ticker.settings import read_channels
 
@@ -83,7 +83,7 @@ async def _fill(file: Path, declared: Path, lines: int) -> None:
     await newswire.open(channels)
     try:
         for number in range(lines):
-            words = checked(Draft(text=f"What was said before, {number}: {200 * 'x'}"))
+            words = checked(NewLine(text=f"What was said before, {number}: {200 * 'x'}"))
             await newswire.publish(channels[CHANNEL], words, by="history")
     finally:
         await newswire.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from itertools import count
 from urllib.parse import quote
 
@@ -14,9 +15,9 @@ LONG = 60_000  # bytes of a field
 FIT = 7_900  # bytes of an address that is still taken
 
 
-def _fit(parameters: object) -> str:
+def _fit(parameters: Iterable[str]) -> str:
     """So many of them as an address may hold."""
-    return "&".join(parameters)[:FIT]  # type: ignore[arg-type]
+    return "&".join(parameters)[:FIT]
 
 
 # Readers

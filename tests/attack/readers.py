@@ -12,6 +12,7 @@ import re
 import sys
 import time
 from collections import Counter, deque
+from functools import partial
 from typing import cast
 
 import uvloop
@@ -72,7 +73,7 @@ async def run(port: int, count: int) -> None:
     readers = Readers(count)
     for begin in range(0, count, AT_ONCE):
         made = [
-            await loop.create_connection(lambda n=n: Reader(readers, over_websocket=n % 2 == 0), "127.0.0.1", port)
+            await loop.create_connection(partial(Reader, readers, over_websocket=n % 2 == 0), "127.0.0.1", port)
             for n in range(begin, min(count, begin + AT_ONCE))
         ]
         for _, reader in made:

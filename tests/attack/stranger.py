@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from itertools import repeat
 
 NARROW = 4_096  # bytes of a receive buffer: what isn't read waits at the node's end
@@ -76,7 +76,7 @@ class Stranger:
         return self._until - asyncio.get_running_loop().time()
 
     @contextlib.asynccontextmanager
-    async def connected(self, *, deaf: bool = False) -> Iterator[Wire]:
+    async def connected(self, *, deaf: bool = False) -> AsyncIterator[Wire]:
         sock = socket.socket()
         sock.setblocking(False)
         if deaf:
@@ -177,13 +177,13 @@ class Stranger:
         self.sent += len(data)
         await wire.send(data)
 
-    async def _at_once(self, connections: int, once: object) -> None:
+    async def _at_once(self, connections: int, once: Callable[[], Awaitable[None]]) -> None:
         """Do it on so many connections, over and over until the time is up."""
 
         async def again() -> None:
             while True:
                 with contextlib.suppress(OSError):
-                    await once()  # type: ignore[operator]
+                    await once()
 
         tasks = [asyncio.create_task(again()) for _ in range(connections)]
         await asyncio.sleep(max(0, self.left))

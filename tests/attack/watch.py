@@ -35,7 +35,7 @@ def connections(port: int) -> list[Connection]:
     states = 0xFFF & ~(1 << _LISTEN | 1 << _TIME_WAIT)
     asked = _wanted.pack(socket.AF_INET, socket.IPPROTO_TCP, 1 << _MEMORY - 1, 0, states)
     asked += struct.pack(">H", port) + bytes(2 + 36) + 8 * b"\xff"
-    found = []
+    found: list[Connection] = []
     with socket.socket(socket.AF_NETLINK, socket.SOCK_DGRAM, _SOCK_DIAG) as kernel:
         kernel.send(_message.pack(_message.size + len(asked), _BY_FAMILY, _DUMP, 1, 0) + asked)
         while True:

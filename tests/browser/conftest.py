@@ -9,15 +9,17 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, cast
+from typing import Any, TypeVarTuple, cast
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, WebSocketRoute, expect, sync_playwright
 
 from tests.conftest import CHANNELS, RunningNode
 from tests.patience import WITHIN as SECONDS
 
 WITHIN = 1_000 * SECONDS  # a banner whose node was away polls, and finds its way back in half a minute at most
+
+Given = TypeVarTuple("Given")
 
 expect.set_options(timeout=WITHIN)
 
@@ -83,22 +85,49 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
     context.close()
 
 
+class HeardPage(Page):
+    """A page; what its console complains of is in `errors`."""
+
+    errors: list[str]
+
+
 @pytest.fixture
-def page(context: BrowserContext) -> Page:
-    """A page; what its console complains of is in `page.errors`."""
-    page: Any = context.new_page()
+def page(context: BrowserContext) -> HeardPage:
+    page = cast("HeardPage", context.new_page())  # it is Playwright that makes pages
     page.errors = []
     page.on("console", lambda message: page.errors.append(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: page.errors.append(str(error)))
     return page
 
 
-def until(page: Page, holds: Callable[[], Any]) -> None:
-    """Wait, while the page and Playwright go on, for something that no locator can say."""
+def until(page: Page, holds: Callable[[*Given], object], *given: *Given) -> None:
+    """Wait, while the page and Playwright go on, for something about what is given that no locator can say."""
     deadline = time.monotonic() + SECONDS
-    while not holds():
+    while not holds(*given):
         assert time.monotonic() < deadline, "it did not come to hold"
         page.wait_for_timeout(20)
+
+
+def until_as_time_passes(page: Page, holds: Callable[[], object]) -> None:
+    """The same in a page that is `without_time`: a millisecond passes in it before each look."""
+
+    def passed() -> object:
+        page.clock.run_for(1)
+        return holds()
+
+    until(page, passed)
+
+
+def routed_sockets(where: Page | BrowserContext) -> list[WebSocketRoute]:
+    """Those that are opened to a node from now on. What goes through them goes through."""
+    sockets: list[WebSocketRoute] = []
+
+    def connect(socket: WebSocketRoute) -> None:
+        socket.connect_to_server()
+        sockets.append(socket)
+
+    where.route_web_socket("**/v1/live?*", connect)
+    return sockets
 
 
 def without_time(page: Page) -> None:

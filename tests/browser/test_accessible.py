@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import Site, hold_belt, until, without_time
+from tests.browser.conftest import Site, hold_belt, until_as_time_passes, without_time
 from tests.conftest import CHANNELS, RunningNode
 
 AXE = (files("axe_playwright_python") / "axe.min.js").read_text("utf-8")
@@ -249,7 +249,7 @@ def test_the_tree_is_a_named_region_with_a_list(node: RunningNode, site: Site, p
     without_time(page)  # nor does the next line have its turn
     for mode, expected in TREES.items():
         page.goto(site.serve(host(node, f'<breaking-ticker channel="tree" mode="{mode}"></breaking-ticker>')))
-        until(page, lambda: page.clock.run_for(1) or page.locator(LIVE).count())
+        until_as_time_passes(page, lambda: page.locator(LIVE).count())
         expect(page.locator(f"{LIVE} li")).to_have_count(3)
         if mode == "scroll":
             hold_belt(page, 3)
@@ -275,7 +275,7 @@ def test_what_happens_is_said_once_and_a_kill_at_once(node: RunningNode, site: S
             host(node, "".join(f'<breaking-ticker channel="said" mode="{mode}"></breaking-ticker>' for mode in MODES))
         )
     )
-    until(page, lambda: page.clock.run_for(1) or page.locator(LIVE).count() == 3)
+    until_as_time_passes(page, lambda: page.locator(LIVE).count() == 3)
     expect(page.locator("[aria-live]")).to_have_count(1)
     page.evaluate(LISTEN)
     announcer = page.locator("ticker-announcer")

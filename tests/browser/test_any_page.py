@@ -36,7 +36,7 @@ def show(node: RunningNode, site: Site, page: Page) -> Open:
 def box(page: Page, selector: str = "breaking-ticker") -> dict[str, float]:
     found = page.locator(selector).first.bounding_box()
     assert found
-    return dict(found)
+    return {"x": found["x"], "y": found["y"], "width": found["width"], "height": found["height"]}
 
 
 # Layout
@@ -92,7 +92,7 @@ def test_a_sticky_banner_stays_and_hides_nothing_that_has_focus(
     for y in (700, 1400, 99_999):
         page.evaluate("(y) => scrollTo(0, y)", y)
         at = 0 if edge == "top" else 700 - box(page)["height"]
-        until(page, lambda at=at: abs(box(page)["y"] - at) < 1)
+        until(page, lambda at: abs(box(page)["y"] - at) < 1, at)
     assert abs(page.evaluate("document.documentElement.scrollHeight") - height) < 1  # nothing has moved
     expect(page.get_by_text("link 29")).to_be_in_viewport()
     hidden = """() => [...document.querySelectorAll("a")].reverse().filter((link) => {

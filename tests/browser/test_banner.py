@@ -13,7 +13,16 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Locator, Page, Route, WebSocketRoute, expect
 
-from tests.browser.conftest import WITHIN, Site, hide, hold_belt, until, without_time
+from tests.browser.conftest import (
+    WITHIN,
+    Site,
+    hide,
+    hold_belt,
+    routed_sockets,
+    until,
+    until_as_time_passes,
+    without_time,
+)
 from tests.conftest import ROOT, RunningNode
 
 MODULE = ROOT / "web" / "ticker.js"
@@ -86,7 +95,7 @@ def embed(node: RunningNode, site: Site, page: Page) -> Callable[..., Page]:
             without_time(page)
         page.goto(site.serve(host(node, tags)))
         if live and stopped:
-            until(page, lambda: page.clock.run_for(1) or page.locator(LIVE).count())
+            until_as_time_passes(page, lambda: page.locator(LIVE).count())
         elif live:
             expect(page.locator(LIVE).first).to_be_attached(timeout=LATE)
         return page
@@ -145,7 +154,8 @@ def point_elsewhere(page: Page) -> None:
 
 
 def everything(page: Page) -> str:
-    return page.evaluate(EVERYTHING)
+    seen: str = page.evaluate(EVERYTHING)
+    return seen
 
 
 def complaints(page: Any) -> list[str]:
@@ -354,8 +364,7 @@ def test_a_line_killed_while_the_banner_was_away_is_gone_when_it_returns(
     node: Any, page: Any, embed: Any, channel: str
 ) -> None:
     line = node.publish(channel, "Minister steps down")
-    sockets: list[WebSocketRoute] = []
-    page.route_web_socket("**/v1/live?*", lambda socket: (socket.connect_to_server(), sockets.append(socket)))
+    sockets = routed_sockets(page)
     embed(banner(channel, LIST))
     expect(block(page).locator("li")).to_contain_text("Minister")
     page.context.set_offline(True)
@@ -407,7 +416,13 @@ def test_silence_is_told_and_then_mended(page: Any, embed: Any, channel: str) ->
         heard: list[Any] = []
         first = not sockets
         sockets.append(socket)
-        server.on_message(lambda frame: (first and heard) or (heard.append(frame), socket.send(frame)))
+
+        def passes_on(frame: str | bytes) -> None:
+            if not (first and heard):
+                heard.append(frame)
+                socket.send(frame)
+
+        server.on_message(passes_on)
 
     page.add_init_script(LITTLE_JITTER)
     page.route_web_socket("**/v1/live?*", fall_silent)
@@ -689,7 +704,7 @@ def test_a_finger_that_has_gone_holds_no_line(node: Any, site: Site, browser: Br
     context.set_default_timeout(WITHIN)
     without_time(page)
     page.goto(site.serve(host(node, both(channel))))
-    until(page, lambda: page.clock.run_for(1) or page.locator(LIVE).count())
+    until_as_time_passes(page, lambda: page.locator(LIVE).count())
     expect(current(page)).to_contain_text("Line number 2")
     bar(page).get_by_role("button", name="Next").tap()
     expect(current(page)).to_contain_text("Line number 1")
@@ -838,21 +853,20 @@ def test_after_an_absence_it_says_what_was_missed_and_shows_the_kills_first(
 ) -> None:
     gone = node.publish(channel, "Minister steps down")
     corrected = node.publish(channel, "The comet is visible until Thursday")
-    sockets: list[WebSocketRoute] = []
-    page.route_web_socket("**/v1/live?*", lambda socket: (socket.connect_to_server(), sockets.append(socket)))
+    sockets = routed_sockets(page)
     page.add_init_script(LITTLE_JITTER)
     embed(banner(channel), stopped=True)
     expect(current(page)).to_contain_text("The comet")
     page.context.set_offline(True)
     sockets[-1].close(code=1001)
-    until(page, lambda: page.clock.run_for(1) or bar(page).get_attribute("state") == "offline")
+    until_as_time_passes(page, lambda: bar(page).get_attribute("state") == "offline")
     node.cancel(channel, gone["id"], note="The office denies it.")
     node.correct(channel, corrected["id"], text="The comet is visible until Friday")
     node.publish(channel, "Mayor to speak at 18:00")
     node.publish(channel, "Ferries suspended")
     page.context.set_offline(False)
     away = bar(page).locator(".away")
-    until(page, lambda: page.clock.run_for(1) or away.is_visible())
+    until_as_time_passes(page, lambda: away.is_visible())
     expect(away).to_have_text("While you were away · Retracted: 1 · Corrected: 1 · New: 2")
     expect(current(page).locator(".mark")).to_have_text("Retracted")
     assert "Minister" not in everything(page)
@@ -1126,8 +1140,8 @@ def test_other_words_than_english_are_asked_for_once(node: Any, page: Any, embed
     page.route(
         "**/words/de.json", lambda route: route.fulfill(json=words, headers={"Access-Control-Allow-Origin": "*"})
     )
-    tongues = ((channel, "en"), (channel, "de-AT"), ("ar", "de"), ("es", "tlh"))
-    embed("".join(banner(of, f'lang="{lang}"') for of, lang in tongues))
+    locales = ((channel, "en"), (channel, "de-AT"), ("ar", "de"), ("es", "tlh"))
+    embed("".join(banner(of, f'lang="{lang}"') for of, lang in locales))
     for at in (1, 2):
         expect(page.locator("breaking-ticker").nth(at).get_by_role("button", name="Anhalten")).to_be_visible()
     node.publish("es", "Una línea más")  # for a language that the server doesn't have, it isn't asked again
@@ -1219,7 +1233,7 @@ def test_what_the_page_put_inside_shows_until_the_board_is_there(
     )
     expect(page.get_by_role("link", name="The latest news")).to_be_visible()
     expect(bar(page)).to_have_attribute("state", "connecting")
-    until(page, lambda: page.clock.run_for(1) or waiting)
+    until_as_time_passes(page, lambda: waiting)
     lines = [line_of("1-0", text="From the board")]
     waiting[0].send(json.dumps(board_frame(lines, channel=channel, direction="rtl")))
     expect(current(page)).to_contain_text("From the board")
@@ -1301,7 +1315,7 @@ def board_frame(lines: list[dict[str, Any]], **fields: Any) -> dict[str, Any]:
 
 def fold(page: Page, *frames: dict[str, Any], clock: int = 0) -> dict[str, Any]:
     """Fold frames into a board on a machine whose clock says `clock` (seconds since 1970)."""
-    return page.evaluate(
+    board: dict[str, Any] = page.evaluate(
         """async ([frames, clock]) => {
           const { Board } = await import(document.querySelector("script").src);
           Date.now = () => clock * 1000;
@@ -1315,6 +1329,7 @@ def fold(page: Page, *frames: dict[str, Any], clock: int = 0) -> dict[str, Any]:
         }""",
         [frames, clock],
     )
+    return board
 
 
 def event(cursor: str, prev: str | None, line: dict[str, Any]) -> dict[str, Any]:

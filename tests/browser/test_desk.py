@@ -6,7 +6,7 @@ import contextlib
 import itertools
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from random import Random
 from typing import Any
 
@@ -1264,11 +1264,12 @@ def test_an_empty_form_is_not_refused_beside_a_success(node: Any, desk: Page) ->
 
 
 def test_what_is_told_as_on_air_is_told_no_more_once_it_is_not(node: Any, desk: Page, channel: str) -> None:
-    for take_down in (
+    ways: list[Callable[[dict[str, Any]], object]] = [
         lambda kept: node.correct(channel, kept["id"], status="withheld"),
         lambda kept: node.cancel(channel, kept["id"]),
         lambda kept: node.correct(channel, kept["id"], expires_in=1),
-    ):
+    ]
+    for take_down in ways:
         publish(desk, WORDS)
         expect(desk.locator("#told")).to_contain_text("On air since")
         take_down(node.board(channel)[0])

@@ -63,7 +63,7 @@ class Newsroom:
             channel = list(CHANNELS.values())[self.published % 3]
             self.published += 1
             number, now = self.published, stamp()
-            line = {
+            line: dict[str, Any] = {
                 "channel": channel, "text": f"Line number {number} of a day on which much happens", "version": 1,
                 "urgency": "flash" if number % 50 == 7 else "urgent", "status": "usable", "published": now,
                 "updated": now, "corrected": None, "expires": stamp(1) if number % 100 == 40 else None, "pinned": False,
@@ -97,10 +97,11 @@ def stamp(seconds: float = 0) -> str:
 @pytest.fixture
 def newsroom() -> Iterator[Newsroom]:
     patient: dict[str, None] = {"open_timeout": None, "ping_interval": None}
-    with serve(lambda reader: newsroom.meet(reader), "127.0.0.1", 0, compression=None, **patient) as server:
-        newsroom = Newsroom(server)
+    here: Newsroom
+    with serve(lambda reader: here.meet(reader), "127.0.0.1", 0, compression=None, **patient) as server:
+        here = Newsroom(server)
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield newsroom
+        yield here
         server.shutdown()
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Frame, FrameLocator, Page, Route, WebSocketRoute, expect
 
-from tests.browser.conftest import Site, until
+from tests.browser.conftest import HeardPage, Site, until
 from tests.conftest import RunningNode, as_released
 from ticker import __version__
 
@@ -107,7 +107,7 @@ class SlowLine:
 # The builder
 
 
-def test_the_builder_follows_every_choice_by_keyboard_alone(node: RunningNode, page: Page) -> None:
+def test_the_builder_follows_every_choice_by_keyboard_alone(node: RunningNode, page: HeardPage) -> None:
     page.goto(f"{node.url}/embed")
     expect(page.locator(LIVE)).to_have_attribute("channel", "en")
     page.locator("#channel").focus()
@@ -182,7 +182,7 @@ def test_the_builder_fits_its_window(node: RunningNode, page: Page, width: int) 
 # The lines that it gives
 
 
-def test_the_snippets_work_on_another_site(node: RunningNode, page: Page, paper: Callable[..., Page]) -> None:
+def test_the_snippets_work_on_another_site(node: RunningNode, page: HeardPage, paper: Callable[..., Page]) -> None:
     """Pinned, with its hash, and under the policy that the builder names."""
     page.goto(f"{node.url}/embed?mode=list&version={__version__}")
     banner, policy = snippet(page, "banner"), page.locator("#snippet-policy").text_content()
@@ -237,7 +237,7 @@ def framed(paper: Callable[..., Page], src: str, sandbox: str | None, more: str 
 
 
 def test_in_a_sandbox_the_iframe_is_live_and_as_high_as_its_lines(
-    node: RunningNode, page: Page, paper: Callable[..., Page]
+    node: RunningNode, page: HeardPage, paper: Callable[..., Page]
 ) -> None:
     page.goto(f"{node.url}/embed?mode=list&max=2")
     frame, resize = snippet(page, "frame"), page.locator("#snippet-resize").text_content()
@@ -283,7 +283,7 @@ def test_without_any_script_the_iframe_shows_its_lines(
     assert page.frames[1].evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(23, 25, 29)"
 
 
-def test_what_is_in_the_page_gives_way_to_the_banner(node: RunningNode, page: Page) -> None:
+def test_what_is_in_the_page_gives_way_to_the_banner(node: RunningNode, page: HeardPage) -> None:
     """The server's lines and the banner's own are never seen together."""
     page.goto(f"{node.url}/embed/en?mode=list")
     expect(page.locator(LIVE)).to_be_visible()
@@ -323,7 +323,7 @@ def test_nothing_moves_in_the_iframe_when_the_banner_takes_over(
     ("path", "width"), [("/demo", 360), ("/demo", 1280), ("/channels/ar", 360), ("/channels/en", 1280)]
 )
 def test_nothing_moves_in_the_page_when_its_banners_take_over(
-    node: RunningNode, page: Page, path: str, width: int
+    node: RunningNode, page: HeardPage, path: str, width: int
 ) -> None:
     slow = SlowLine(page)
     page.set_viewport_size({"width": width, "height": 1000})

@@ -17,11 +17,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Locator, Page, WebSocketRoute, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, sync_playwright
 
-from tests.browser.conftest import ARGUMENTS, SECONDS, WITHIN, chromium, hide
+from tests.browser.conftest import ARGUMENTS, WITHIN, chromium, hide, routed_sockets
 from tests.conftest import RunningNode
 from tests.patience import ON_REDIS
+from tests.patience import WITHIN as SECONDS
 from tests.redis_servers import shared_server, until
 
 LITTLE_JITTER = "Math.random = () => 0.02"
@@ -283,13 +284,15 @@ def stop_clock(tab: Page, at: float) -> None:
 
 
 def now(tab: Page) -> float:
-    return tab.evaluate("Date.now()") / 1_000
+    milliseconds: float = tab.evaluate("Date.now()")
+    return milliseconds / 1_000
 
 
 def offline_since(tab: Page) -> float:
     """When its pause began."""
     expect(banner(tab)).to_have_attribute("state", "offline")
-    return tab.evaluate("offlineAt") / 1_000
+    milliseconds: float = tab.evaluate("offlineAt")
+    return milliseconds / 1_000
 
 
 # The node
@@ -474,7 +477,7 @@ def test_where_nothing_comes_through_it_is_offline_and_tries_without_end(
     node.publish("en", "N°1 of the outage.")
     for _ in range(7):  # more than twice around; the last waits 0.6 s, of 32 without the little jitter
         asked = len(door.asked)
-        until(lambda asked=asked: len(door.asked) > asked)
+        until(lambda asked: len(door.asked) > asked, asked)
     door.refusing_polls = False
     for each in (tab, follower):
         shows(each, "N°1 of the outage.")
@@ -632,8 +635,7 @@ def test_frames_that_are_not_ours_change_nothing(
 ) -> None:
     node.publish("en", "N°1 from the node.")
     cursor = node.get("/v1/channels/en/lines")["cursor"]
-    sockets: list[WebSocketRoute] = []
-    context.route_web_socket("**/v1/live?*", lambda socket: (socket.connect_to_server(), sockets.append(socket)))
+    sockets = routed_sockets(context)
     tab = open_tab(clock=True)
     tab.clock.fast_forward(11_000)  # who is live by WebSocket looks for nothing better
     complaints: list[Any] = []
@@ -724,9 +726,9 @@ def test_when_the_leading_tab_is_closed_the_next_takes_over_with_nothing_lost(
         seen = len(published)
         publisher = threading.Thread(target=publish, args=(count,))
         publisher.start()
-        until(lambda seen=seen: len(published) > seen + 3)
+        until(lambda seen: len(published) > seen + 3, seen)
         tabs.pop(0).close()
-        until(lambda count=count: len(door.asked) == count + 1)
+        until(lambda count: len(door.asked) == count + 1, count)
         publisher.join()
         shows(tabs[0], published[-1])
     shows_what_the_node_says(tabs[0], node)
@@ -829,7 +831,7 @@ def test_a_page_in_the_back_forward_cache_holds_nothing_and_comes_back(
     for number, tab in enumerate(tabs):  # the one that leads goes first, and comes back as one that follows
         tab.evaluate("addEventListener('pageshow', ({ persisted }) => { window.restored = persisted })")
         tab.goto(f"{node.url}/healthz")
-        until(lambda number=number: len(door.asked) == number + 2)  # the other one takes over
+        until(lambda number: len(door.asked) == number + 2, number)  # the other one takes over
         node.publish("en", f"N°{number} while it was away.")
         tab.evaluate("history.back()")
         tab.wait_for_function("window.restored !== undefined")
@@ -872,7 +874,7 @@ def test_refreshed_it_connects_anew_and_takes_the_lead(
               feed.refresh();
             }"""
         )
-        until(lambda number=number: len(door.asked) == number + 2)
+        until(lambda number: len(door.asked) == number + 2, number)
         expect(banner(tab)).to_have_attribute("state", "live")
     until(lambda: door.open == 1)
     node.publish("en", "N°2 after.")

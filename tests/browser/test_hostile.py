@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import BrowserContext, Dialog, Page, expect
 
 from tests.browser import hostile
 from tests.browser.conftest import Site
@@ -245,8 +245,12 @@ def guarded(node: RunningNode, site: Site, context: BrowserContext) -> Iterator[
         if not url.startswith((node.url, site.url, "data:,")):
             told.append(url)
 
+    def dismissed(dialog: Dialog) -> None:
+        told.append(f"dialog: {dialog.message}")
+        dialog.dismiss()
+
     def watch(page: Page) -> None:
-        page.on("dialog", lambda dialog: (told.append(f"dialog: {dialog.message}"), dialog.dismiss()))
+        page.on("dialog", dismissed)
         page.on("pageerror", lambda error: told.append(str(error)))
         page.on("websocket", lambda socket: asked(socket.url.replace("ws", "http", 1)))
 
@@ -268,7 +272,7 @@ def publish(node: RunningNode, number: int) -> list[dict[str, Any]]:
     urls = itertools.cycle([*hostile.URLS, *[None] * 4])
     for place in range(100):
         index = number * 100 + place
-        given = {
+        given: dict[str, Any] = {
             "text": TEXTS[index],
             "source": hostile.fit(TEXTS[index - 300], 80),
             "note": TEXTS[index - 600],
@@ -358,6 +362,7 @@ def test_a_thousand_hostile_texts_are_text_on_our_pages(node: RunningNode, guard
     """In the page that needs no script, and for the first hundred in the banner that takes its place too."""
     page = guarded.new_page()
     page.set_viewport_size({"width": WIDTHS[0], "height": 800})
+    plain = True
     page.route("**/*.js", lambda route: route.abort() if plain else route.continue_())
     titles = {channel["slug"]: channel["title"] for channel in node.get("/v1/channels")["channels"]}
     for number in range(CHANNELS):

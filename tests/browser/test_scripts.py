@@ -32,7 +32,7 @@ def banner(channel: str, more: str = "") -> str:
 
 
 def top_of(page: Page) -> float:
-    return page.locator("breaking-ticker").evaluate("(banner) => banner.getBoundingClientRect().top")
+    return float(page.locator("breaking-ticker").evaluate("(banner) => banner.getBoundingClientRect().top"))
 
 
 def stays_on_the_screen(page: Page) -> None:

@@ -72,15 +72,16 @@ def test_another_sites_page_signs_nobody_in(
     mallorys = editors_key(node, "Mallory")
     site.serve(attack(node, mallorys, way))
     evil = f"http://{host}:{site.server_port}/"
+    heard: list[str] = []
+    page.on("requestfinished", lambda request: heard.append(request.url))
+    page.on("requestfailed", lambda request: heard.append(request.url))
     for victim in (None, "Victim"):
         if victim:
             sign_in(page, node, editors_key(node, victim))
         cookies = context.cookies()
-        heard: list[str] = []
-        page.on("requestfinished", lambda request, heard=heard: heard.append(request.url))
-        page.on("requestfailed", lambda request, heard=heard: heard.append(request.url))
+        heard.clear()
         page.goto(evil)
-        until(page, lambda heard=heard: any(url.endswith("/desk/session") for url in heard))
+        until(page, lambda: any(url.endswith("/desk/session") for url in heard))
         assert context.cookies() == cookies
         assert signed_in_as(context, node) == victim
 
@@ -110,7 +111,9 @@ def test_after_signing_out_the_old_cookie_opens_nothing_on_any_node(
         page.get_by_role("button", name="Sign out").click()
         expect(page.locator("#signin-why")).to_have_text("You are signed out.")
         assert context.cookies() == []
-        context.add_cookies([{name: each[name] for name in ("name", "value", "domain", "path")} for each in kept])
+        context.add_cookies(
+            [{"name": x["name"], "value": x["value"], "domain": x["domain"], "path": x["path"]} for x in kept]
+        )
         for node in (here, there):
             assert signed_in_as(context, node) is None
             page.goto(f"{node.url}/desk")

@@ -13,19 +13,19 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from ticker import text
-from ticker.channel import Channel
+from ticker.channel import Channel, no_such_channel
 from ticker.desk.intake import body_of, query_of, sent
 from ticker.desk.keys import Keyring, allow, allow_admin
 from ticker.desk.security_log import address_of
 from ticker.desk.sessions import Sessions
 from ticker.errors import FieldError, Invalid, Malformed, NewswireUnavailable, NotFound
 from ticker.fanout.relay import Relay
-from ticker.key import ENVIRONMENT_NAME, Key, Listed, Role, listed
-from ticker.line import Draft, Line, Patch, checked
-from ticker.newswire import Newswire, Once, Receipt
+from ticker.http.answers import json_answer
+from ticker.key import ENVIRONMENT_NAME, Key, KeyInfo, Role, key_info
+from ticker.line import Line, NewLine, Patch, checked
+from ticker.newswire import IdempotencyKey, Newswire, Outcome
 
 ON_AIR_WITHIN = 2.0  # seconds an answer waits for this node's readers to have the line; it is kept either way
-SLUG_SHOWN = 80  # characters of a channel that isn't there
 IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
 
@@ -72,11 +72,11 @@ class DeskApi:
     async def publish(self, request: Request) -> Response:
         key, channel = await self._writable(request)
         query_of(request)
-        draft = checked(await sent(request, Draft))
-        once = _once(request, key, draft)
-        receipt = await self._newswire.publish(channel, draft, by=key.name, once=once)
-        location = f"/v1/channels/{channel.slug}/lines/{receipt.line.id}"
-        return await self._kept(channel, receipt, 201, {"Location": location})
+        new_line = checked(await sent(request, NewLine))
+        once = _idempotency_key(request, key, new_line)
+        outcome = await self._newswire.publish(channel, new_line, by=key.name, once=once)
+        location = f"/v1/channels/{channel.slug}/lines/{outcome.line.id}"
+        return await self._kept(channel, outcome, 201, {"Location": location})
 
     async def correct(self, request: Request) -> Response:
         key, channel = await self._writable(request)
@@ -101,13 +101,13 @@ class DeskApi:
         _, channel = await self._entitled(request)
         events = await self._newswire.versions(channel.slug, request.path_params["line_id"])
         versions = [Version(**msgspec.structs.asdict(event.line), by=event.by) for event in events]
-        return _json({"versions": versions}, headers={"ETag": events[-1].line.etag})
+        return json_answer({"versions": versions}, headers={"ETag": events[-1].line.etag})
 
     async def presence(self, request: Request) -> Response:
         """How many banners are open on the channel, over all nodes. A number, and nothing about anybody."""
         _, channel = await self._entitled(request)
-        readers, nodes = await self._newswire.presence(channel.slug)
-        return _json({"channel": channel.slug, "readers": readers, "nodes": nodes})
+        readers, nodes = await self._newswire.presence.of(channel.slug)
+        return json_answer({"channel": channel.slug, "readers": readers, "nodes": nodes})
 
     async def make_key(self, request: Request) -> Response:
         admin = await self._admin(request)
@@ -117,7 +117,7 @@ class DeskApi:
         if errors:
             raise Invalid(*errors)
         key, token = await self._keyring.make(name, asked.role, asked.channels, by=admin, address=address_of(request))
-        return _json({**msgspec.structs.asdict(listed(key)), "key": token}, 201)
+        return json_answer({**msgspec.structs.asdict(key_info(key)), "key": token}, 201)
 
     def _checked(self, asked: KeyRequest) -> tuple[str, list[FieldError]]:
         """The key's name, and what is wrong with the request. Nothing is taken that the key wouldn't heed."""
@@ -126,7 +126,7 @@ class DeskApi:
             detail = f"The role {asked.role} reaches every channel. Name none, or make it an editor's key."
             errors.append(FieldError("channels", detail))
         elif unknown := set(asked.channels) - self._relay.channels.keys():
-            detail = f"There is no channel {min(unknown)[:SLUG_SHOWN]!r}. {self._channels_are}"
+            detail = no_such_channel(min(unknown), self._relay.channels)
             errors.append(FieldError("channels", detail))
         elif len(set(asked.channels)) < len(asked.channels):
             errors.append(FieldError("channels", "A channel is named more than once."))
@@ -139,20 +139,16 @@ class DeskApi:
             errors.append(FieldError("name", f"{name} is the name of the key in the node's environment. Take another."))
         return name, errors
 
-    @property
-    def _channels_are(self) -> str:
-        return f"The channels are {', '.join(self._relay.channels)}."
-
     async def list_keys(self, request: Request) -> Response:
         await self._admin(request)
-        keys: list[Listed] = [listed(key) for key in await self._keyring.all()]
-        return _json({"keys": keys})
+        keys: list[KeyInfo] = [key_info(key) for key in await self._keyring.all()]
+        return json_answer({"keys": keys})
 
     async def revoke_key(self, request: Request) -> Response:
         admin = await self._admin(request)
         query_of(request)
         revoked = await self._keyring.revoke(request.path_params["key_id"], by=admin, address=address_of(request))
-        return _json(listed(revoked))
+        return json_answer(key_info(revoked))
 
     async def _admin(self, request: Request) -> Key:
         key = await self._sessions.who(request)
@@ -164,7 +160,7 @@ class DeskApi:
         key = await self._sessions.who(request)
         slug = request.path_params["channel"]
         if (channel := self._relay.channels.get(slug)) is None:
-            raise NotFound(f"There is no channel {text.shown(slug)!r}. {self._channels_are}")
+            raise NotFound(no_such_channel(slug, self._relay.channels))
         allow(key, slug)
         return key, channel
 
@@ -175,38 +171,29 @@ class DeskApi:
         return await self._entitled(request)
 
     async def _amend(self, request: Request, key: Key, channel: Channel, patch: Patch) -> Response:
-        receipt = await self._newswire.amend(
+        outcome = await self._newswire.amend(
             channel,
             request.path_params["line_id"],
             patch,
             by=key.name,
             if_match=", ".join(request.headers.getlist("if-match")) if "if-match" in request.headers else None,
-            once=_once(request, key, patch),
+            once=_idempotency_key(request, key, patch),
         )
-        return await self._kept(channel, receipt, 200, {})
+        return await self._kept(channel, outcome, 200, {})
 
-    async def _kept(self, channel: Channel, receipt: Receipt, status: int, headers: Mapping[str, str]) -> Response:
+    async def _kept(self, channel: Channel, outcome: Outcome, status: int, headers: Mapping[str, str]) -> Response:
         """The answer once it is kept: when it comes, the first of this node's readers have been sent the line."""
-        line = receipt.line
-        if receipt.event:
-            await self._relay.arrived(channel.slug, receipt.event.cursor, ON_AIR_WITHIN)
-        if receipt.replayed:
+        line = outcome.line
+        if outcome.event:
+            await self._relay.arrived(channel.slug, outcome.event.cursor, ON_AIR_WITHIN)
+        if outcome.replayed:
             headers = {**headers, "Idempotency-Replayed": "true"}
             now = await self._newswire.line(channel.slug, line.id)
             line = line if now.status == "usable" else now  # the same answer, but never words since withdrawn
-        return _json(line.public(channel.tombstones_for), status, {**headers, "ETag": line.etag})
+        return json_answer(line.public(channel.tombstones_for), status, headers={**headers, "ETag": line.etag})
 
 
-def _json(content: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    return Response(
-        msgspec.json.encode(content),
-        status,
-        {"Cache-Control": "no-store", **(headers or {})},
-        media_type="application/json",
-    )
-
-
-def _once(request: Request, key: Key, meant: Struct) -> Once | None:
+def _idempotency_key(request: Request, key: Key, meant: Struct) -> IdempotencyKey | None:
     """The request's Idempotency-Key (IETF httpapi draft), the sender's own; the fingerprint is of what it means,
     so that a form with another multipart boundary is the same request."""
     values = request.headers.getlist("idempotency-key")
@@ -216,4 +203,4 @@ def _once(request: Request, key: Key, meant: Struct) -> Once | None:
         raise Malformed("Idempotency-Key comes once, with 1 to 255 printable ASCII characters; a UUID is usual.")
     value = values[0]
     meaning = f"{request.method} {request.scope['path']}\n".encode() + msgspec.json.encode(meant)
-    return Once(f"{key.id}:{value}", hashlib.sha256(meaning).hexdigest())
+    return IdempotencyKey(f"{key.id}:{value}", hashlib.sha256(meaning).hexdigest())

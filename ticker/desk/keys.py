@@ -67,7 +67,7 @@ class Keyring:
 
     async def named(self, key_id: str) -> Key:
         """The key of an id that a session or a link was made for. Raises Unauthorized where it no longer holds."""
-        key = self._admin if key_id == ENVIRONMENT else await self._newswire.key(key_id)
+        key = self._admin if key_id == ENVIRONMENT else await self._newswire.keys.get(key_id)
         if key is None or (key is self._admin and self._admin_key is None):
             raise Unauthorized("The key of this session is gone. Sign in again.")
         if key.revoked is not None:
@@ -115,7 +115,7 @@ class Keyring:
         return key
 
     async def _looked_up(self, key_id: str) -> Key | None:
-        if key := await self._newswire.key(key_id):
+        if key := await self._newswire.keys.get(key_id):
             self._known[key_id] = key
         return key
 
@@ -141,7 +141,7 @@ class Keyring:
 
     async def _copy(self) -> None:
         try:
-            self._known = {key.id: key for key in await self._newswire.keys()}
+            self._known = {key.id: key for key in await self._newswire.keys.all()}
         finally:
             self._copy_until = asyncio.get_running_loop().time() + COPY_FOR
 
@@ -149,10 +149,10 @@ class Keyring:
 
     async def first(self) -> str | None:
         """Where no key can open the desk, make the first one; its token, else None. Of several nodes, one makes it."""
-        if self._admin_key is not None or await self._newswire.keys():  # read first: a full one takes no write
+        if self._admin_key is not None or await self._newswire.keys.all():  # read first: a full one takes no write
             return None
         key, token = make("first", "admin", (), self._newswire.now())
-        if not await self._newswire.keep_first_key(key):
+        if not await self._newswire.keys.keep_first(key):
             return None
         self._log.note("key-made", key=key.id, role=key.role, by="first-start")
         return token
@@ -161,18 +161,18 @@ class Keyring:
         self, name: str, role: Role, channels: tuple[str, ...], *, by: Key, address: Address = NOWHERE
     ) -> tuple[Key, str]:
         key, token = make(name, role, channels, self._newswire.now())
-        await self._newswire.keep_key(key)
+        await self._newswire.keys.keep(key)
         self._known[key.id] = key
         self._log.note("key-made", address, key=key.id, role=key.role, by=by.id)
         return key, token
 
     async def all(self) -> list[Key]:
-        return await self._newswire.keys()
+        return await self._newswire.keys.all()
 
     async def revoke(self, key_id: str, *, by: Key, address: Address = NOWHERE) -> Key:
         if key_id == ENVIRONMENT:
             raise NotFound(f"{ENVIRONMENT_NAME} is kept nowhere. Start every node without it, or with another.")
-        key = await self._newswire.revoke_key(key_id, self._newswire.now())
+        key = await self._newswire.keys.revoke(key_id, self._newswire.now())
         if key is None:
             raise NotFound(f"There is no key {key_id}. `ticker key list` shows them.")
         self._known[key.id] = key
@@ -190,7 +190,7 @@ class Keyring:
         key = await self.opened_by(token)
         secret = secrets.token_urlsafe(32)
         word = f"{key.id}.{secret}.{self._code(key, secret)}"
-        await self._newswire.keep_secret(f"once:{hashed(word)}", key.id.encode(), ONE_TIME_FOR)
+        await self._newswire.secrets.keep(f"once:{hashed(word)}", key.id.encode(), ONE_TIME_FOR)
         return word
 
     async def redeem(self, word: str, address: Address = NOWHERE) -> Key:
@@ -209,7 +209,7 @@ class Keyring:
                 raise self._wrong(SPENT, address, event, why="unknown")
         else:
             key = await self._found(key_id, fits, address, event, SPENT)
-        granted = await self._newswire.take_secret(name)
+        granted = await self._newswire.secrets.take(name)
         self._remember_spent(name)
         if granted != key.id.encode():
             raise self._wrong(SPENT, address, event, why="spent", key=key.id, role=key.role)
@@ -235,7 +235,7 @@ class Keyring:
 
     async def _note_use(self, key_id: str, now: datetime) -> None:
         try:
-            await self._newswire.touch_key(key_id, now)
+            await self._newswire.keys.touch(key_id, now)
         except NewswireUnavailable as error:
             log.debug("When key %s was last used is not kept: %s", key_id, error.detail)  # the log has the trouble
 

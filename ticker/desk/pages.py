@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import msgspec
 from msgspec import Struct
 from starlette.requests import Request
 from starlette.responses import Response
@@ -16,7 +15,8 @@ from ticker.desk.security_log import address_of
 from ticker.desk.sessions import Sessions
 from ticker.errors import Refused, Unauthorized, UnsupportedType
 from ticker.fanout.relay import Relay
-from ticker.security import PAGE_POLICY
+from ticker.http.answers import json_answer
+from ticker.http.security import PAGE_POLICY
 
 SIGN_IN_MAX = 4_096  # bytes of a sign-in's body; a key has 256 at most
 
@@ -91,7 +91,7 @@ class DeskPages:
             "role": key.role,
             "channels": channels,
         }
-        return Response(msgspec.json.encode(body), headers={"Cache-Control": "no-store"}, media_type="application/json")
+        return json_answer(body)
 
     async def sign_out(self, request: Request) -> Response:
         self._sessions.expect_own_page(request)

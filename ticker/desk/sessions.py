@@ -144,7 +144,7 @@ class Sessions:
             created=self._newswire.now(),
             seal=self._keyring.seal(word) if key.id == ENVIRONMENT else None,
         )
-        await self._newswire.keep_secret(_name(word), msgspec.json.encode(session), SESSION_FOR)
+        await self._newswire.secrets.keep(_name(word), msgspec.json.encode(session), SESSION_FOR)
         if before is not None and (replaced := await self._taken(before)):
             self._log.note("session-replaced", address_of(request), key=replaced.key)
         self._log.note("signed-in", address_of(request), key=key.id, role=key.role, how=how)
@@ -179,7 +179,7 @@ class Sessions:
     # What is kept
 
     async def _kept(self, word: str) -> Session | None:
-        found = await self._newswire.secret(_name(word)) if _WORD.fullmatch(word) else None
+        found = await self._newswire.secrets.get(_name(word)) if _WORD.fullmatch(word) else None
         if found is None:
             return None
         session = _decode(found)
@@ -190,7 +190,7 @@ class Sessions:
     async def _taken(self, word: str) -> Session | None:
         if await self._kept(word) is None:  # a look costs the newswire less, and anybody can ask for this
             return None
-        found = await self._newswire.take_secret(_name(word))
+        found = await self._newswire.secrets.take(_name(word))
         return _decode(found) if found is not None else None
 
     # What the request says

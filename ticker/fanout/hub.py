@@ -19,7 +19,7 @@ from itertools import islice
 from typing import Protocol
 
 from ticker.fanout.frames import ENCODINGS, PING, Encoding, Frame
-from ticker.fanout.sending import AT_ONCE, Handle, Sender
+from ticker.fanout.sender import AT_ONCE, Handle, Sender
 
 BUFFER_MAX = 65_536  # bytes waiting for one reader; some sixty lines, a board several times over
 WAITING_MAX = 32 * 1_048_576  # bytes waiting for all readers; beyond, those go who have had something waiting longest

@@ -15,6 +15,7 @@ from urllib.parse import unquote
 
 HEAD_MAX = 65_536  # bytes of a head; a news site's cookies come along, and they are large
 TARGET_MAX = 8_192  # bytes; RFC 9112, section 3, wants 8,000 at least
+EMPTY_LINES_MAX = 8  # before a request; some clients send one, and each costs a copy of what follows it
 FIELDS_MAX = 256  # fields of a head; browsers and proxies together send some 40, and each costs us 3 µs
 BODY_MAX = 65_536  # bytes of a body; the longest line in the most wasteful encoding is a tenth of it
 
@@ -75,6 +76,19 @@ class Head(NamedTuple):
         """The head, in the one way to write it."""
         fields = b"".join(b"%s: %s\r\n" % field for field in self.fields)
         return b"%s %s HTTP/%s\r\n%s\r\n" % (self.method, self.target, self.version, fields)
+
+
+def past_empty_lines(data: bytes, before: int) -> tuple[bytes, int]:
+    """The data without the empty lines that it begins with (RFC 9112, 2.2), and how many there were with those before.
+
+    Raises BadHead if there are too many.
+    """
+    while data.startswith(b"\r\n"):
+        data = data[2:]
+        before += 1
+        if before > EMPTY_LINES_MAX:
+            raise BadHead(HTTPStatus.BAD_REQUEST, f"More than {EMPTY_LINES_MAX} empty lines before a request.")
+    return data, before
 
 
 def end_of_head(data: bytes | bytearray, seen: int) -> int:

@@ -11,18 +11,17 @@ from datetime import datetime
 from typing import NamedTuple, Protocol
 
 from ticker.channel import Channel
-from ticker.errors import Misconfigured
-from ticker.key import Key
-from ticker.line import Draft, Event, Line, Patch, Status
+from ticker.errors import Gone, Misconfigured, NotFound
+from ticker.line import Cursor, Event, Line, NewLine, Patch, Status
+from ticker.newswire.stores import KeyStore, PresenceStore, SecretStore
 from ticker.redacting import without_secrets
 
-ONCE_FOR = 86_400  # seconds an Idempotency-Key is remembered: a night, and the morning after
+IDEMPOTENCY_FOR = 86_400  # seconds an Idempotency-Key is remembered: a night, and the morning after
 CLOCK_OFF = 5.0  # seconds; NTP keeps clocks within some milliseconds
-PRESENCE_FOR = 15.0  # seconds a node's count of readers stands without being renewed
 KEY_REUSED = "This Idempotency-Key came with another request before. Take a new key for a new request."
 
 
-class Once(NamedTuple):
+class IdempotencyKey(NamedTuple):
     """An Idempotency-Key, made the sender's own, and a fingerprint of what it was sent with: the channel too.
 
     A key with another fingerprint is refused, on whichever channel, for a day after it was used.
@@ -32,7 +31,7 @@ class Once(NamedTuple):
     fingerprint: str
 
 
-class Receipt(NamedTuple):
+class Outcome(NamedTuple):
     """The newswire's word that a change is kept. `event` is None where nothing changed, or nothing anew."""
 
     line: Line
@@ -56,13 +55,6 @@ class Page(NamedTuple):
     more: bool
 
 
-class Presence(NamedTuple):
-    """How many connections listen to a channel, over how many nodes."""
-
-    readers: int
-    nodes: int
-
-
 class Inspection(NamedTuple):
     """What an operator is told of a newswire that nothing is wrong with; and of a clock that is off, in a sentence."""
 
@@ -75,8 +67,15 @@ class Newswire(Protocol):
 
     An event returned or announced is kept. Cursors of a channel grow strictly, also when the clock steps
     back. Where keeping fails, NewswireUnavailable is raised and nothing was published. Every method may
-    raise it.
+    raise it. What need not be kept in one step with a line is in one of its stores.
     """
+
+    @property
+    def keys(self) -> KeyStore: ...
+    @property
+    def secrets(self) -> SecretStore: ...
+    @property
+    def presence(self) -> PresenceStore: ...
 
     async def open(self, channels: Mapping[str, Channel]) -> None:
         """Raises Misconfigured with the one sentence that an operator needs."""
@@ -92,8 +91,13 @@ class Newswire(Protocol):
     def clock_is_off(self) -> str | None:
         """In a sentence, how far this machine's clock and the newswire's are apart, if that is too far."""
 
-    async def publish(self, channel: Channel, draft: Draft, *, by: str, once: Once | None = None) -> Receipt:
-        """Keep, number and announce a new line, in one step. `draft` is checked. Raises KeyReused, Invalid."""
+    def versions_are_mixed(self) -> str | None:
+        """In a sentence, which versions of Ticker the nodes run that share it, if they differ."""
+
+    async def publish(
+        self, channel: Channel, new_line: NewLine, *, by: str, once: IdempotencyKey | None = None
+    ) -> Outcome:
+        """Keep, number and announce a new line, in one step. `new_line` is checked. Raises KeyReused, Invalid."""
 
     async def amend(
         self,
@@ -103,8 +107,8 @@ class Newswire(Protocol):
         *,
         by: str,
         if_match: str | None = None,
-        once: Once | None = None,
-    ) -> Receipt:
+        once: IdempotencyKey | None = None,
+    ) -> Outcome:
         """Keep and announce a change. Raises NotFound, Conflict, Stale, KeyReused."""
 
     async def snapshot(self, channel: Channel) -> Snapshot: ...
@@ -131,28 +135,24 @@ class Newswire(Protocol):
         A change is tried, but no oftener than once a second, whoever asks.
         """
 
-    async def report(self, readers: Mapping[str, int]) -> None:
-        """Tell the other nodes how many readers each channel has here; holds for some seconds."""
 
-    async def presence(self, channel: str) -> Presence: ...
+def cursor_after(last: Cursor | None, now: int) -> Cursor:
+    """The cursor of an event at `now`, in milliseconds; it is after the last one whatever the clock says."""
+    if last is None or now > last.ms:
+        return Cursor(now, 0)
+    return Cursor(last.ms, last.n + 1)
 
-    async def keep_secret(self, name: str, secret: bytes, seconds: int) -> None:
-        """Keep something for whoever takes it first, on any node, within `seconds`."""
 
-    async def secret(self, name: str) -> bytes | None:
-        """What is kept under the name, which stays there."""
+def no_line(channel: str, line_id: str) -> NotFound:
+    return NotFound(f"There is no line {line_id} in the channel {channel}.")
 
-    async def take_secret(self, name: str) -> bytes | None: ...
 
-    async def keep_key(self, key: Key) -> None: ...
+def no_versions(channel: str, line_id: str) -> NotFound:
+    return NotFound(f"There is no line {line_id} in the channel {channel}, or its history has been trimmed.")
 
-    async def keep_first_key(self, key: Key) -> bool:
-        """Keep it where no key is kept yet, in one step; whether it was kept."""
 
-    async def key(self, key_id: str) -> Key | None: ...
-    async def keys(self) -> list[Key]: ...
-    async def touch_key(self, key_id: str, used: datetime) -> None: ...
-    async def revoke_key(self, key_id: str, when: datetime) -> Key | None: ...
+def no_event(channel: str, cursor: str) -> Gone:
+    return Gone(f"The event {cursor} is not in the history of {channel}. Take the board, then go on from its cursor.")
 
 
 def open_newswire(url: str, node: str) -> Newswire:

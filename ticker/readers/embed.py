@@ -8,7 +8,6 @@ import re
 from collections.abc import Mapping
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
-import msgspec
 from jinja2 import Environment
 from markupsafe import escape
 from msgspec import Struct, structs
@@ -20,11 +19,12 @@ from starlette.routing import Route
 from ticker.channel import LABELS, Channel
 from ticker.errors import NotFound
 from ticker.fanout.relay import Relay
-from ticker.readers.look import SHOWN_MAX, Look
+from ticker.http.answers import json_answer
+from ticker.http.security import PAGE_POLICY
+from ticker.readers.banner_options import SHOWN_MAX, BannerOptions
 from ticker.readers.pages import no_channel, plain
 from ticker.readers.snapshot import CACHED
 from ticker.readers.widget import FOR_ANY_PAGE, Widget, Words
-from ticker.security import PAGE_POLICY
 
 FRAME_WIDTH = 600  # CSS pixels, where a consumer names no limit: an article's column
 # CSS pixels, by mode: in a column, and in a page that is at least so wide
@@ -75,18 +75,18 @@ class Embeds:
         """Builds what its own form asks for, without a script; its script only saves the button."""
         channels = self._relay.channels
         channel = channels.get(request.query_params.get("channel", "")) or next(iter(channels.values()))
-        look = Look.asked(request.query_params)
+        options = BannerOptions.asked(request.query_params)
         pinned = self._widget.released and request.query_params.get("version") == self._widget.version
         html = self._templates.get_template("embed/index.html").render(
             channels=list(channels.values()),
             channel=channel,
-            look=look,
-            direction=look.direction(channel),
+            options=options,
+            direction=options.direction(channel),
             labels=LABELS,
             shown_max=SHOWN_MAX,
             version=self._widget.version if self._widget.released else None,
             pinned=pinned,
-            snippets=self._snippets(channel, look, pinned),
+            snippets=self._snippets(channel, options, pinned),
         )
         headers = {"Cache-Control": "no-cache", "Content-Security-Policy": PAGE_POLICY}
         return Response(html, headers=headers, media_type="text/html")
@@ -96,17 +96,17 @@ class Embeds:
         slug = request.path_params["channel"]
         if (channel := self._relay.channels.get(slug)) is None:
             return no_channel(request, self._templates, self._relay, framed=True)
-        look = structs.replace(Look.asked(request.query_params), sticky="")
+        options = structs.replace(BannerOptions.asked(request.query_params), sticky="")
         board = self._relay.board(slug)
         html = self._templates.get_template("embed/frame.html").render(
             channel=channel,
-            look=look,
-            direction=look.direction(channel),
-            lines=[plain(line) for line in look.chosen(board.lines)],
+            options=options,
+            direction=options.direction(channel),
+            lines=[plain(line) for line in options.chosen(board.lines)],
             now=board.now,
-            words=self._words.of(look.lang or channel.language),
+            words=self._words.of(options.lang or channel.language),
             public_url=self._public_url,
-            address=self._address(channel, look),
+            address=self._address(channel, options),
         )
         headers = {
             "Cache-Control": CACHED if self._relay.ready else "no-store",
@@ -123,9 +123,9 @@ class Embeds:
             raise HTTPException(501, "This server gives oEmbed as JSON: format=json.")
         if not (url := query.get("url")):
             raise HTTPException(400, f"Name what to embed: /oembed?url={self._public_url}/channels/CHANNEL.")
-        channel, look = self._embedded(url)
+        channel, options = self._embedded(url)
         width = min(FRAME_WIDTH, _pixels(query, "maxwidth"))
-        height = min(_height(look, width), _pixels(query, "maxheight"))
+        height = min(_height(options, width), _pixels(query, "maxheight"))
         answer = {
             "version": "1.0",
             "type": "rich",
@@ -135,12 +135,11 @@ class Embeds:
             "cache_age": 3600,
             "width": width,
             "height": height,
-            "html": self._iframe(channel, look, width, height),
+            "html": self._iframe(channel, options, width, height),
         }
-        headers = {**FOR_ANY_PAGE, "Cache-Control": "public, max-age=3600"}
-        return Response(msgspec.json.encode(answer), headers=headers, media_type="application/json")
+        return json_answer(answer, cache="public, max-age=3600", headers=FOR_ANY_PAGE)
 
-    def _embedded(self, url: str) -> tuple[Channel, Look]:
+    def _embedded(self, url: str) -> tuple[Channel, BannerOptions]:
         """What a link of ours shows. Raises NotFound for any other."""
         ours = urlsplit(self._public_url)
         try:
@@ -153,32 +152,34 @@ class Embeds:
         channel = self._relay.channels.get(found[2]) if found and at_home else None
         if found is None or channel is None:
             raise NotFound(f"Nothing of ours can be embedded from there. Take {self._public_url}/channels/CHANNEL.")
-        return channel, Look(mode="list") if found[1] == "channels" else Look.asked(asked)
+        return channel, BannerOptions(mode="list") if found[1] == "channels" else BannerOptions.asked(asked)
 
-    def _snippets(self, channel: Channel, look: Look, pinned: bool) -> Snippets:
+    def _snippets(self, channel: Channel, options: BannerOptions, pinned: bool) -> Snippets:
         script = {"type": "module", "src": f"{self._public_url}/ticker.js"}
         if pinned:
             script["src"] = f"{self._public_url}/ticker-{self._widget.version}.js"
             script |= {"integrity": self._widget.integrity, "crossorigin": "anonymous"}
-        in_frame = structs.replace(look, sticky="")
+        in_frame = structs.replace(options, sticky="")
         # Before its first board the banner doesn't know its channel's direction, and would change sides then.
-        known = structs.replace(look, dir=look.dir or ("" if look.lang or channel.direction == "ltr" else "rtl"))
+        known = structs.replace(
+            options, dir=options.dir or ("" if options.lang or channel.direction == "ltr" else "rtl")
+        )
         tags = [_tag("script", script), _tag("breaking-ticker", {"channel": channel.slug, **known.attributes})]
         policy = f"script-src {self._public_url}; connect-src {self._public_url} {self._socket_url};"
-        if room := look.room:
+        if room := options.room:
             tags.insert(0, f"<style>{room}</style>")
             policy += f" style-src 'sha256-{base64.b64encode(hashlib.sha256(room.encode()).digest()).decode()}';"
         return Snippets(
             banner="\n".join(tags),
-            frame=self._iframe(channel, in_frame, "100%", _height(look, 0)),
+            frame=self._iframe(channel, in_frame, "100%", _height(options, 0)),
             resize=_RESIZE.replace("SERVER", str(escape(self._public_url))),
             link=self._address(channel, in_frame),
             policy=policy,
         )
 
-    def _iframe(self, channel: Channel, look: Look, width: int | str, height: int) -> str:
+    def _iframe(self, channel: Channel, options: BannerOptions, width: int | str, height: int) -> str:
         attributes = {
-            "src": self._address(channel, look),
+            "src": self._address(channel, options),
             "title": _title(channel),
             "width": str(width),
             "height": str(height),
@@ -187,8 +188,8 @@ class Embeds:
         }
         return _tag("iframe", attributes)
 
-    def _address(self, channel: Channel, look: Look) -> str:
-        query = urlencode(look.attributes)
+    def _address(self, channel: Channel, options: BannerOptions) -> str:
+        query = urlencode(options.attributes)
         return f"{self._public_url}/embed/{channel.slug}{'?' if query else ''}{query}"
 
 
@@ -212,8 +213,8 @@ def _title(channel: Channel) -> str:
     return f"{channel.label} – {channel.title}"
 
 
-def _height(look: Look, width: int) -> int:
-    return HEIGHTS[look.mode][width >= WIDE_FROM]
+def _height(options: BannerOptions, width: int) -> int:
+    return HEIGHTS[options.mode][width >= WIDE_FROM]
 
 
 def _pixels(query: Mapping[str, str], name: str) -> int:

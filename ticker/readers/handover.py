@@ -14,7 +14,7 @@ from websockets.protocol import OPEN, Protocol, Side
 
 from ticker.fanout.frames import Encoding, close_frame
 from ticker.fanout.hub import BUFFER_MAX, REFUSED, Hub
-from ticker.fanout.sending import Handle
+from ticker.fanout.sender import Handle
 
 INBOUND_MAX = 1_024  # what a reader may say between two beats (`SocketReader._spend`): answers, and a ping now and then
 MESSAGE_COST = 32  # what each piece and each frame counts beside its bytes; each costs us 20 µs, however small

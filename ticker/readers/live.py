@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from ticker.channel import no_such_channel
 from ticker.errors import Busy, NewswireUnavailable, NotFound
 from ticker.fanout.hub import Reader
 from ticker.fanout.relay import Relay
@@ -48,21 +49,21 @@ class Live:
         asked = wanted(query, last_event_id)
         for slug in asked.channels:
             if slug not in self._relay.channels:
-                raise NotFound(f"There is no channel {slug[:64]!r}. The channels are at /v1/channels.")
+                raise NotFound(no_such_channel(slug))
         if not self._relay.ready or self.hub.draining:
             raise NewswireUnavailable("This node has no news to give just now. Come back in a moment.")
         if len(self.hub) >= self.room.readers:
             raise Busy(f"This node has {len(self.hub)} readers and no room for more. Come back in a moment.")
         return asked
 
-    def is_abreast(self, asked: Wanted) -> bool:
+    def is_caught_up(self, asked: Wanted) -> bool:
         """Whether this node knows what the reader has seen, so that it may be welcomed."""
         return not any(map(self._relay.is_behind, asked.channels, asked.cursors))
 
-    async def be_abreast(self, asked: Wanted) -> None:
+    async def catch_up(self, asked: Wanted) -> None:
         """See to that. Raises NewswireUnavailable."""
         for slug, cursors in zip(asked.channels, asked.cursors, strict=True):
-            await self._relay.abreast(slug, cursors)
+            await self._relay.catch_up(slug, cursors)
 
     def welcome(self, reader: Reader, asked: Wanted, *head: bytes) -> None:
         """Greet the reader, with `head` before, and let it join."""

@@ -15,14 +15,14 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from ticker.channel import Channel
+from ticker.channel import Channel, no_such_channel
 from ticker.errors import NotFound
 from ticker.fanout.relay import Relay
 from ticker.http.fields import members
+from ticker.http.problems import answer
+from ticker.http.security import PAGE_POLICY
 from ticker.line import Line
-from ticker.problems import answer
 from ticker.readers.widget import Words
-from ticker.security import PAGE_POLICY
 
 # What the demo page holds before its banners have started: four full boards took 30 ms to write, for any stranger.
 DEMO_CHANNELS = 3
@@ -101,7 +101,7 @@ def no_channel(request: Request, templates: Environment, relay: Relay, *, framed
     """
     slug = request.path_params["channel"]
     if not wants_page(request.headers.get("accept", "")):
-        raise NotFound(f"There is no channel {slug[:64]!r}. The channels are at /v1/channels.")
+        raise NotFound(no_such_channel(slug))
     return _none(templates, relay, slug[:64], framed=framed)
 
 

@@ -10,10 +10,11 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from ticker.channel import Channel
+from ticker.channel import Channel, no_such_channel
 from ticker.errors import FieldError, Invalid, NewswireUnavailable, NotFound
 from ticker.fanout.frames import LineObject, line_object
 from ticker.fanout.relay import Relay
+from ticker.http.answers import json_answer
 from ticker.http.fields import entity_tags, is_held
 from ticker.line import Event, Status
 from ticker.newswire import Newswire
@@ -57,7 +58,7 @@ class Snapshots:
             }
             for channel in self._relay.channels.values()
         ]
-        return _json({"channels": listed}, "public, max-age=60")
+        return json_answer({"channels": listed}, cache="public, max-age=60")
 
     async def board(self, request: Request) -> Response:
         """The board; its ETag is its cursor. What expires leaves by the reader's own clock."""
@@ -65,7 +66,7 @@ class Snapshots:
         if not self._relay.ready:
             raise NewswireUnavailable("This node can't hear the newswire, so it can't say what stands now.")
         held = entity_tags(request.headers.get("if-none-match", ""))
-        await self._relay.abreast(slug, [tag.strip('"').partition("+")[0] for tag in held])
+        await self._relay.catch_up(slug, [tag.strip('"').partition("+")[0] for tag in held])
         board = self._relay.board(slug)
         return _unless_held(request, self._relay.etag(slug), board)
 
@@ -125,7 +126,7 @@ class Snapshots:
         slug = request.path_params["channel"]
         if channel := self._relay.channels.get(slug):
             return channel
-        raise NotFound(f"There is no channel {slug[:64]!r}. The channels are at /v1/channels.")
+        raise NotFound(no_such_channel(slug))
 
 
 def _since(event: Event, channel: Channel, status: Status) -> LineObject:
@@ -145,10 +146,4 @@ def _unless_held(request: Request, etag: str, content: object) -> Response:
     """The content, or 304 if the client has it already (If-None-Match, RFC 9110, 13.1.2)."""
     if is_held(request.headers.get("if-none-match", ""), etag):
         return Response(status_code=304, headers={"ETag": etag, "Cache-Control": CACHED})
-    return _json(content, CACHED, {"ETag": etag})
-
-
-def _json(content: object, cache: str, headers: dict[str, str] | None = None) -> Response:
-    return Response(
-        msgspec.json.encode(content), headers={"Cache-Control": cache, **(headers or {})}, media_type="application/json"
-    )
+    return json_answer(content, cache=CACHED, headers={"ETag": etag})

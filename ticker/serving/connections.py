@@ -15,9 +15,14 @@ import asyncio
 import errno
 import logging
 import os
+import socket
 from typing import Literal, Protocol
 
+from ticker.readers.handover import UNACKNOWLEDGED_MAX
+
 KEPT_MAX = 24 * 1_048_576  # bytes of theirs, here and in the kernel: hundreds of the largest, thousands of usual ones
+UNWRITTEN_MAX = 16_384  # bytes of an answer that wait here before its maker waits too
+UNSENT_MAX = 32_768  # bytes of an answer that the kernel takes for a client that doesn't read; by itself, megabytes
 EXPIRE_AT_ONCE = 32  # connections that are ended before others get their turn
 SWEEP = 1.0  # seconds between two looks at who is late
 
@@ -129,3 +134,12 @@ class Connections:
             if self._short_of_files:
                 log.info("There are open files again: newcomers are let in")
             self._short_of_files = False
+
+
+def bound(transport: asyncio.Transport) -> None:
+    """Bound what is kept for a client that doesn't read, here and in the kernel, in bytes and in time."""
+    transport.set_write_buffer_limits(high=UNWRITTEN_MAX)
+    sock = transport.get_extra_info("socket")
+    if sock.family in (socket.AF_INET, socket.AF_INET6):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNACKNOWLEDGED_MAX)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_MAX)

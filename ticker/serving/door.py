@@ -1,15 +1,9 @@
 """One connection: reads the head of each request and decides who gets it, a reader's protocol or uvicorn. No lines.
 
-    waiting ──first byte──▶ head ──a reader's──▶ checking ──▶ handed over: a reader (readers/handover.py)
-       ▲                     │                      (only if it has seen more than this node)
-       │                     └──any other──▶ queued ──▶ exchange ──answered, and all of it was read──┐
-       └───────────────────────────────────────────────────────────────────────────────────────────┘
-    refused, answered before all of the request came, or the last one ──▶ ending ──▶ closed
-
 Rule 1: there is one reading of a request's head (http/head.py), and one decision, for the first request of a
         connection and for every later one.
 Rule 2: what follows a request that was not read to its end is never a request. It is thrown away.
-Rule 3: each phase has a deadline that no byte puts off. A request has one for all of it: head, body, answer.
+Rule 3: each phase (phases.py) has a deadline that no byte puts off. A request has one for all of it.
 Rule 4: a reader is let in in one write, without a task: what ASGI, middleware and a second parser cost is two
         thirds of a handshake (docs/adr/0003).
 """
@@ -17,12 +11,6 @@ Rule 4: a reader is let in in one write, without a task: what ASGI, middleware a
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
-import hashlib
-import socket
-from collections.abc import Mapping
-from enum import Enum
 from functools import partial
 from http import HTTPStatus
 from typing import Any, cast
@@ -31,98 +19,32 @@ from uvicorn.config import Config
 from uvicorn.server import ServerState
 
 from ticker.errors import Busy, TickerError
-from ticker.http.fields import accepts
-from ticker.http.head import BadHead, Head, end_of_head, read_head
-from ticker.problems import problem, problem_of
+from ticker.http.head import BadHead, Head, end_of_head, past_empty_lines, read_head
 from ticker.readers.admission import Wanted
-from ticker.readers.handover import INBOUND_MAX, UNACKNOWLEDGED_MAX, SocketReader, StreamReader
-from ticker.readers.live import PATH, RETRY, STREAM, STREAM_HEADERS, Live
-from ticker.security import ANSWERS
-from ticker.serving.connections import Connections, Turn
+from ticker.readers.handover import INBOUND_MAX, SocketReader, StreamReader
+from ticker.serving import phases
+from ticker.serving.connections import UNSENT_MAX, Turn, bound
+from ticker.serving.entrance import Entrance
 from ticker.serving.exchange import Exchange
-from ticker.serving.turns import Turns
-
-HEAD_WITHIN = 10.0  # seconds for a request's head to come, from its first byte
-REQUEST_WITHIN = 30.0  # seconds for all of a request, from its first byte until its answer has left us
-KEEP_ALIVE = 20.0  # seconds a connection may be idle between two requests
-EMPTY_LINES_MAX = 8  # before a request; some clients send one, and each costs a copy of what follows it
-UNWRITTEN_MAX = 16_384  # bytes of an answer that wait here before its maker waits too
-EXCHANGE_COST = 16_384  # bytes that a request takes beside its own, until it is answered
-LINGER = 2.0  # seconds in which a client may take note of an answer that came before it had sent all
-THROWN_AWAY_MAX = 1_048_576  # bytes it may still send meanwhile
-CHECKS_MAX = 1_024  # readers who wait until this node knows what they have seen; beyond, they come back later
-UNSENT_MAX = 32_768  # bytes of an answer that the kernel takes for a client that doesn't read; by itself, megabytes
-
-_ACCEPT_SALT = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455, 1.3
-
-
-SESSION = "/desk/session"  # to see it needs a good key, too
-CHANGES = frozenset((b"POST", b"PATCH", b"PUT", b"DELETE"))  # under /v1/, these need a key
-
-
-class Phase(Enum):
-    WAITING = "nothing of a request is there"
-    HEAD = "some of a head is there"
-    CHECKING = "a reader waits until this node knows what it has seen"
-    QUEUED = "a request's head is there, and its turn is to come"
-    EXCHANGE = "uvicorn has the request; its body or its answer may be under way"
-    ENDING = "the last answer is written, and what still comes is thrown away"
-
-
-class Entrance:
-    """What uvicorn calls for each new connection (its `http=` option). `keep_alive` is in seconds."""
-
-    def __init__(self, live: Live, *, keep_alive: float = KEEP_ALIVE) -> None:
-        self.live = live
-        self.keep_alive = keep_alive
-        self.connections = Connections(live.room.connections)
-        self.turns = Turns()
-        self.checking = 0  # readers who wait until this node knows what they have seen
-
-    def __call__(
-        self,
-        config: Config,
-        server_state: ServerState,
-        app_state: dict[str, Any],
-        _loop: asyncio.AbstractEventLoop | None = None,
-    ) -> asyncio.Protocol:
-        return Door(self, config, server_state, app_state)
-
-    @property
-    def is_checking_enough(self) -> bool:
-        return self.checking >= min(CHECKS_MAX, self.connections.most // 2)
+from ticker.serving.handshake import STREAMING, opening_of
+from ticker.serving.phases import Phase
+from ticker.serving.priority import claim_of
+from ticker.serving.refusals import NO_ROOM, explanation, refusal
 
 
 class Door(asyncio.Protocol):
     """One connection, until it is a reader's or closed."""
 
     __slots__ = (
-        "_answer_by",
-        "_app_state",
-        "_at_end",
-        "_config",
-        "_credential",
-        "_data",
-        "_empty_lines",
-        "_entrance",
-        "_exchange",
-        "_kept",
-        "_loop",
-        "_phase",
-        "_seen",
-        "_state",
-        "_stopping",
-        "_thrown_away",
-        "_transport",
-        "_turn",
-        "_used",
-        "deadline",
-    )
+        "_answer_by _app_state _at_end _config _credential _data _empty_lines _entrance _exchange _kept "
+        "_loop _phase _seen _state _stopping _thrown_away _transport _turn _used deadline"
+    ).split()
 
-    def __init__(self, entrance: Entrance, config: Config, state: ServerState, app_state: dict[str, Any]) -> None:
+    def __init__(self, entrance: Entrance, config: Config, server_state: ServerState, app_state: Any, **_: Any) -> None:
+        """`entrance` is ours; the rest is what uvicorn makes a protocol of (its `http=` option)."""
         self._entrance = entrance
         self._config = config
-        self._state = state
+        self._state = server_state
         self._app_state = app_state
         self._loop = asyncio.get_running_loop()
         self._phase = Phase.WAITING
@@ -138,7 +60,7 @@ class Door(asyncio.Protocol):
         self._at_end = False  # whether the client sends nothing more
         self._stopping = False
         self._thrown_away = 0
-        self.deadline = self._loop.time() + HEAD_WITHIN
+        self.deadline = self._loop.time() + phases.HEAD_WITHIN
 
     # asyncio.Protocol
 
@@ -164,21 +86,19 @@ class Door(asyncio.Protocol):
                     self._transport.abort()  # its answer is under way, and it has nothing more to say
             case Phase.ENDING:
                 self._thrown_away += len(data)
-                if self._thrown_away > THROWN_AWAY_MAX:
+                if self._thrown_away > phases.THROWN_AWAY_MAX:
                     self._transport.abort()
 
     def eof_received(self) -> bool:
         """The client sends nothing more. What it has sent whole is answered; then the connection ends."""
         self._at_end = True
-        if self._phase is Phase.QUEUED:
-            return True
-        return self._phase is Phase.EXCHANGE and self._exchange is not None and self._exchange.conn.is_read
+        return self._phase is Phase.QUEUED or (self._phase is Phase.EXCHANGE and not self._is_incomplete)
 
     def pause_writing(self) -> None:
         if self._exchange:
             self._exchange.pause_writing()
             self._set_turn("owing")
-            self._keep(len(self._data) + EXCHANGE_COST)
+            self._keep(len(self._data) + phases.EXCHANGE_COST)
 
     def resume_writing(self) -> None:
         if self._exchange:
@@ -223,49 +143,49 @@ class Door(asyncio.Protocol):
 
     def _look(self) -> None:
         """Whether a head is there, and what becomes of its request."""
-        if self._phase is Phase.WAITING:
-            while self._data.startswith(b"\r\n"):  # RFC 9112, 2.2
-                self._data = self._data[2:]
-                self._empty_lines += 1
-                if self._empty_lines > EMPTY_LINES_MAX:
-                    self.refuse(HTTPStatus.BAD_REQUEST, f"More than {EMPTY_LINES_MAX} empty lines before a request.")
-                    return
-            if self._data in (b"", b"\r"):
-                return
-            self._phase = Phase.HEAD
-            self._empty_lines = 0
-            begun = self._loop.time()
-            self.deadline = begun + HEAD_WITHIN
-            self._answer_by = begun + REQUEST_WITHIN
-        data = self._data
         try:
+            if self._phase is Phase.WAITING and not self._begins():
+                return
+            data = self._data
             if not (end := end_of_head(data, self._seen)):
                 self._seen = len(data)
                 self._keep(len(data))
                 return
             head = read_head(data[:end])
+            self._used = True
+            opening = opening_of(head)
         except BadHead as bad:
             self.refuse(bad.status, bad.detail)
             return
         self._data, self._seen = data[end:], 0
-        self._used = True
-        if head.path != PATH or head.method != b"GET" or not self._is_readers(head):
+        if opening:
+            self._admit(head, opening)
+        else:
             self._queue(head, len(data))
+
+    def _begins(self) -> bool:
+        """Whether the first byte of a request is there. Raises BadHead."""
+        self._data, self._empty_lines = past_empty_lines(self._data, self._empty_lines)
+        if self._data in (b"", b"\r"):
+            return False
+        self._phase = Phase.HEAD
+        self._empty_lines = 0
+        begun = self._loop.time()
+        self.deadline = begun + phases.HEAD_WITHIN
+        self._answer_by = begun + phases.REQUEST_WITHIN
+        return True
 
     def _queue(self, head: Head, size: int) -> None:
         """Give the request to uvicorn, when its turn comes. `size` is what is here of it, in bytes."""
         self._phase = Phase.QUEUED
         self.deadline = self._answer_by
         self._set_turn("owing")
-        named = head.named
-        credential = named.get(b"authorization") or named.get(b"cookie", b"")
-        needs_one = head.method in CHANGES and head.path.startswith("/v1/")
-        is_session = head.path == SESSION
-        self._credential = credential if needs_one or (is_session and head.method == b"GET") else b""
-        self._keep(size + EXCHANGE_COST)
+        claim = claim_of(head)
+        self._credential = claim.credential if claim.needs_it else b""
+        self._keep(size + phases.EXCHANGE_COST)
         if self._phase is Phase.QUEUED:
-            signs_in = is_session and head.length is not None and len(self._data) >= head.length
-            self._entrance.turns.take(partial(self._begin, head), credential, signs_in=signs_in)
+            signs_in = claim.signs_in and head.length is not None and len(self._data) >= head.length
+            self._entrance.turns.take(partial(self._begin, head), claim.credential, signs_in=signs_in)
 
     def _begin(self, head: Head) -> None:
         if self._phase is not Phase.QUEUED or self._transport.is_closing():
@@ -275,8 +195,7 @@ class Door(asyncio.Protocol):
         if exchange is None:
             exchange = self._exchange = Exchange(self, self._config, self._state, self._app_state)
             exchange.connection_made(cast("asyncio.Transport", self))
-            self._transport.set_write_buffer_limits(high=UNWRITTEN_MAX)
-            _bound(self._transport.get_extra_info("socket"))
+            bound(self._transport)
         exchange.begin(head)
         data, self._data = self._data, b""
         if data or exchange.conn.is_read:
@@ -347,65 +266,44 @@ class Door(asyncio.Protocol):
 
     # Readers
 
-    def _is_readers(self, head: Head) -> bool:
-        """Whether a reader asks; then it is let in, or told why not."""
-        named = head.named
-        upgrade = b"websocket" in head.tokens(b"upgrade") and b"upgrade" in head.tokens(b"connection")
-        if not upgrade and b"sec-websocket-key" in named:  # a proxy has lost the upgrade: no stream was asked for
-            self.refuse(HTTPStatus.UPGRADE_REQUIRED, "The handshake has lost its Upgrade on the way, to a proxy maybe.")
-            return True
-        if not upgrade and not accepts(named.get(b"accept", b"*/*").decode("latin-1"), STREAM):
-            return False
-        if head.length != 0:
-            self.refuse(HTTPStatus.BAD_REQUEST, "A reader's request has no body.")
-            return True
-        if upgrade and (flaw := _flaw(head)):
-            self.refuse(*flaw)
-            return True
-        accept = _switching(named[b"sec-websocket-key"]) if upgrade else None
-        live = self._entrance.live
+    def _admit(self, head: Head, opening: bytes) -> None:
+        """Let a reader in, or say why not. `opening` is what lets it in."""
         try:
-            wanted = live.admit(head.query, named.get(b"last-event-id", b"").decode("latin-1"))
-            if live.is_abreast(wanted):
-                self._let_in(wanted, accept)
-                return True
-            if self._entrance.is_checking_enough:
-                raise Busy("Too many readers come at once. Come back in a moment.")
+            wanted = self._entrance.wanted(head)
+            must_wait = self._entrance.must_wait(wanted)
         except TickerError as error:
-            self._explain(error)
-            return True
+            self._answer(explanation(error))
+            return
+        if not must_wait:
+            self._let_in(wanted, opening)
+            return
         self._phase = Phase.CHECKING
         self._set_turn("ours")
         self.deadline = self._answer_by
         self._entrance.checking += 1
-        task = self._loop.create_task(self._let_in_later(wanted, accept))
+        task = self._loop.create_task(self._let_in_later(wanted, opening))
         self._state.tasks.add(task)
         task.add_done_callback(self._state.tasks.discard)
-        return True
 
-    async def _let_in_later(self, wanted: Wanted, accept: bytes | None) -> None:
+    async def _let_in_later(self, wanted: Wanted, opening: bytes) -> None:
         """Once this node knows what the reader has seen."""
         try:
-            await self._entrance.live.be_abreast(wanted)
+            await self._entrance.live.catch_up(wanted)
             if self._phase is Phase.CHECKING and not self._transport.is_closing():
-                self._let_in(wanted, accept)
+                self._let_in(wanted, opening)
         except TickerError as error:
-            self._explain(error)
+            self._answer(explanation(error))
         finally:
             self._entrance.checking -= 1
 
-    def _let_in(self, wanted: Wanted, accept: bytes | None) -> None:
-        """As a WebSocket, with what accepts it, or as a stream."""
+    def _let_in(self, wanted: Wanted, opening: bytes) -> None:
         self._leave()
         live = self._entrance.live
         if self._let_go():
             self.resume_reading()
-        if accept:
-            reader = SocketReader(live.hub, wanted.channels, self._transport)
-            live.welcome(reader, wanted, accept)
-        else:
-            reader = StreamReader(live.hub, wanted.channels, self._transport)
-            live.welcome(reader, wanted, _STREAMING)
+        kind = StreamReader if opening is STREAMING else SocketReader
+        reader = kind(live.hub, wanted.channels, self._transport)
+        live.welcome(reader, wanted, opening)
         if self._data:
             reader.data_received(self._data)
 
@@ -416,20 +314,12 @@ class Door(asyncio.Protocol):
         if self._phase is Phase.EXCHANGE and self._exchange and not self._exchange.give_up():
             self._transport.abort()
             return
-        headers = _TO_WEBSOCKET if status == HTTPStatus.UPGRADE_REQUIRED else {}
-        response = problem(status, status.phrase.lower().replace(" ", "-"), status.phrase, detail)
-        self._answer(status, {**response.headers, **ANSWERS, **headers}, bytes(response.body))
+        self._answer(refusal(status, detail, body=not self._data.startswith(b"HEAD ")))
 
-    def _explain(self, error: TickerError) -> None:
-        response = problem_of(error)
-        self._answer(HTTPStatus(response.status_code), {**response.headers, **ANSWERS}, bytes(response.body))
-
-    def _answer(self, status: HTTPStatus, headers: Mapping[str, str], body: bytes) -> None:
+    def _answer(self, answer: bytes) -> None:
         if self._phase is Phase.ENDING or self._transport.is_closing():
             return
-        if self._data.startswith(b"HEAD "):
-            body = b""
-        self._transport.write(_head(status, headers) + body)
+        self._transport.write(answer)
         self._end()
 
     def _end(self) -> None:
@@ -442,7 +332,7 @@ class Door(asyncio.Protocol):
         self._data = b""
         self._set_turn("owing")
         self._keep(0)
-        self.deadline = self._loop.time() + LINGER
+        self.deadline = self._loop.time() + phases.LINGER
         self._answer_by = max(self._answer_by, self.deadline)
         if all_is_read or self._at_end:
             self._transport.close()
@@ -458,11 +348,11 @@ class Door(asyncio.Protocol):
         elif self._phase is Phase.ENDING:
             self._transport.abort()
         elif self._phase is Phase.HEAD or not self._used:
-            self.refuse(HTTPStatus.REQUEST_TIMEOUT, f"The request's head did not come within {HEAD_WITHIN:g} s.")
+            self.refuse(HTTPStatus.REQUEST_TIMEOUT, f"The request's head did not come within {phases.HEAD_WITHIN:g} s.")
         elif self._phase is Phase.QUEUED:
-            self._explain(Busy("Too much is asked of this node at once. Come back in a moment."))
+            self._answer(explanation(Busy("Too much is asked of this node at once. Come back in a moment.")))
         elif self._phase is Phase.EXCHANGE and self._exchange and not self._exchange.conn.is_read:
-            self.refuse(HTTPStatus.REQUEST_TIMEOUT, f"The request did not come within {REQUEST_WITHIN:g} s.")
+            self.refuse(HTTPStatus.REQUEST_TIMEOUT, f"The request did not come within {phases.REQUEST_WITHIN:g} s.")
         else:
             self._transport.abort()
 
@@ -470,8 +360,9 @@ class Door(asyncio.Protocol):
         """The room is needed by somebody else."""
         self._leave()  # first: what it keeps no longer counts, and nothing below asks anybody else to go
         unread = self._transport.get_write_buffer_size() > 0
-        if not unread and (self._phase in (Phase.HEAD, Phase.QUEUED) or not self._used):
-            self._transport.write(_NO_ROOM)
+        is_new = self._phase is Phase.WAITING and not self._used
+        if not unread and (is_new or self._phase in (Phase.HEAD, Phase.QUEUED)):
+            self._transport.write(NO_ROOM)
         if self._exchange:
             self._exchange.give_up()
         self._phase = Phase.ENDING
@@ -507,57 +398,3 @@ class Door(asyncio.Protocol):
     def _leave(self) -> None:
         self._entrance.connections.leave(self, self._turn)
         self._state.connections.discard(cast("Any", self))
-
-
-def _bound(sock: socket.socket) -> None:
-    """What the kernel keeps for a client that doesn't read, in bytes and in time."""
-    if sock.family in (socket.AF_INET, socket.AF_INET6):
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNACKNOWLEDGED_MAX)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_MAX)
-
-
-def _flaw(head: Head) -> tuple[HTTPStatus, str] | None:
-    """What is wrong with a handshake (RFC 6455, 4.2.1)."""
-    named = head.named
-    if named.get(b"sec-websocket-version") != b"13":
-        return HTTPStatus.UPGRADE_REQUIRED, "The version of WebSocket that is spoken here is 13."
-    if head.version != b"1.1" or not _is_nonce(named.get(b"sec-websocket-key", b"")):
-        return HTTPStatus.BAD_REQUEST, "A handshake is HTTP/1.1, with a Sec-WebSocket-Key of 16 bytes in base64."
-    return None
-
-
-def _is_nonce(key: bytes) -> bool:
-    """16 bytes in base64 (RFC 6455, 4.1)."""
-    try:
-        return len(base64.b64decode(key, validate=True)) == 16
-    except binascii.Error:
-        return False
-
-
-def _switching(key: bytes) -> bytes:
-    digest = hashlib.sha1(key + _ACCEPT_SALT, usedforsecurity=False).digest()
-    return _SWITCHING % base64.b64encode(digest)
-
-
-def _head(status: HTTPStatus, headers: Mapping[str, str]) -> bytes:
-    lines = [f"HTTP/1.1 {status} {status.phrase}", *(f"{name}: {value}" for name, value in headers.items())]
-    return "\r\n".join([*lines, "connection: close", "\r\n"]).encode("latin-1")
-
-
-def _written(error: TickerError) -> bytes:
-    """A refusal, whole. Under a flood thousands get the same."""
-    response = problem_of(error)
-    headers = {**response.headers, **ANSWERS}
-    return _head(HTTPStatus(response.status_code), headers) + bytes(response.body)
-
-
-_NO_ROOM = _written(Busy("There are more connections than there is room for. Come back in a moment."))
-
-# With 426: what to upgrade to, RFC 9110, 15.5.22; which version, RFC 6455, 4.4.
-_TO_WEBSOCKET = {"upgrade": "websocket", "connection": "upgrade", "sec-websocket-version": "13"}
-
-# Not in chunks: the response ends when the connection does (RFC 9112, 6.3), so its bytes are the same for all.
-_STREAMING = _head(HTTPStatus.OK, {**STREAM_HEADERS, **ANSWERS}) + RETRY
-_SWITCHING = (
-    b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n\r\n"
-)

@@ -13,6 +13,7 @@ import signal
 import socket
 import sys
 from collections.abc import Coroutine, Iterator
+from functools import partial
 from typing import Any, cast
 
 import uvicorn
@@ -25,16 +26,15 @@ from ticker.desk.keys import Keyring
 from ticker.errors import Misconfigured
 from ticker.newswire import open_newswire
 from ticker.readers.admission import FILES_MIN, Room
-from ticker.serving.door import Entrance
+from ticker.serving.door import Door
+from ticker.serving.entrance import Entrance
 from ticker.settings import Settings
 
 BACKLOG = 4_096  # connections the kernel holds while we are busy: every open page comes back at once
 ACCEPT_AT_ONCE = 64  # connections taken from the kernel before others get their turn
 GRACE = 12  # seconds that requests under way may still take: a change is tried for some seconds when Redis hangs
 UNREAD_MAX = 16_384  # bytes that the kernel keeps of what a client sends before we want it
-SWITCH_EVERY = (
-    0.0005  # seconds until the newswire's thread, which keeps a line, gets its turn of a busy loop; 5 ms else
-)
+SWITCH_EVERY = 0.0005  # seconds until the newswire's thread, which keeps lines, gets its turn of a busy loop; 5 ms else
 READY_WITHIN = 10.0  # seconds until the boards are loaded
 
 log = logging.getLogger("ticker")
@@ -111,7 +111,7 @@ async def serve(
             raise Misconfigured(f"The newswire gave no board within {READY_WITHIN:g} s; the log says why.") from error
         config = uvicorn.Config(
             node.app,
-            http=cast("Any", Entrance(node.live, keep_alive=settings.keep_alive)),
+            http=cast("Any", partial(Door, Entrance(node.live, keep_alive=settings.keep_alive))),
             ws="none",
             lifespan="off",
             log_config=None,

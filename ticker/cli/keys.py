@@ -1,0 +1,64 @@
+"""`ticker key create`, `list` and `revoke`: keys, by way of a node."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import click
+
+from ticker.cli.options import option, path_part, speaks_with_a_key
+
+if TYPE_CHECKING:
+    from ticker.client import Client
+
+
+@click.group()
+def key() -> None:
+    """Make, list and revoke keys. Needs an admin's key."""
+
+
+@key.command("create")
+@click.argument("name")
+@option(
+    "--role",
+    type=click.Choice(["editor", "chief", "admin"]),
+    default="editor",
+    show_default=True,
+    help="editor: lines of its channels; chief: lines of all; admin: keys too.",
+)
+@option(
+    "--channel", "channels", multiple=True, help="A channel that an editor works on; may be repeated.  [default: all]"
+)
+@speaks_with_a_key
+def create_key(client: Client, name: str, role: str, channels: tuple[str, ...]) -> None:
+    """Make a key and print it, alone, on standard output. It can't be shown again."""
+    if channels and role != "editor":
+        raise click.UsageError(f"The role {role} reaches every channel: --channel is for the role editor.")
+    made = client.call("POST", "/v1/keys", {"name": name, "role": role, "channels": list(channels)})
+    click.echo(f"Key {made['id']} for {made['name']}, {made['role']}. Keep it now; it is not shown again.", err=True)
+    click.echo(made["key"])
+
+
+@key.command("list")
+@option("--json", "as_json", is_flag=True, help="Print them as JSON.")
+@speaks_with_a_key
+def list_keys(client: Client, as_json: bool) -> None:
+    """List the keys that are kept."""
+    keys = client.call("GET", "/v1/keys")["keys"]
+    if as_json:
+        click.echo(json.dumps(keys, ensure_ascii=False, indent=2))
+        return
+    for each in keys:
+        channels = ", ".join(each["channels"]) or "all channels"
+        state = f"revoked {each['revoked']}" if each["revoked"] else f"last used {each['last_used'] or 'never'}"
+        click.echo(f"{each['id']}  {each['role']:<6}  {each['name']}  ({channels}; {state})")
+
+
+@key.command("revoke")
+@click.argument("key_id", metavar="ID")
+@speaks_with_a_key
+def revoke_key(client: Client, key_id: str) -> None:
+    """Revoke a key; it stops working at once, everywhere."""
+    revoked = client.call("DELETE", f"/v1/keys/{path_part(key_id, 'ID')}")
+    click.echo(f"Revoked: {revoked['name']} ({revoked['id']})", err=True)

@@ -1,0 +1,152 @@
+"""What commands share: their options, how they speak to a node, and how they fail. Knows no command."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Callable, Iterable
+from functools import wraps
+from pathlib import Path
+from typing import Any, NoReturn, ParamSpec, TypeVar
+from urllib.parse import quote
+
+import click
+
+from ticker import settings
+from ticker.errors import FieldError, Invalid, Misconfigured, TickerError
+
+REFUSED, MISUSED, UNREACHABLE = 1, 2, 3
+OPTIONS = {"text": "TEXT", "url": "--link", "expires_in": "--expires-in", "channels": "--channel", "name": "NAME"}
+"""What a command calls the fields of the API that it names otherwise."""
+SAME_NAME = frozenset({"urgency", "source", "story", "note", "language", "direction", "role"})
+
+P = ParamSpec("P")
+R = TypeVar("R")
+Command = Callable[..., Any]
+
+
+def option(*names: str, **given: Any) -> Callable[[Command], Command]:
+    """An option, whose help names its environment variable: every one has one."""
+    return click.option(*names, show_envvar=True, **given)
+
+
+class Seconds(click.FloatRange):
+    """No less than 0, and a number: `nan` is none."""
+
+    name = "seconds"
+
+    def __init__(self) -> None:
+        super().__init__(min=0)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        seconds = super().convert(value, param, ctx)
+        if math.isnan(seconds):
+            self.fail(f"{value} is no number of seconds.", param, ctx)
+        return seconds
+
+
+channel = option("-c", "--channel", envvar="TICKER_CHANNEL", required=True, help="The channel's slug, such as en.")
+as_json = option("--json", "as_json", is_flag=True, help="Print the whole line as JSON.")
+config = option(
+    "--config",
+    envvar="TICKER_CONFIG",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Where the channels are declared.  [default: ticker.toml, where there is one]",
+)
+newswire = option(
+    "--newswire",
+    envvar="TICKER_NEWSWIRE",
+    default="sqlite:///ticker.db",
+    show_default=True,
+    help="Where lines are kept: sqlite:///FILE, redis://…, redis+sentinel://… or redis+cluster://….",
+)
+
+
+def speaks_to_a_node(command: Command) -> Command:
+    """Options of every command that asks a node what everybody may know; the command gets `client`."""
+    return _asks(command)
+
+
+def speaks_with_a_key(command: Command) -> Command:
+    """Options of every command that changes something, or asks for what is the editors'; it gets `client`."""
+    keyed = option("--key", envvar="TICKER_KEY", help="Your key. Better in TICKER_KEY: options are seen by others.")
+    return keyed(_asks(command))
+
+
+def _asks(command: Command) -> Command:
+    @option("--url", envvar="TICKER_URL", default="http://127.0.0.1:8000", show_default=True, help="The node.")
+    @option(
+        "--retry-for",
+        envvar="TICKER_RETRY_FOR",
+        type=Seconds(),
+        default=10.0,
+        show_default=True,
+        metavar="SECONDS",
+        help="Try again for so long while the node can't be reached. A change is made once however often it is sent.",
+    )
+    @wraps(command)
+    @answered
+    def run(*args: Any, url: str, retry_for: float, key: str | None = None, **kwargs: Any) -> Any:
+        from ticker.client import Client, ServerRefused, Unreachable
+
+        if key and not key.isascii():
+            raise click.UsageError("A key holds no such character; look at --key or TICKER_KEY again.")
+        try:
+            return command(*args, client=Client(url, key, retry_for), **kwargs)
+        except ServerRefused as error:
+            hint = " Name a key with --key or TICKER_KEY." if error.status == 401 else ""
+            fail(f"{_at_fault(error.errors) or error}{hint}", REFUSED)
+        except Unreachable as error:
+            hint = "" if error.answered else " Is --url (TICKER_URL) right, and the node up?"
+            fail(f"{error}{hint}", UNREACHABLE)
+
+    return run
+
+
+def answered(command: Callable[P, R]) -> Callable[P, R]:
+    """Say in one sentence what went wrong, and exit with a status that scripts can use."""
+
+    @wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return command(*args, **kwargs)
+        except Invalid as error:
+            fail(_at_fault((each.field, each.detail) for each in error.errors), MISUSED)
+        except TickerError as error:
+            fail(error.detail, status_of(error))
+
+    return run
+
+
+def status_of(error: TickerError) -> int:
+    """The exit status. What is no mistake in the configuration is a newswire that went away while the node started."""
+    return MISUSED if isinstance(error, Misconfigured) else UNREACHABLE
+
+
+def fail(sentence: str, status: int) -> NoReturn:
+    click.echo(f"ticker: {sentence}", err=True)
+    sys.exit(status)
+
+
+def _at_fault(errors: Iterable[tuple[str, str]]) -> str:
+    """Each field at fault by the name that it has on the command line, and what is wrong with it."""
+    return " ".join(f"{f'{name}: ' if (name := _given_as(field)) else ''}{detail}" for field, detail in errors)
+
+
+def _given_as(field: str) -> str:
+    return OPTIONS.get(field) or (f"--{field}" if field in SAME_NAME else field)
+
+
+def duration(value: str) -> int:
+    """Seconds, from `90s`, `30m`, `2h` or `7d`. Raises Invalid."""
+    try:
+        return settings.duration(value)
+    except ValueError as error:
+        raise Invalid(FieldError("expires_in", str(error))) from error
+
+
+def path_part(name: str, option: str) -> str:
+    """A name as one part of a path, whatever is in it. `option` is where it was given."""
+    if not name.strip():
+        raise click.UsageError(f"{option} is empty.")
+    return quote(name, safe="")

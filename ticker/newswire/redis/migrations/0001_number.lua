@@ -1,0 +1,2 @@
+-- What version 0.1.0 kept gets its number, and nothing else changes.
+-- KEYS  schema; then, of a channel: head, events, lines, index; of the editors' keys: their hash

@@ -1,0 +1,74 @@
+"""Boards, lines and history, as Redis keeps them. Knows what is read; changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from ticker.board import RESERVE, TOMBSTONES
+from ticker.channel import Channel
+from ticker.line import Cursor, Event, Line
+from ticker.newswire import Page, Snapshot, no_event, no_line, no_versions
+from ticker.newswire.redis.asking import Asking, Script
+
+PINNED_PLACE = 10**13  # milliseconds; above any time of day, so that pinned lines are among the newest
+
+decode_line = msgspec.json.Decoder(Line).decode
+decode_event = msgspec.json.Decoder(Event).decode
+
+
+class Reading:
+    def __init__(self, asking: Asking, channels: Mapping[str, Channel]) -> None:
+        self._asking = asking
+        self._channels = channels
+        self._snapshot = Script.named("snapshot.lua")
+
+    async def head(self, slug: str) -> str:
+        return (await self._asking.do("GET", self._asking.key(slug, "head")) or b"").decode()
+
+    async def heads(self) -> dict[str, str | None]:
+        return {slug: await self.head(slug) or None for slug in self._channels}
+
+    async def snapshot(self, channel: Channel) -> Snapshot:
+        keys = [self._asking.key(channel.slug, part) for part in ("head", "lines", "index")]
+        head, lines = await self._asking.run(self._snapshot, keys, [RESERVE + TOMBSTONES - 1])
+        return Snapshot(head.decode() or None, [decode_line(line) for line in lines if line])
+
+    async def line(self, channel: str, line_id: str) -> Line:
+        Cursor.of_line(line_id)
+        body = await self._asking.do("HGET", self._asking.key(channel, "lines"), line_id)
+        if body is None:
+            raise no_line(channel, line_id)
+        return decode_line(body)
+
+    async def versions(self, channel: str, line_id: str) -> list[Event]:
+        Cursor.of_line(line_id)
+        cursors = await self._asking.do("LRANGE", self._asking.key(channel, f"versions:{line_id}"), 0, -1)
+        found = [await self.range(channel, cursor.decode(), cursor.decode(), 1) for cursor in cursors]
+        events = [event for page in found for event in page]
+        if not events:
+            raise no_versions(channel, line_id)
+        return events
+
+    async def events(self, channel: str, after: str | None, limit: int) -> Page:
+        start = "-"
+        if after is not None:
+            Cursor.parse(after)
+            if not await self.range(channel, after, after, 1) and after != await self.head(channel):
+                raise no_event(channel, after)
+            start = f"({after}"
+        found = await self.range(channel, start, "+", limit + 1)
+        events = found[:limit]
+        ids = list({event.line.id for event in events})
+        bodies = await self._asking.do("HMGET", self._asking.key(channel, "lines"), *ids) if ids else []
+        now = {
+            line_id: decode_line(body).status if body else "canceled" for line_id, body in zip(ids, bodies, strict=True)
+        }
+        withdrawn = {line_id: status for line_id, status in now.items() if status != "usable"}
+        return Page(events, withdrawn, more=len(found) > limit)
+
+    async def range(self, channel: str, start: str, end: str, count: int) -> list[Event]:
+        """A stretch of the stream, as the server gives it: [[id, [field, value]], …]."""
+        found = await self._asking.do("XRANGE", self._asking.key(channel, "events"), start, end, "COUNT", count)
+        return [decode_event(fields[1] if isinstance(fields, list) else fields[b"event"]) for _, fields in found]

@@ -1,0 +1,134 @@
+"""The newswire in one file, opened and closed. Knows its rooms; does nothing that one of them does."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sqlite3
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from datetime import datetime
+from pathlib import Path
+
+from ticker.channel import Channel
+from ticker.line import Event, Line, NewLine, Patch
+from ticker.newswire import IdempotencyKey, Inspection, Outcome, Page, Snapshot
+from ticker.newswire.sqlite.checking import Checking
+from ticker.newswire.sqlite.clock import MachineClock
+from ticker.newswire.sqlite.following import Following
+from ticker.newswire.sqlite.migrations import migrate
+from ticker.newswire.sqlite.reading import Reading
+from ticker.newswire.sqlite.stores import Keys, Readers, Secrets
+from ticker.newswire.sqlite.transactions import Transactions
+from ticker.newswire.sqlite.trimming import Trimming
+from ticker.newswire.sqlite.writing import Writing
+
+log = logging.getLogger("ticker.newswire")
+
+
+class SqliteNewswire:
+    """A newswire in one file. `clock` gives seconds since 1970."""
+
+    def __init__(self, path: str | Path, clock: Callable[[], float] = time.time) -> None:
+        self.path = Path(path)
+        self._channels: dict[str, Channel] = {}  # shared with the rooms; `open` says which
+        self._clock = MachineClock(clock)
+        self._following = Following()
+        self._transactions = Transactions(self.path, self._following.announce)
+        self._reading = Reading(self._transactions, self._clock, self._channels)
+        self._writing = Writing(self._transactions, self._clock, self._reading)
+        self._checking = Checking(self._transactions, self._clock, self._reading)
+        self._trimming = Trimming(self._transactions, self._clock, self._channels)
+        self.keys = Keys(self._transactions)
+        self.secrets = Secrets(self._transactions, self._clock)
+        self.presence = Readers(self._clock)
+        self._tasks: list[asyncio.Task[None]] = []
+
+    # Opening and closing
+
+    async def open(self, channels: Mapping[str, Channel]) -> None:
+        self._channels.update(channels)
+        try:
+            await self._transactions.open(self._prepare)
+        except BaseException:
+            await self.close()
+            raise
+        if sentence := self.clock_is_off():
+            log.warning("%s", sentence)
+        ever = self._trimming.go_on, self._transactions.watch, self._checking.go_on
+        self._tasks = [asyncio.create_task(work()) for work in ever]
+
+    def _prepare(self, db: sqlite3.Connection) -> None:
+        schema = self._checking.schema(db)
+        db.execute("PRAGMA secure_delete = ON")  # what is deleted, canceled words too, is overwritten
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA synchronous = FULL")
+        if schema:
+            self._checking.newest(db, self._channels)
+        migrate(db, self.path, schema)
+
+    async def close(self) -> None:
+        self._checking.interrupt()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks = []
+        self._checking.close()
+        await self._transactions.close()
+
+    async def inspect(self, channels: Mapping[str, Channel]) -> Inspection:
+        return await asyncio.to_thread(self._checking.inspect, channels)
+
+    async def trim(self) -> None:
+        await self._trimming.trim()
+
+    # What the rooms do
+
+    def now(self) -> datetime:
+        return self._clock.now()
+
+    def clock_is_off(self) -> str | None:
+        return self._clock.is_off()
+
+    def versions_are_mixed(self) -> str | None:
+        return None  # one file serves one node
+
+    async def publish(
+        self, channel: Channel, new_line: NewLine, *, by: str, once: IdempotencyKey | None = None
+    ) -> Outcome:
+        return await self._writing.publish(channel, new_line, by, once)
+
+    async def amend(
+        self,
+        channel: Channel,
+        line_id: str,
+        patch: Patch,
+        *,
+        by: str,
+        if_match: str | None = None,
+        once: IdempotencyKey | None = None,
+    ) -> Outcome:
+        return await self._writing.amend(channel, line_id, patch, by, if_match, once)
+
+    async def snapshot(self, channel: Channel) -> Snapshot:
+        return await self._reading.snapshot(channel)
+
+    async def line(self, channel: str, line_id: str) -> Line:
+        return await self._reading.line(channel, line_id)
+
+    async def versions(self, channel: str, line_id: str) -> list[Event]:
+        return await self._reading.versions(channel, line_id)
+
+    async def events(self, channel: str, after: str | None, limit: int) -> Page:
+        return await self._reading.events(channel, after, limit)
+
+    async def heads(self) -> dict[str, str | None]:
+        return await self._reading.heads()
+
+    def tail(self) -> AbstractAsyncContextManager[AsyncIterator[Event]]:
+        return self._following.tail()
+
+    async def probe(self) -> None:
+        await self._transactions.probe()
+        self._checking.expect_whole()

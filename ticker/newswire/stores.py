@@ -1,0 +1,58 @@
+"""What is kept beside the lines, and in no step with them: keys, secrets, presence. Knows no line, no backend."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import NamedTuple, Protocol
+
+from ticker.key import Key
+
+PRESENCE_FOR = 15.0  # seconds a node's count of readers stands without being renewed
+
+
+class Presence(NamedTuple):
+    """How many connections listen to a channel, over how many nodes."""
+
+    readers: int
+    nodes: int
+
+
+class KeyStore(Protocol):
+    """Editors' keys, as hashes. Every method may raise NewswireUnavailable."""
+
+    async def keep(self, key: Key) -> None: ...
+
+    async def keep_first(self, key: Key) -> bool:
+        """Keep it where no key is kept yet, in one step; whether it was kept."""
+
+    async def get(self, key_id: str) -> Key | None: ...
+
+    async def all(self) -> list[Key]:
+        """By age."""
+
+    async def touch(self, key_id: str, used: datetime) -> None: ...
+
+    async def revoke(self, key_id: str, when: datetime) -> Key | None:
+        """The key, revoked now or before; None if there is none."""
+
+
+class SecretStore(Protocol):
+    """What is kept for a while under a name. Every method may raise NewswireUnavailable."""
+
+    async def keep(self, name: str, secret: bytes, seconds: int) -> None:
+        """Keep something for whoever takes it first, on any node, within `seconds`."""
+
+    async def get(self, name: str) -> bytes | None:
+        """What is kept under the name, which stays there."""
+
+    async def take(self, name: str) -> bytes | None: ...
+
+
+class PresenceStore(Protocol):
+    """Who is reading. Every method may raise NewswireUnavailable."""
+
+    async def report(self, readers: Mapping[str, int]) -> None:
+        """Tell the other nodes how many readers each channel has here; holds for some seconds."""
+
+    async def of(self, channel: str) -> Presence: ...
