@@ -45,7 +45,7 @@ check: .venv/dev .venv/node
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
 	@$(NODE_BIN)/tsc --project web/widget
-	@$(NODE_BIN)/tsc --project web/desk
+	@$(NODE_BIN)/tsc --project web/tsconfig.desk.json
 	@cd web && ../$(NODE_BIN)/eslint .
 
 fix: .venv/dev

@@ -73,7 +73,7 @@ def pinned(node: RunningNode) -> tuple[str, str]:
 
 def hash_of_extras(node: RunningNode) -> str:
     """Of what the script loads for some banners."""
-    (found,) = re.findall(r'"(sha256-[^"]+)"', node.http.get("/ticker.js").text)
+    (found,) = set(re.findall(r'"(sha256-[^"]+)"', node.http.get("/ticker.js").text))
     return str(found)
 
 
