@@ -15,7 +15,7 @@ PURE = frozenset(
         "test_line",
         "test_link",
         "test_newswires_agree",
-        "test_sending",
+        "test_sender",
         "test_settings",
         "test_text",
     }
