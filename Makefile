@@ -9,6 +9,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 HOST   ?= 127.0.0.1
 PORT   ?= 8000
 DEMO   ?= .demo
+TESTERS ?= 4
 BIN    := .venv/bin
 NODE_BIN := .venv/node/node_modules/.bin
 
@@ -32,7 +33,7 @@ test: .venv/dev .venv/node
 	@scripts/need docker-compose docker-compose
 	@scripts/need openssl openssl
 	@scripts/need cc build-essential
-	@$(BIN)/pytest --numprocesses 2 --dist loadfile $(ARGS)
+	@$(BIN)/pytest --numprocesses $(TESTERS) --dist loadfile $(ARGS)
 
 # Pure rules, and the newswire's contract on SQLite and Redis, in less than a minute: tests/fast.py chooses.
 test-fast: .venv/dev
