@@ -138,7 +138,7 @@ def test_a_server_that_hangs(tmp_path: Path, server: RedisServer) -> None:
 
 @pytest.mark.parametrize("user", ["", ":wrong@", "nobody:wrong@"])
 def test_the_wrong_password_or_none(tmp_path: Path, server: RedisServer, user: str) -> None:
-    assert_both_say(tmp_path, f"redis://{user}{server.address}", "refuses the user name or password")
+    assert_both_say(tmp_path, f"redis://{user}{server.address}", "refuses the user name or the password")
 
 
 def test_the_right_password_is_taken_percent_encoded_and_the_check_leaves_no_trace(
