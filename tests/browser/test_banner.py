@@ -24,6 +24,7 @@ from tests.browser.conftest import (
     without_time,
 )
 from tests.conftest import ROOT, RunningNode
+from tests.frames import board_frame, line_of
 
 MODULE = ROOT / "web" / "ticker.js"
 LATE = 90_000  # ms; a reconnect waits for its jitter, up to 32 s of it, where the node was away for long
@@ -1269,137 +1270,6 @@ def test_the_channel_page_becomes_live_with_script(node: Any, page: Any, channel
     expect(block(page).locator("li .mark")).to_have_text("Retracted")
     assert "Minister" not in everything(page)
     assert not page.errors
-
-
-# The fold, on its own
-
-
-def line_of(line_id: str, **fields: Any) -> dict[str, Any]:
-    line = {
-        "id": line_id,
-        "channel": "en",
-        "text": f"Line {line_id}",
-        "urgency": "urgent",
-        "status": "usable",
-        "version": 1,
-        "published": "2030-01-01T12:00:00.000Z",
-        "updated": "2030-01-01T12:00:00.000Z",
-        "corrected": None,
-        "expires": None,
-        "pinned": False,
-        "url": None,
-        "source": None,
-        "story": None,
-        "note": None,
-        "language": "en",
-        "direction": "ltr",
-    }
-    return line | fields
-
-
-def board_frame(lines: list[dict[str, Any]], **fields: Any) -> dict[str, Any]:
-    board = {
-        "type": "board",
-        "channel": "en",
-        "cursor": "9-0",
-        "now": "2030-01-01T12:00:00.000Z",
-        "lines": lines,
-        "title": "English",
-        "label": "Breaking",
-        "language": "en",
-        "direction": "ltr",
-        "max_lines": 3,
-    }
-    return board | fields
-
-
-def fold(page: Page, *frames: dict[str, Any], clock: int = 0) -> dict[str, Any]:
-    """Fold frames into a board on a machine whose clock says `clock` (seconds since 1970)."""
-    board: dict[str, Any] = page.evaluate(
-        """async ([frames, clock]) => {
-          const { Board } = await import(document.querySelector("script").src);
-          Date.now = () => clock * 1000;
-          const board = new Board();
-          const results = frames.map((frame) => {
-            const changes = board[frame.type](frame);
-            return Array.isArray(changes) ? changes.map(({ kind, line }) => `${kind} ${line.id}`) : changes ?? null;
-          });
-          return { ids: board.lines.map(({ id }) => id), texts: board.lines.map(({ text }) => text ?? null), results,
-            cursor: board.cursor ?? null };
-        }""",
-        [frames, clock],
-    )
-    return board
-
-
-def event(cursor: str, prev: str | None, line: dict[str, Any]) -> dict[str, Any]:
-    return {"type": "line", "channel": "en", "cursor": cursor, "prev": prev, "line": line}
-
-
-@pytest.fixture
-def folding(page: Page) -> Page:
-    """A page that has the module and nothing else."""
-    page.route("**/ticker.js", lambda route: route.fulfill(path=MODULE, content_type="text/javascript"))
-    html = '<!doctype html><title>A page</title><script type="module" src="/ticker.js"></script>'
-    page.route("http://ticker.test/", lambda route: route.fulfill(body=html, content_type="text/html"))
-    page.goto("http://ticker.test/")
-    return page
-
-
-def test_the_fold_orders_by_pin_and_number_and_keeps_the_newest(folding: Page) -> None:
-    lines = [line_of("2-0", pinned=True), line_of("10-0"), line_of("9-1"), line_of("9-3"), line_of("9-2")]
-    assert fold(folding, board_frame(lines))["ids"] == ["2-0", "10-0", "9-3"]
-
-
-def test_the_fold_gives_tombstones_their_place_and_no_words(folding: Page) -> None:
-    lines = [line_of("4-0"), line_of("3-0"), line_of("2-0")]
-    killed = line_of("3-0", status="canceled", version=2)  # with words that should not have come
-    folded = fold(folding, board_frame(lines), event("10-0", "9-0", killed), event("11-0", "10-0", line_of("11-0")))
-    assert folded["ids"] == ["11-0", "4-0", "3-0", "2-0"]
-    assert folded["texts"][2] is None
-    assert folded["results"] == [[], ["cancel 3-0"], ["line 11-0"]]
-    older = event("10-0", "9-0", line_of("1-0", status="canceled", version=2))  # whose line the board had no room for
-    assert fold(folding, board_frame(lines), older)["results"] == [[], ["cancel 1-0"]]
-
-
-def test_the_fold_knows_what_it_has_and_what_it_misses(folding: Page) -> None:
-    first = event("10-0", "9-0", line_of("10-0"))
-    folded = fold(folding, board_frame([]), first, first, event("12-0", "11-0", line_of("12-0")))
-    assert folded["results"] == [[], ["line 10-0"], [], None]
-    assert folded["ids"] == ["10-0"]
-    assert folded["cursor"] is None
-
-
-def test_the_fold_waits_for_its_first_board(folding: Page) -> None:
-    folded = fold(folding, event("9-0", "8-0", line_of("9-0")), board_frame([line_of("9-0")]))
-    assert folded["results"] == [None, []]
-    assert folded["ids"] == ["9-0"]
-
-
-def test_a_beat_that_names_another_event_is_a_gap(folding: Page) -> None:
-    beat = {"type": "beat", "channel": "en", "cursor": "9-0", "now": "2030-01-01T12:00:20.000Z"}
-    assert fold(folding, board_frame([]), beat)["cursor"] == "9-0"
-    assert fold(folding, board_frame([]), beat, beat | {"cursor": "10-0"})["cursor"] is None
-
-
-def test_a_board_after_an_absence_tells_what_happened_meanwhile(folding: Page) -> None:
-    later = [
-        line_of("6-0"),
-        line_of("4-0", status="canceled", version=2),
-        line_of("3-0", text="Better words", corrected="2030-01-01T12:01:00.000Z", version=2),
-        line_of("1-0"),  # an older one that moved up: no news
-    ]
-    folded = fold(folding, board_frame([line_of("4-0"), line_of("3-0"), line_of("2-0")]), board_frame(later))
-    assert folded["results"][1] == ["correction 3-0", "cancel 4-0", "line 6-0"]
-
-
-def test_expiry_follows_the_clock_of_the_server(folding: Page) -> None:
-    lines = [line_of("2-0", expires="2030-01-01T12:00:01.000Z"), line_of("1-0", expires="2030-01-01T11:59:59.000Z")]
-    for wrong in (1_000_000, 4_000_000_000):  # the reader's clock is decades behind, or ahead
-        assert fold(folding, board_frame(lines), clock=wrong)["ids"] == ["2-0"]
-    beat = {"type": "beat", "channel": "en", "cursor": "9-0", "now": "2030-01-01T12:00:20.000Z"}
-    cached = board_frame(lines, now="2030-01-01T11:59:00.000Z")
-    assert fold(folding, board_frame(lines), beat, cached)["ids"] == []  # time doesn't go back
 
 
 def test_what_never_expires_is_not_looked_after(page: Any, embed: Any, channel: str) -> None:
