@@ -15,6 +15,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, WebSocketRoute, expect, sync_playwright
 
 from tests.browser.banner import LATE, LIVE, both, host
+from tests.browser.desk import AT_LEISURE, SignedIn, sign_in
 from tests.conftest import CHANNELS, RunningNode
 from tests.patience import WITHIN as SECONDS
 
@@ -232,3 +233,21 @@ def article(embed: Any, channel: str) -> Page:
     page: Page = embed(both(channel))
     expect(page.locator(LIVE)).to_have_count(2)
     return page
+
+
+@pytest.fixture
+def desk_at_leisure(page: Page) -> None:
+    """The test's page waits where the desk's own would not."""
+    page.add_init_script(AT_LEISURE)
+
+
+@pytest.fixture
+def desk(node: RunningNode, page: Page, channel: str, desk_at_leisure: None) -> Page:
+    """The page of an editor who has signed in and watches the test's channel, live."""
+    sign_in(page, node, channel)
+    return page
+
+
+@pytest.fixture
+def signed_in(page: Page) -> SignedIn:
+    return SignedIn(page)
