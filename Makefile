@@ -33,6 +33,7 @@ test: .venv/dev .venv/node
 	@scripts/need docker-compose docker-compose
 	@scripts/need openssl openssl
 	@scripts/need cc build-essential
+	@scripts/need node nodejs
 	@$(BIN)/pytest --numprocesses $(TESTERS) --dist loadfile $(ARGS)
 
 # Pure rules, and the newswire's contract on SQLite and Redis, in less than a minute: tests/fast.py chooses.

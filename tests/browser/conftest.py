@@ -14,6 +14,8 @@ from typing import Any, TypeVarTuple, cast
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, WebSocketRoute, expect, sync_playwright
 
+from tests.browser.banner import LATE, LIVE, both, host
+from tests.browser.desk import AT_LEISURE, SignedIn, sign_in
 from tests.conftest import CHANNELS, RunningNode
 from tests.patience import WITHIN as SECONDS
 
@@ -205,3 +207,47 @@ def site() -> Iterator[Site]:
         threading.Thread(target=site.serve_forever, daemon=True).start()
         yield site
         site.shutdown()
+
+
+@pytest.fixture
+def embed(node: RunningNode, site: Site, page: Page) -> Callable[..., Page]:
+    """Opens a page of another site than the node's, with the given tags in it."""
+
+    def open_page(tags: str, *, live: bool = True, stopped: bool = False) -> Page:
+        """`stopped`: no time passes in it but what the test lets pass."""
+        if stopped:
+            without_time(page)
+        page.goto(site.serve(host(node, tags)))
+        if live and stopped:
+            until_as_time_passes(page, lambda: page.locator(LIVE).count())
+        elif live:
+            expect(page.locator(LIVE).first).to_be_attached(timeout=LATE)
+        return page
+
+    return open_page
+
+
+@pytest.fixture
+def article(embed: Any, channel: str) -> Page:
+    """A page with a bar and a list of the test's own channel, live."""
+    page: Page = embed(both(channel))
+    expect(page.locator(LIVE)).to_have_count(2)
+    return page
+
+
+@pytest.fixture
+def desk_at_leisure(page: Page) -> None:
+    """The test's page waits where the desk's own would not."""
+    page.add_init_script(AT_LEISURE)
+
+
+@pytest.fixture
+def desk(node: RunningNode, page: Page, channel: str, desk_at_leisure: None) -> Page:
+    """The page of an editor who has signed in and watches the test's channel, live."""
+    sign_in(page, node, channel)
+    return page
+
+
+@pytest.fixture
+def signed_in(page: Page) -> SignedIn:
+    return SignedIn(page)

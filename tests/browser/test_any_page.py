@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.browser.banner import LIST, LIVE, NO_SSE, NO_WEBSOCKET, SCROLL, banner, host
 from tests.browser.conftest import Site, until
-from tests.browser.test_banner import LIST, LIVE, NO_SSE, NO_WEBSOCKET, SCROLL, banner, host
 from tests.conftest import RunningNode
 
 LINK = "https://paper.example/"
