@@ -138,7 +138,7 @@ def test_a_server_that_hangs(tmp_path: Path, server: RedisServer) -> None:
 
 @pytest.mark.parametrize("user", ["", ":wrong@", "nobody:wrong@"])
 def test_the_wrong_password_or_none(tmp_path: Path, server: RedisServer, user: str) -> None:
-    assert_both_say(tmp_path, f"redis://{user}{server.address}", "refuses the user name or password")
+    assert_both_say(tmp_path, f"redis://{user}{server.address}", "refuses the user name or the password")
 
 
 def test_the_right_password_is_taken_percent_encoded_and_the_check_leaves_no_trace(
@@ -206,7 +206,7 @@ def test_a_server_of_a_cluster(tmp_path: Path) -> None:
 
 
 def test_a_server_of_no_cluster(tmp_path: Path, server: RedisServer) -> None:
-    assert_both_say(tmp_path, f"redis+cluster://:pass%2Fword@{server.address}", "is no cluster", "redis://")
+    assert_both_say(tmp_path, f"redis+cluster://:pass%2Fword@{server.address}", "is not a cluster", "redis://")
 
 
 def test_a_server_that_throws_keys_away(tmp_path: Path, server: RedisServer) -> None:
@@ -238,7 +238,7 @@ def test_a_server_that_is_loading_is_waited_for_and_the_log_says_so(start_node: 
         server.options = *server.options, "--key-load-delay", "1000"
         server.start(wait=False)
         until(lambda: server.do("INFO", "persistence")["loading"])
-        assert "a node would wait for it" in said(tmp_path, "check", server.url)
+        assert "A node would wait for it" in said(tmp_path, "check", server.url)
         node = start_node("--newswire", server.url)
         assert "waits for it" in node.log
         assert "Redis has loaded what it keeps" in node.log
