@@ -3,7 +3,7 @@
 # make test-fast  pure and contract tests           make bench    what it costs, beside other servers
 # make chaos      random faults, on Redis           make attack   what strangers can cost it
 # make widget     ticker.js out of web/widget/      make fuzz     random requests
-# make release VERSION=X.Y.Z
+# make mutants    small faults that tests notice    make release VERSION=X.Y.Z
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 HOST   ?= 127.0.0.1
@@ -13,7 +13,7 @@ TESTERS ?= 4
 BIN    := .venv/bin
 NODE_BIN := .venv/node/node_modules/.bin
 
-.PHONY: run test test-fast check fix widget bench lighthouse frameworks chaos attack fuzz release clean help
+.PHONY: run test test-fast check fix widget bench lighthouse frameworks chaos attack fuzz mutants release clean help
 
 help:
 	@sed -n '1,6p' Makefile | sed 's/^# //'
@@ -83,6 +83,11 @@ attack: .venv/dev
 	@scripts/need caddy caddy
 	@$(BIN)/python -m tests.attack $(ARGS)
 
+# Of small faults made in the pure rules and the relay, how many the tests notice; in a copy of the tree, in some
+# minutes a module. ARGS=ticker/board.py for one of them.
+mutants: .venv/dev .venv/mutants
+	@$(BIN)/python scripts/mutants $(ARGS)
+
 # What fan-out costs, beside its peers, and the widget's figures, in some twelve minutes: docs/bench.md.
 # ARGS=--quick for a look in two minutes; ARGS=--soak for the two long runs, which the report then holds too.
 bench: .venv/bench
@@ -107,6 +112,10 @@ clean:
 
 .venv/bench: pyproject.toml .venv/run
 	@scripts/venv $(PYTHON) bench
+	@touch $@
+
+.venv/mutants: pyproject.toml .venv/run
+	@scripts/venv $(PYTHON) mutants
 	@touch $@
 
 .venv/dev: pyproject.toml .venv/run

@@ -130,7 +130,10 @@ class Node:
         if not self.relay.ready:
             return _status("no newswire", 503)
         await self.newswire.probe()
-        return _status("ok", 200, clock=self.newswire.clock_is_off(), versions=self.newswire.versions_are_mixed())
+        wire = self.newswire
+        return _status(
+            "ok", 200, clock=wire.clock_is_off(), versions=wire.versions_are_mixed(), settings=wire.settings_differ()
+        )
 
 
 def _status(word: str, status: int, **more: str | None) -> Response:

@@ -71,6 +71,28 @@ class Channel(Struct, frozen=True, kw_only=True):
     """How long events are kept. What stands on the board stays, however old."""
 
 
+def as_declared(channel: Channel) -> dict[str, str]:
+    """What `ticker.toml` sets of a channel, by the names and in the words that it has there."""
+    return {
+        "title": channel.title,
+        "language": channel.language,
+        "direction": channel.direction,
+        "label": channel.label,
+        "max_lines": str(channel.max_lines),
+        "expires_in": "never" if channel.expires_in is None else _span(channel.expires_in),
+        "tombstones": _span(channel.tombstones_for),
+        "history": _span(channel.history_for),
+    }
+
+
+def _span(seconds: int) -> str:
+    """Without a fraction, in the largest unit that allows it."""
+    for unit, size in (("d", DAY), ("h", HOUR), ("m", 60)):
+        if seconds % size == 0:
+            return f"{seconds // size}{unit}"
+    return f"{seconds}s"
+
+
 def direction_of(language: str) -> Direction:
     return "rtl" if is_right_to_left(language) else "ltr"
 

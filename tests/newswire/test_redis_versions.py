@@ -11,15 +11,15 @@ import pytest
 from tests.newswire.on_redis import Opened
 from tests.patience import WITHIN
 from tests.redis_servers import RedisServer, until
-from ticker.newswire.redis import nodes
+from ticker.newswire.redis import nodes, roll
 
 pytestmark = pytest.mark.usefixtures("patience_with_redis")
 
 
 @pytest.fixture(autouse=True)
 def each_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(nodes, "SAY_EVERY", 0.0)
-    monkeypatch.setattr(nodes, "PRESENCE_FOR", WITHIN)
+    monkeypatch.setattr(roll, "SAY_EVERY", 0.0)
+    monkeypatch.setattr(roll, "PRESENCE_FOR", WITHIN)
 
 
 async def test_nodes_of_two_versions_say_so_once_and_once_that_it_is_over(

@@ -96,6 +96,9 @@ class Newswire(Protocol):
     def versions_are_mixed(self) -> str | None:
         """In a sentence, which versions of Ticker the nodes run that share it, if they differ."""
 
+    def settings_differ(self) -> str | None:
+        """In a sentence, which settings of a channel differ between the nodes that share it, if any do."""
+
     async def publish(
         self, channel: Channel, new_line: NewLine, *, by: str, once: IdempotencyKey | None = None
     ) -> Outcome:

@@ -24,6 +24,7 @@ from ticker.newswire.redis.nodes import Nodes
 from ticker.newswire.redis.presence import Readers
 from ticker.newswire.redis.publishing import Publishing
 from ticker.newswire.redis.reading import Reading
+from ticker.newswire.redis.settings import SharedSettings
 from ticker.newswire.redis.stores import Keys, Secrets
 from ticker.newswire.redis.topology import Topology
 from ticker.newswire.redis.topology.check import check
@@ -55,7 +56,8 @@ class RedisNewswire:
         self.keys = Keys(self._asking)
         self.secrets = Secrets(self._asking)
         self._nodes = Nodes(self._asking, node, self._clock)
-        self.presence = Readers(self._asking, node, self._clock, self._histories, self._nodes)
+        self._settings = SharedSettings(self._asking, node, self._clock, self._channels)
+        self.presence = Readers(self._asking, node, self._clock, self._histories, (self._nodes, self._settings))
         self._trimming = Trimming(
             self._asking, self._clock, self._channels, self._reading, self._histories, self.presence
         )
@@ -130,6 +132,9 @@ class RedisNewswire:
 
     def versions_are_mixed(self) -> str | None:
         return self._nodes.mixed()
+
+    def settings_differ(self) -> str | None:
+        return self._settings.differ()
 
     async def publish(
         self, channel: Channel, new_line: NewLine, *, by: str, once: IdempotencyKey | None = None

@@ -3,30 +3,39 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from ticker.errors import NewswireUnavailable
 from ticker.newswire.redis.asking import Asking
 from ticker.newswire.redis.clock import ServerClock
 from ticker.newswire.redis.histories import Histories
 from ticker.newswire.redis.nodes import Nodes
+from ticker.newswire.redis.settings import SharedSettings
 from ticker.newswire.stores import PRESENCE_FOR, Presence
 
 
 class Readers:
     """A hash a channel: each node's count, and when it was told."""
 
-    def __init__(self, asking: Asking, node: str, clock: ServerClock, histories: Histories, nodes: Nodes) -> None:
+    def __init__(
+        self,
+        asking: Asking,
+        node: str,
+        clock: ServerClock,
+        histories: Histories,
+        agreements: Sequence[Nodes | SharedSettings],
+    ) -> None:
         self._asking = asking
         self._node = node
         self._clock = clock
         self._histories = histories
-        self._nodes = nodes
+        self._agreements = agreements
 
     async def report(self, readers: Mapping[str, int]) -> None:
         await self._clock.ask()  # nodes that publish nothing must agree on the time, too
         await self._histories.say()
-        await self._nodes.say()
+        for agreement in self._agreements:
+            await agreement.say()
         for slug, count in readers.items():
             key = self._key(slug)
             await self._asking.do("HSET", key, self._node, f"{count}@{self._clock.milliseconds()}")
@@ -42,7 +51,8 @@ class Readers:
         try:
             for slug in channels:
                 await asyncio.wait_for(self._asking.do("HDEL", self._key(slug), self._node), 1)
-            await asyncio.wait_for(self._nodes.leave(), 1)
+            for agreement in self._agreements:
+                await asyncio.wait_for(agreement.leave(), 1)
         except (NewswireUnavailable, TimeoutError):
             pass  # what we told expires by itself
 

@@ -94,6 +94,9 @@ class SqliteNewswire:
     def versions_are_mixed(self) -> str | None:
         return None  # one file serves one node
 
+    def settings_differ(self) -> str | None:
+        return None
+
     async def publish(
         self, channel: Channel, new_line: NewLine, *, by: str, once: IdempotencyKey | None = None
     ) -> Outcome:
