@@ -25,6 +25,7 @@ run: .venv/run
 	@TICKER_ADMIN_KEY=$$(cat $(DEMO)/key) exec $(BIN)/ticker serve --demo --host $(HOST) --port $(PORT) --newswire sqlite:///$(DEMO)/ticker.db --drain 1
 
 test: .venv/dev .venv/node
+	-@scripts/need chromium-headless-shell chromium-headless-shell
 	@scripts/need chromium chromium
 	@scripts/need redis-server redis-server
 	@scripts/need caddy caddy
