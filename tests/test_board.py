@@ -345,6 +345,24 @@ def test_a_long_day_leaves_a_bounded_board_that_still_shows_the_pinned_and_the_n
     assert list(board.lines(desk.now)) == should_show(desk)
 
 
+def test_a_look_at_the_board_ends_once_it_is_full(desk: Desk, board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The lines behind those shown, up to a thousand, cost nothing then; nor does one that is no tombstone any more."""
+    made = published(desk, board, 100)
+    apply(board, desk.amend(made[-2], status="canceled"))
+    for status in ("withheld", "usable"):
+        apply(board, desk.amend(made[-1], status=status))
+    looked_at = []
+    public = Line.public
+
+    def watched(line: Line, tombstones_for: int) -> Line:
+        looked_at.append(line.id)
+        return public(line, tombstones_for)
+
+    monkeypatch.setattr(Line, "public", watched)
+    board.lines(desk.now)
+    assert looked_at == made[: -MAX_LINES - 2 : -1]
+
+
 def test_an_event_after_another_than_the_last_does_not_follow(desk: Desk, board: Board) -> None:
     first, second, third = desk.publish(), desk.publish(), desk.publish()
     assert board.follows(first)

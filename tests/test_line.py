@@ -54,6 +54,12 @@ def test_what_is_no_cursor_is_malformed(value: str) -> None:
         Cursor.parse(value)
 
 
+def test_the_id_of_a_line_is_the_cursor_of_its_first_event() -> None:
+    assert Cursor.of_line(a_line().id) == START
+    with pytest.raises(Malformed, match=r"^'1-' is not the id of a line, which looks like"):
+        Cursor.of_line("1-")
+
+
 def test_a_cursor_tells_its_time_to_the_millisecond() -> None:
     assert Cursor(MS, 7).time == datetime(2025, 11, 23, 10, 0, 0, 123_000, UTC)
 
@@ -341,6 +347,30 @@ def test_a_tombstone_has_no_words_and_an_end_of_its_own(status: str) -> None:
     assert tombstone.story == ("storm" if status == "withheld" else None)
     assert tombstone.expires == LATER.time + timedelta(seconds=HOUR)
     assert (tombstone.id, tombstone.published, tombstone.version) == (line.id, line.published, 2)
+
+
+@pytest.mark.parametrize(("by_now", "story"), [("withheld", "storm"), ("canceled", None)])
+def test_what_a_line_said_before_it_was_withdrawn_is_gone_with_its_notes(by_now: Any, story: str | None) -> None:
+    line = a_line(url="https://example.org/", source="AP", story="storm", note="What it said")
+    before = line.public_since(HOUR, by_now)
+    assert (before.text, before.url, before.source, before.note) == (UNSET, UNSET, UNSET, None)
+    assert before.story == story
+    kept = ("id", "status", "version", "urgency", "published", "updated", "expires", "language")
+    assert [getattr(before, name) for name in kept] == [getattr(line, name) for name in kept]
+
+
+def test_a_version_of_a_line_that_stands_is_as_it_was() -> None:
+    line = a_line(note="Why")
+    assert line.public_since(HOUR, "usable") is line
+    held = amended(line, status="withheld", note="Being checked")
+    assert held.public_since(HOUR, "usable") == held.public(HOUR)
+
+
+@pytest.mark.parametrize("status", ["withheld", "canceled"])
+def test_the_version_that_withdrew_a_line_says_why(status: Any) -> None:
+    gone = amended(a_line(), status=status, note="Why")
+    assert gone.public_since(HOUR, status) == gone.public(HOUR)
+    assert gone.public_since(HOUR, status).note == "Why"
 
 
 # If-Match
