@@ -35,9 +35,13 @@ ARGUMENTS = [
 ]
 
 
-def chromium() -> str:
-    """Debian's Chromium; Playwright's own download is not used. Without windows it takes half the CPU."""
-    names = "chromium-headless-shell", "chromium", "chromium-browser"
+def chromium(*, whole: bool = False) -> str:
+    """Debian's Chromium; Playwright's own download is not used.
+
+    The one without windows takes half the CPU, but it keeps no page for the way back, and counts other layout shifts:
+    a file that sees to those says WHOLE_BROWSER = True.
+    """
+    names = ("chromium", "chromium-browser") if whole else ("chromium-headless-shell", "chromium", "chromium-browser")
     found = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
     assert found, "Chromium is missing. Install it (apt-get install chromium), or name it in CHROMIUM."
     return found
@@ -73,9 +77,10 @@ def channel(unused: Iterator[str]) -> str:
 
 
 @pytest.fixture(scope="module")  # not longer: Playwright's event loop would stand in the way of asynchronous tests
-def browser() -> Iterator[Browser]:
+def browser(request: pytest.FixtureRequest) -> Iterator[Browser]:
+    whole = getattr(request.module, "WHOLE_BROWSER", False)
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium(), args=ARGUMENTS, timeout=WITHIN)
+        browser = playwright.chromium.launch(executable_path=chromium(whole=whole), args=ARGUMENTS, timeout=WITHIN)
         yield browser
         browser.close()
 

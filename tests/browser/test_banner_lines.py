@@ -27,6 +27,8 @@ from tests.browser.conftest import until
 from tests.conftest import ROOT
 from tests.frames import board_frame, line_of
 
+WHOLE_BROWSER = True  # layout shifts
+
 GUIDE = (ROOT / "docs" / "embed.md").read_text("utf-8")
 # What it tells a page to say, so that the banner's place is free before its script has come.
 (KEPT_FREE,) = re.findall(r"```css\n(breaking-ticker:not\(:defined\).*?)```", GUIDE, re.S)

@@ -13,6 +13,8 @@ from tests.browser.conftest import HeardPage, Site, until
 from tests.conftest import RunningNode, as_released
 from ticker import __version__
 
+WHOLE_BROWSER = True  # layout shifts
+
 LIVE = "breaking-ticker[state=live]"
 LONG = "A line so long that it takes several rows on the screen of a phone, and then some more. " * 3
 
