@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
@@ -209,3 +210,39 @@ async def test_a_refused_connection_that_lingers_makes_room_without_another_word
             assert refused.count(b"HTTP/1.1 ") == 1
             assert (await said(here, HEALTHY)).startswith(b"HTTP/1.1 200 ")
     assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+class Waiting:
+    """A connection that only notes that it had to go."""
+
+    deadline = math.inf
+
+    def __init__(self) -> None:
+        self.is_gone = False
+
+    def expire(self) -> None:
+        raise AssertionError("it was not late")
+
+    def give_way(self) -> None:
+        self.is_gone = True
+
+
+@pytest.mark.parametrize(
+    ("idle_for", "owing_for", "goes"),
+    [(9.0, 9.0, "idle"), (0.0, 9.0, "owing"), (9.0, 0.0, "idle"), (0.0, 0.0, "idle"), (None, 0.0, "owing")],
+)
+async def test_at_the_limit_the_one_goes_that_has_kept_us_waiting(
+    idle_for: float | None, owing_for: float, goes: str
+) -> None:
+    """What has just come is not taken for idle: its request is on its way. Nor is what has just begun to send."""
+    here = connections.Connections(2 if idle_for is not None else 1)
+    idle, owing, newcomer = Waiting(), Waiting(), Waiting()
+    here.enter(owing)
+    here.turn(owing, "idle", "owing")
+    here._by_turn["owing"][owing] -= owing_for
+    if idle_for is not None:
+        here.enter(idle)
+        here._by_turn["idle"][idle] -= idle_for
+    here.enter(newcomer)
+    assert {"idle": idle.is_gone, "owing": owing.is_gone} == {"idle": goes == "idle", "owing": goes == "owing"}
+    assert not newcomer.is_gone

@@ -46,7 +46,7 @@ def scores(url: str, report: Path) -> dict[str, Any]:
             f"--output-path={report}",
             f"--chrome-flags=--headless=new {' '.join(ARGUMENTS)}",
         ],
-        env=os.environ | {"CHROME_PATH": chromium()},
+        env=os.environ | {"CHROME_PATH": chromium(whole=True)},
         check=True,
         timeout=100,
     )

@@ -2,8 +2,10 @@
 
 Rule 1: each has a deadline. Once a second, those that are late are closed.
 Rule 2: there is a limit to their number. At the limit the one goes whose client has kept us waiting longest:
-        first of those that have no request under way, then of those that owe a body or don't read their answer.
-        Requests that we are working on stay, and if there is nothing but those, the newcomer goes.
+        first of those that have had no request under way for a second, then of those that have owed a body, or not read
+        their answer, for as long; then of all that are new.
+        Requests that we are working on stay, and so do editors' connections, between two requests too. If there is
+        nothing but those, the newcomer goes.
 Rule 3: so it is with the bytes that are kept for them: of requests that are not whole, of answers that are not read.
 
 So neither silence nor slowness keeps an editor out, nor takes the open files that the newswire needs.
@@ -20,9 +22,10 @@ from typing import Literal, Protocol
 
 from ticker.readers.handover import UNACKNOWLEDGED_MAX
 
-KEPT_MAX = 24 * 1_048_576  # bytes of theirs, here and in the kernel: hundreds of the largest, thousands of usual ones
+KEPT_MAX = 16 * 1_048_576  # bytes of theirs, here and in the kernel: hundreds of the largest, thousands of usual ones
 UNWRITTEN_MAX = 16_384  # bytes of an answer that wait here before its maker waits too
 UNSENT_MAX = 32_768  # bytes of an answer that the kernel takes for a client that doesn't read; by itself, megabytes
+IDLE_FROM = 1.0  # seconds until a connection counts as idle, or as slow: what a new one sends is on its way
 EXPIRE_AT_ONCE = 32  # connections that are ended before others get their turn
 SWEEP = 1.0  # seconds between two looks at who is late
 
@@ -50,8 +53,9 @@ class Connections:
 
     def __init__(self, most: int) -> None:
         self.most = most
-        # The one that has waited longest is first. Three dictionaries instead of one, so that no search is needed.
-        self._by_turn: dict[Turn, dict[Connection, None]] = {"idle": {}, "owing": {}, "ours": {}}
+        # Each with when its turn began. The one that has waited longest is first. Three dictionaries instead of one, so
+        # that no search is needed.
+        self._by_turn: dict[Turn, dict[Connection, float]] = {"idle": {}, "owing": {}, "ours": {}}
         self._kept: dict[Connection, int] = {}
         self._kept_bytes = 0
         self._sweeping = False
@@ -64,16 +68,17 @@ class Connections:
         """A connection is there, and its first request is to come."""
         if len(self) >= self.most:
             self._make_room(connection)
-        self._by_turn["idle"][connection] = None
+        loop = asyncio.get_running_loop()
+        self._by_turn["idle"][connection] = loop.time()
         if not self._sweeping:
             self._sweeping = True
-            asyncio.get_running_loop().call_later(SWEEP, self._sweep)
+            loop.call_later(SWEEP, self._sweep)
 
     def turn(self, connection: Connection, before: Turn, now: Turn) -> None:
         """It is another's turn. Harmless if the connection has left."""
         if connection in self._by_turn[before]:
             del self._by_turn[before][connection]
-            self._by_turn[now][connection] = None
+            self._by_turn[now][connection] = asyncio.get_running_loop().time()
 
     def leave(self, connection: Connection, turn: Turn) -> None:
         """The connection is a reader's now, or closed. Harmless if that is known."""
@@ -97,8 +102,12 @@ class Connections:
             oldest.give_way()
 
     def _make_room(self, newcomer: Connection) -> None:
-        oldest = next(iter(self._by_turn["idle"] or self._by_turn["owing"]), newcomer)
-        oldest.give_way()
+        now = asyncio.get_running_loop().time()
+        none = newcomer, now
+        idle, owing = (next(iter(self._by_turn[turn].items()), none) for turn in ("idle", "owing"))
+        is_idle = now - idle[1] >= IDLE_FROM or now - owing[1] < IDLE_FROM
+        goes, _ = idle if is_idle and idle is not none else owing
+        goes.give_way()
 
     def _sweep(self) -> None:
         loop = asyncio.get_running_loop()

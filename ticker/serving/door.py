@@ -36,8 +36,8 @@ class Door(asyncio.Protocol):
     """One connection, until it is a reader's or closed."""
 
     __slots__ = (
-        "_answer_by _app_state _at_end _config _credential _data _empty_lines _entrance _exchange _kept "
-        "_loop _phase _seen _state _stopping _thrown_away _transport _turn _used deadline"
+        "_answer_by _app_state _at_end _config _credential _data _empty_lines _entrance _exchange _is_editors "
+        "_kept _loop _phase _seen _state _stopping _thrown_away _transport _turn _used deadline"
     ).split()
 
     def __init__(self, entrance: Entrance, config: Config, server_state: ServerState, app_state: Any, **_: Any) -> None:
@@ -56,6 +56,7 @@ class Door(asyncio.Protocol):
         self._kept = 0  # bytes
         self._answer_by = 0.0
         self._credential = b""  # of a request that changes something
+        self._is_editors = False  # whether something was changed by this connection, with a key that was good
         self._used = False  # whether there has been a request
         self._at_end = False  # whether the client sends nothing more
         self._stopping = False
@@ -104,7 +105,7 @@ class Door(asyncio.Protocol):
         if self._exchange:
             self._exchange.resume_writing()
             if self._phase is Phase.WAITING:
-                self._set_turn("idle")
+                self._set_turn("ours" if self._is_editors else "idle")
             elif self._phase is Phase.EXCHANGE and self._exchange.conn.is_read:
                 self._set_turn("ours")
 
@@ -232,11 +233,12 @@ class Door(asyncio.Protocol):
             return
         if self._credential and exchange.conn.is_granted:
             self._entrance.turns.trust(self._credential)
+            self._is_editors = True
         if exchange.ends or self._at_end or self._stopping or not exchange.conn.is_read:
             self._end()
             return
         self._phase = Phase.WAITING
-        self._set_turn("idle")
+        self._set_turn("ours" if self._is_editors else "idle")
         self._keep(len(self._data))
         if self._phase is not Phase.WAITING:
             return
