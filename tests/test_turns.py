@@ -229,7 +229,14 @@ class Waiting:
 
 @pytest.mark.parametrize(
     ("idle_for", "owing_for", "goes"),
-    [(9.0, 9.0, "idle"), (0.0, 9.0, "owing"), (9.0, 0.0, "idle"), (0.0, 0.0, "idle"), (None, 0.0, "owing")],
+    [
+        (9.0, 9.0, "idle"),
+        (0.0, 9.0, "owing"),
+        (9.0, 0.0, "idle"),
+        (0.0, 0.5, "owing"),
+        (0.5, 0.0, "idle"),
+        (None, 0.0, "owing"),
+    ],
 )
 async def test_at_the_limit_the_one_goes_that_has_kept_us_waiting(
     idle_for: float | None, owing_for: float, goes: str

@@ -3,7 +3,7 @@
 Rule 1: each has a deadline. Once a second, those that are late are closed.
 Rule 2: there is a limit to their number. At the limit the one goes whose client has kept us waiting longest:
         first of those that have had no request under way for a second, then of those that have owed a body, or not read
-        their answer, for as long; then of all that are new.
+        their answer, for as long; then of those that are new, the one that came first.
         Requests that we are working on stay, and so do editors' connections, between two requests too. If there is
         nothing but those, the newcomer goes.
 Rule 3: so it is with the bytes that are kept for them: of requests that are not whole, of answers that are not read.
@@ -103,11 +103,13 @@ class Connections:
 
     def _make_room(self, newcomer: Connection) -> None:
         now = asyncio.get_running_loop().time()
-        none = newcomer, now
-        idle, owing = (next(iter(self._by_turn[turn].items()), none) for turn in ("idle", "owing"))
-        is_idle = now - idle[1] >= IDLE_FROM or now - owing[1] < IDLE_FROM
-        goes, _ = idle if is_idle and idle is not none else owing
-        goes.give_way()
+        firsts = [next(iter(self._by_turn[turn].items())) for turn in ("idle", "owing") if self._by_turn[turn]]
+        waited = [connection for connection, since in firsts if now - since >= IDLE_FROM]
+        if waited:
+            waited[0].give_way()
+        else:
+            goes, _ = min(firsts, key=lambda first: first[1], default=(newcomer, now))
+            goes.give_way()
 
     def _sweep(self) -> None:
         loop = asyncio.get_running_loop()
