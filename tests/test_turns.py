@@ -6,12 +6,14 @@ import asyncio
 import contextlib
 import logging
 import math
+import socket
 from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
 
 import pytest
 
+from tests.attack import watch
 from tests.patience import WITHIN
 from tests.readers import ADMIN_KEY, NodeHere, narrow_socket, serving_here
 from ticker.http.head import EMPTY_LINES_MAX
@@ -217,14 +219,22 @@ class Waiting:
 
     deadline = math.inf
 
-    def __init__(self) -> None:
+    def __init__(self, here: connections.Connections | None = None) -> None:
         self.is_gone = False
+        self.size = 0
+        self._here = here
 
     def expire(self) -> None:
         raise AssertionError("it was not late")
 
     def give_way(self) -> None:
         self.is_gone = True
+        if self._here:
+            self._here.leave(self, "idle")
+
+    def weight(self) -> int:
+        """A client may have read on since it was counted."""
+        return self.size
 
 
 @pytest.mark.parametrize(
@@ -253,3 +263,59 @@ async def test_at_the_limit_the_one_goes_that_has_kept_us_waiting(
     here.enter(newcomer)
     assert {"idle": idle.is_gone, "owing": owing.is_gone} == {"idle": goes == "idle", "owing": goes == "owing"}
     assert not newcomer.is_gone
+
+
+async def test_nobody_goes_for_an_answer_that_has_been_read_meanwhile() -> None:
+    here = connections.Connections(9)
+    reading, deaf = Waiting(here), Waiting(here)
+    for each in (reading, deaf):
+        here.enter(each)
+        each.size = connections.KEPT_MAX // 2
+        here.keep(each, "idle", each.size)
+    reading.size = 0
+    newcomer = Waiting(here)
+    here.enter(newcomer)
+    for more, gone in ((0, []), (1, [deaf])):
+        newcomer.size = connections.KEPT_MAX // 2 + more
+        here.keep(newcomer, "idle", newcomer.size)
+        assert [each for each in (reading, deaf, newcomer) if each.is_gone] == gone
+
+
+@pytest.mark.parametrize("half_closed", [False, True])
+@pytest.mark.parametrize("ending", ["", "Connection: close\r\n"])
+async def test_the_kernel_forgets_an_answer_that_nobody_reads(
+    here: NodeHere, ending: str, half_closed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would keep it for a closed connection until its own limit has passed, and count that nowhere."""
+    monkeypatch.setattr(connections, "KEPT_MAX", 300_000)
+    asked = f"GET /ticker.js HTTP/1.1\r\nHost: localhost\r\nAccept-Encoding: identity\r\n{ending}\r\n".encode()
+    deaf: list[socket.socket] = []
+    try:
+        for _ in range(40):
+            client = socket.socket()
+            deaf.append(client)
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1_024)
+            client.setblocking(False)
+            loop = asyncio.get_running_loop()
+            await loop.sock_connect(client, ("127.0.0.1", here.port))
+            await loop.sock_sendall(client, asked)
+            await until_answered(client)
+            if half_closed:
+                with contextlib.suppress(OSError):  # it was cut
+                    client.shutdown(socket.SHUT_WR)
+        kept = [each.memory for each in watch.connections(here.port)]
+        assert sum(kept) < 500_000, kept
+    finally:
+        for client in deaf:
+            client.close()
+
+
+async def until_answered(client: socket.socket) -> None:
+    """Until the first bytes of an answer are there, unread; or the connection was closed."""
+    loop = asyncio.get_running_loop()
+    readable = asyncio.Event()
+    loop.add_reader(client, readable.set)
+    try:
+        await asyncio.wait_for(readable.wait(), WITHIN)
+    finally:
+        loop.remove_reader(client)

@@ -76,3 +76,20 @@ async def bodies_beyond(stranger: Stranger) -> None:
 @attack("answers that nobody reads, beyond the limit", few_files=True)
 async def unread_beyond(stranger: Stranger) -> None:
     await stranger.hold(request("/ticker.js", "Accept-Encoding: identity") * 20, connections=BEYOND, deaf=True)
+
+
+@attack("one answer each that nobody reads, beyond the limit")
+async def one_unread_beyond(stranger: Stranger) -> None:
+    await stranger.hold(request("/ticker.js", "Accept-Encoding: identity"), connections=BEYOND, deaf=True)
+
+
+@attack("last answers that nobody reads, beyond the limit", few_files=True)
+async def last_unread_beyond(stranger: Stranger) -> None:
+    asked = request("/ticker.js", "Accept-Encoding: identity", "Connection: close")
+    await stranger.hold(asked, connections=BEYOND, deaf=True)
+
+
+@attack("answers that nobody reads, half closed, beyond the limit")
+async def half_closed_beyond(stranger: Stranger) -> None:
+    asked = request("/ticker.js", "Accept-Encoding: identity")
+    await stranger.hold(asked, connections=BEYOND, deaf=True, half_closed=True)

@@ -14,10 +14,12 @@ So neither silence nor slowness keeps an editor out, nor takes the open files th
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import logging
 import os
 import socket
+import struct
 from typing import Literal, Protocol
 
 from ticker.readers.handover import UNACKNOWLEDGED_MAX
@@ -28,6 +30,9 @@ UNSENT_MAX = 32_768  # bytes of an answer that the kernel takes for a client tha
 IDLE_FROM = 1.0  # seconds until a connection counts as idle, or as slow: what a new one sends is on its way
 EXPIRE_AT_ONCE = 32  # connections that are ended before others get their turn
 SWEEP = 1.0  # seconds between two looks at who is late
+
+SO_MEMINFO = 55  # <asm-generic/socket.h>: what the kernel keeps for a socket
+_memory = struct.Struct("=9I")  # SK_MEMINFO_… of <linux/sock_diag.h>
 
 Turn = Literal["idle", "owing", "ours"]
 """Whose turn it is: no request is under way; one is, and the client owes some of it or doesn't read; or it is ours."""
@@ -46,6 +51,9 @@ class Connection(Protocol):
 
     def give_way(self) -> None:
         """End now: the room is needed."""
+
+    def weight(self) -> int:
+        """Bytes that are kept for it now."""
 
 
 class Connections:
@@ -99,7 +107,15 @@ class Connections:
         while self._kept_bytes > KEPT_MAX:
             if (oldest := next((each for each in self._kept if each not in ours), None)) is None:
                 return  # all of it is being worked on
-            oldest.give_way()
+            if (now := oldest.weight()) < self._kept[oldest]:  # it has read on since it was counted
+                self._recount(oldest, now)
+            else:
+                oldest.give_way()
+
+    def _recount(self, connection: Connection, size: int) -> None:
+        self._kept_bytes += size - self._kept.pop(connection, 0)
+        if size:
+            self._kept[connection] = size
 
     def _make_room(self, newcomer: Connection) -> None:
         now = asyncio.get_running_loop().time()
@@ -155,3 +171,24 @@ def bound(transport: asyncio.Transport) -> None:
     if sock.family in (socket.AF_INET, socket.AF_INET6):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNACKNOWLEDGED_MAX)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_MAX)
+
+
+def unread(transport: asyncio.Transport) -> int:
+    """Bytes that are kept of answers that the client hasn't taken, here and in the kernel, which needs 2 kB for 1."""
+    here = transport.get_write_buffer_size()
+    try:
+        found = transport.get_extra_info("socket").getsockopt(socket.SOL_SOCKET, SO_MEMINFO, _memory.size)
+    except OSError:  # it is closed
+        return here
+    received, _, _, _, reserved, queued, *_ = _memory.unpack(found)
+    if here:
+        return here + max(UNSENT_MAX, int(queued))
+    return int(received + reserved + queued) if queued else 0
+
+
+def cut(transport: asyncio.Transport) -> None:
+    """Close at once, and have the kernel forget what the client hasn't read: it would keep that for minutes."""
+    sock = transport.get_extra_info("socket")
+    with contextlib.suppress(OSError):  # it is closed
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    transport.abort()

@@ -23,7 +23,7 @@ from ticker.http.head import BadHead, Head, end_of_head, past_empty_lines, read_
 from ticker.readers.admission import Wanted
 from ticker.readers.handover import INBOUND_MAX, SocketReader, StreamReader
 from ticker.serving import phases
-from ticker.serving.connections import UNSENT_MAX, Turn, bound
+from ticker.serving.connections import Turn, bound, cut, unread
 from ticker.serving.entrance import Entrance
 from ticker.serving.exchange import Exchange
 from ticker.serving.handshake import STREAMING, opening_of
@@ -93,7 +93,15 @@ class Door(asyncio.Protocol):
     def eof_received(self) -> bool:
         """The client sends nothing more. What it has sent whole is answered; then the connection ends."""
         self._at_end = True
-        return self._phase is Phase.QUEUED or (self._phase is Phase.EXCHANGE and not self._is_incomplete)
+        if self._phase is Phase.QUEUED or (self._phase is Phase.EXCHANGE and not self._is_incomplete):
+            return True
+        if not unread(self._transport):
+            return False
+        if self._phase is not Phase.ENDING:  # closed now, the kernel would keep the answers for nobody
+            if self._exchange:
+                self._exchange.give_up()
+            self._end()
+        return True
 
     def pause_writing(self) -> None:
         if self._exchange:
@@ -337,17 +345,22 @@ class Door(asyncio.Protocol):
         self._keep(0)
         self.deadline = self._loop.time() + phases.LINGER
         self._answer_by = max(self._answer_by, self.deadline)
-        if all_is_read or self._at_end:
+        if (all_is_read or self._at_end) and not unread(self._transport):
             self._transport.close()
         elif not self._transport.is_closing():
             if self._transport.can_write_eof():
                 self._transport.write_eof()
-            self.resume_reading()
+            if not self._at_end:
+                self.resume_reading()
 
     def expire(self) -> None:
         """The deadline has passed."""
-        if self._transport.get_write_buffer_size() and self._loop.time() < self._answer_by:
-            self.deadline = self._answer_by  # it is reading the answer, and may take its time
+        is_unread = unread(self._transport) > 0
+        if is_unread and self._loop.time() < self._answer_by:
+            # It may take its time to read. One that has closed its side doesn't say when it has read.
+            self.deadline = self._loop.time() + phases.LINGER if self._at_end else self._answer_by
+        elif is_unread:
+            cut(self._transport)
         elif self._phase is Phase.ENDING:
             self._transport.abort()
         elif self._phase is Phase.HEAD or not self._used:
@@ -362,17 +375,21 @@ class Door(asyncio.Protocol):
     def give_way(self) -> None:
         """The room is needed by somebody else."""
         self._leave()  # first: what it keeps no longer counts, and nothing below asks anybody else to go
-        unread = self._transport.get_write_buffer_size() > 0
+        is_unread = unread(self._transport) > 0
         is_new = self._phase is Phase.WAITING and not self._used
-        if not unread and (is_new or self._phase in (Phase.HEAD, Phase.QUEUED)):
+        if not is_unread and (is_new or self._phase in (Phase.HEAD, Phase.QUEUED)):
             self._transport.write(NO_ROOM)
         if self._exchange:
             self._exchange.give_up()
         self._phase = Phase.ENDING
-        if unread:
-            self._transport.abort()
+        if is_unread:
+            cut(self._transport)
         else:
             self._transport.close()
+
+    def weight(self) -> int:
+        """Bytes that are kept for it now: of its request, and of answers."""
+        return self._kept + unread(self._transport)
 
     def shutdown(self) -> None:
         """uvicorn's word for all that it knows of when it stops."""
@@ -383,11 +400,9 @@ class Door(asyncio.Protocol):
             self.refuse(HTTPStatus.SERVICE_UNAVAILABLE, "This node is stopping. Come back, to any node.")
 
     def _keep(self, size: int) -> None:
-        """So many bytes are here of a request, beside what there is of an answer that isn't read."""
+        """So many bytes are here of a request, beside what there is of answers that aren't read."""
         self._kept = size
-        unread = self._transport.get_write_buffer_size()
-        kept = size + unread + UNSENT_MAX if unread else size
-        self._entrance.connections.keep(self, self._turn, kept)
+        self._entrance.connections.keep(self, self._turn, self.weight())
 
     def _set_turn(self, turn: Turn) -> None:
         self._entrance.connections.turn(self, self._turn, turn)
