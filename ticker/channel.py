@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Literal
+from collections.abc import Iterable, Mapping
+from typing import Literal, NamedTuple
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from ticker.text import is_right_to_left, shown
 
@@ -53,6 +53,19 @@ HOUR = 3_600
 DAY = 24 * HOUR
 
 
+URGENCIES = ("flash", "bulletin", "urgent", "update")
+APPROVABLE = (*URGENCIES, "correct", "cancel")
+HOLD: Mapping[str, int] = dict.fromkeys(URGENCIES, 3)  # seconds; long enough to see the slip, too short to be late
+MARKERS = ("DO NOT PUBLISH", "NOT FOR PUBLICATION", "LOREM IPSUM", "TK TK", "XXX")
+
+
+class Brake(NamedTuple):
+    """`most` lines in `seconds`: the next one needs a confirmation."""
+
+    most: int
+    seconds: int
+
+
 class Channel(Struct, frozen=True, kw_only=True):
     """A channel as `ticker.toml` declares it. Times are seconds."""
 
@@ -69,6 +82,18 @@ class Channel(Struct, frozen=True, kw_only=True):
     """How long a withheld or canceled line is shown as such, so that a returning reader learns of it."""
     history_for: int = 90 * DAY
     """How long events are kept. What stands on the board stays, however old."""
+    approve: tuple[str, ...] = ()
+    """What a second person must agree to: urgencies, `correct`, `cancel`."""
+    hold: Mapping[str, int] = field(default_factory=lambda: dict(HOLD))
+    """By urgency, for how long the desk can undo what it publishes."""
+    late_after: int = 15 * 60
+    """A draft that couldn't be released for longer than this after it was due is not released by itself any more."""
+    flash_brake: Brake | None = None
+    """How many flashes, in how many seconds, need a confirmation to be followed by another. None: any number."""
+    burst_brake: Brake | None = None
+    """The same for lines of one key."""
+    markers: tuple[str, ...] = MARKERS
+    """Words that say that a text isn't meant for the public."""
 
 
 def as_declared(channel: Channel) -> dict[str, str]:
@@ -82,11 +107,23 @@ def as_declared(channel: Channel) -> dict[str, str]:
         "expires_in": "never" if channel.expires_in is None else _span(channel.expires_in),
         "tombstones": _span(channel.tombstones_for),
         "history": _span(channel.history_for),
+        "approve": ", ".join(channel.approve) or "nobody",
+        "hold": ", ".join(f"{urgency} {_span(seconds)}" for urgency, seconds in channel.hold.items()),
+        "late_after": _span(channel.late_after),
+        "flash_brake": _limit(channel.flash_brake),
+        "burst_brake": _limit(channel.burst_brake),
+        "markers": ", ".join(channel.markers),
     }
+
+
+def _limit(brake: Brake | None) -> str:
+    return "off" if brake is None else f"{brake.most} in {_span(brake.seconds)}"
 
 
 def _span(seconds: int) -> str:
     """Without a fraction, in the largest unit that allows it."""
+    if seconds == 0:
+        return "0s"
     for unit, size in (("d", DAY), ("h", HOUR), ("m", 60)):
         if seconds % size == 0:
             return f"{seconds // size}{unit}"

@@ -8,12 +8,14 @@ TickerError                     500
 ├── Unauthorized                401  no key, or one that doesn't hold
 ├── Forbidden                   403  a key that holds, but not for this
 ├── NotFound                    404  no such channel, line or page
-├── Conflict                    409  the line's life cycle doesn't allow it
+├── Conflict                    409  the life cycle of the line or the draft doesn't allow it
+├── Braked                      409  a warning that must be confirmed by its name first
 ├── OtherSession                409  the page believes that somebody else is signed in
 ├── Gone                        410  older than the history kept
 ├── Stale                       412  If-Match names a version that has passed
 ├── TooLarge                    413
 ├── UnsupportedType             415
+├── Locked                      423  the desk is locked
 ├── TooManyAttempts             429  too many wrong keys; a right one is still taken
 ├── Busy                        503  too many come at once; come back in a moment
 ├── NewswireUnavailable         503  nothing was kept; try again
@@ -100,8 +102,21 @@ class NotFound(TickerError):
 
 class Conflict(TickerError):
     status = 409
-    title = "The line can't be changed so"
+    title = "It can't be changed so"
     slug = "conflict"
+
+
+class Braked(TickerError):
+    """Warnings that block: each can be confirmed by its name. Nothing was published."""
+
+    status = 409
+    title = "Look again before this goes out"
+    slug = "braked"
+
+    def __init__(self, why: str, advice: str, warnings: object) -> None:
+        super().__init__(f"{why} {advice}")
+        self.why = why
+        self.members = {"warnings": warnings}
 
 
 class OtherSession(TickerError):
@@ -138,6 +153,21 @@ class UnsupportedType(TickerError):
     status = 415
     title = "Unsupported media type"
     slug = "unsupported-media-type"
+
+
+class Locked(TickerError):
+    """A chief has locked the desk, all channels or this one."""
+
+    status = 423
+    title = "The desk is locked"
+    slug = "locked"
+
+    def __init__(self, channel: str, reason: str, by: str) -> None:
+        super().__init__(
+            f"{by} has locked the channel {channel}: {reason!r}. Nothing goes out until it is unlocked; "
+            "withholding works as always."
+        )
+        self.members = {"lock": {"channel": channel, "reason": reason, "by": by}}
 
 
 class TooManyAttempts(TickerError):

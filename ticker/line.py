@@ -1,6 +1,6 @@
 """What a line is: its fields, its limits, its life cycle. Pure: no clock, no input or output.
 
-    usable ──withhold──▶ withheld ──release──▶ usable
+    usable ──withhold──▶ withheld ──reinstate──▶ usable
        └────────cancel──────┴──▶ canceled          for good: nothing leads out of it
 
 Rule 1: a withheld or canceled line goes out without its words (`public`).
@@ -21,6 +21,7 @@ from msgspec.structs import asdict, replace
 from ticker import text as rules
 from ticker.channel import Channel, Direction, direction_of
 from ticker.errors import Conflict, FieldError, Invalid, Malformed, Stale
+from ticker.identity import Actor
 from ticker.link import link
 
 Urgency = Literal["flash", "bulletin", "urgent", "update"]
@@ -123,6 +124,30 @@ class Line(Struct, frozen=True, kw_only=True):
         )
 
 
+class Approval(Struct, frozen=True, kw_only=True):
+    """That a second person agreed to a change before it was made. For editors, never for the public."""
+
+    by: Actor
+    at: datetime
+    sources: str | None = None
+    """What it was checked against, in the approver's words."""
+    checked_by: str | None = None
+    """Who checked it, in the approver's words."""
+
+
+class Act(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Who changed a line, and by which way. For editors, never for the public."""
+
+    by: Actor
+    refile: bool = False
+    """Whether new words were a slip mended, not a correction."""
+    draft: str | None = None
+    """The id of the draft that was released, if it was one."""
+    approval: Approval | None = None
+    confirmed: tuple[str, ...] = ()
+    """The warnings that were passed over, by name."""
+
+
 class Event(Struct, frozen=True, kw_only=True):
     """One change to one line. `line` is whole, as the change left it; `prev` is the channel's event before."""
 
@@ -130,8 +155,7 @@ class Event(Struct, frozen=True, kw_only=True):
     cursor: str
     prev: str | None
     line: Line
-    by: str
-    """Whose key did it. For editors, never for the public."""
+    act: Act
 
 
 class NewLine(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -166,6 +190,8 @@ class Patch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     expires: datetime | UnsetType | None = UNSET
     expires_in: int | UnsetType = UNSET
     status: Status | UnsetType = UNSET
+    refile: bool = False
+    """Whether new words mend a slip of the pen: the line isn't marked as corrected then."""
 
 
 _RULES: Final[dict[str, Callable[[str], str]]] = {
@@ -210,6 +236,11 @@ def checked(given: Input) -> Input:
     return replace(given, **clean)
 
 
+def withholds(patch: Patch) -> bool:
+    """Whether it takes the line off the air and does nothing else. Nothing holds up such a change."""
+    return patch.status == "withheld" and patch == Patch(status="withheld", note=patch.note)
+
+
 def begin(new_line: NewLine, channel: Channel, cursor: Cursor) -> Line:
     """A new line, from checked words. Raises Invalid if it would expire before it is published."""
     now = cursor.time
@@ -246,7 +277,8 @@ def begin(new_line: NewLine, channel: Channel, cursor: Cursor) -> Line:
 def amend(line: Line, patch: Patch, cursor: Cursor) -> Line:
     """The line after a checked patch; the same object if the patch changes nothing.
 
-    The note gives the reason of the last change of words or status: such a change without a note clears it.
+    The note gives the reason of the last change of words or status: such a change without a note clears it. Words
+    that mend a slip (`refile`) leave it, and leave the mark of the last correction.
     Raises Conflict if the life cycle doesn't allow it.
     """
     now = cursor.time
@@ -257,7 +289,7 @@ def amend(line: Line, patch: Patch, cursor: Cursor) -> Line:
     changes: dict[str, Any] = {
         name: value
         for name, value in asdict(patch).items()
-        if value is not UNSET and name not in ("expires", "expires_in") and value != getattr(line, name)
+        if value is not UNSET and name not in ("expires", "expires_in", "refile") and value != getattr(line, name)
     }
     if (expires := _expiry(patch, now)) is not UNSET and expires != line.expires:
         changes["expires"] = expires
@@ -265,9 +297,10 @@ def amend(line: Line, patch: Patch, cursor: Cursor) -> Line:
         changes["direction"] = direction_of(changes["language"])
     if not changes:
         return line
-    if "text" in changes:
+    is_correction = "text" in changes and not patch.refile
+    if is_correction:
         changes["corrected"] = now
-    if ("text" in changes or "status" in changes) and patch.note is UNSET:
+    if (is_correction or "status" in changes) and patch.note is UNSET:
         changes["note"] = None
     after = replace(line, **changes, version=line.version + 1, updated=now)
     if line.status == "withheld" and after.status == "usable" and after.expires is not None and after.expires <= now:

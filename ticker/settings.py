@@ -6,21 +6,37 @@ import re
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
+from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
 from ticker import text
-from ticker.channel import Channel, Direction, direction_of, label_for
+from ticker.channel import (
+    APPROVABLE,
+    DAY,
+    HOLD,
+    MARKERS,
+    URGENCIES,
+    Brake,
+    Channel,
+    Direction,
+    direction_of,
+    label_for,
+)
 from ticker.errors import Misconfigured
 
 ADMIN_KEY_MIN = 32  # characters; 32 of base64 hold 192 bits
 MAX_LINES_MAX = 100  # a board is sent whole to every newcomer
 DURATION_MAX = 10 * 365 * 86_400  # seconds; as for a line's own expires_in
+HOLD_MAX = 60  # seconds; a line that waits longer is scheduled, not held
+BRAKE_MAX = 10_000  # lines
+MARKERS_MAX = 50  # each is looked for in every line
 DEFAULT_CHANNEL = "breaking"
 
 T = TypeVar("T")
 _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
+_NO_ZONE = '{}: timezone is {}, which is not in the IANA time zone database. Write it as timezone = "Europe/Madrid".'
 _DURATION = re.compile(r"([0-9]{1,9})([smhd])")
 
 
@@ -28,6 +44,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     """One node's settings. `public_url` is where readers and editors find it, without a slash at the end."""
 
     channels: dict[str, Channel]
+    timezone: ZoneInfo = ZoneInfo("UTC")
+    """The newsroom's, in which times are shown to editors."""
     newswire: str = "sqlite:///ticker.db"
     node: str = "node"
     """This node's name, as the others and the newswire's operators see it."""
@@ -56,9 +74,21 @@ def duration(value: str) -> int:
 
 
 def read_channels(path: Path | None) -> dict[str, Channel]:
-    """The channels that a `ticker.toml` declares; with no file, one: `breaking`. Raises Misconfigured."""
+    """The channels that a `ticker.toml` declares. Raises Misconfigured."""
+    return read_file(path).channels
+
+
+class Declared(NamedTuple):
+    """What a `ticker.toml` declares."""
+
+    channels: dict[str, Channel]
+    timezone: ZoneInfo
+
+
+def read_file(path: Path | None) -> Declared:
+    """What a `ticker.toml` declares; with no file, one channel: `breaking`. Raises Misconfigured."""
     if path is None:
-        return {DEFAULT_CHANNEL: _channel(DEFAULT_CHANNEL, {})}
+        return Declared({DEFAULT_CHANNEL: _channel(DEFAULT_CHANNEL, {})}, ZoneInfo("UTC"))
     try:
         declared = tomllib.loads(path.read_text("utf-8-sig"))  # Windows editors put a byte order mark first
     except OSError as error:
@@ -68,8 +98,9 @@ def read_channels(path: Path | None) -> dict[str, Channel]:
     except RecursionError as error:
         raise Misconfigured(f"{path} is nested too deep. A channel is a flat table.") from error
     tables = declared.pop("channels", {})
+    timezone = _timezone(path, declared.pop("timezone", "UTC"))
     if declared:
-        raise Misconfigured(f"{path}: {_names(declared)} is unknown. The file has only [channels.…] tables.")
+        raise Misconfigured(f"{path}: {_names(declared)} is unknown. The file has timezone and [channels.…] tables.")
     if not isinstance(tables, dict) or not tables or not all(isinstance(table, dict) for table in tables.values()):
         raise Misconfigured(f"{path} declares no channel. Write [channels.en] with title and language below it.")
     channels = {}
@@ -78,7 +109,14 @@ def read_channels(path: Path | None) -> dict[str, Channel]:
             channels[slug] = _channel(slug, dict(table))
         except ValueError as error:
             raise Misconfigured(f"{path}, [channels.{slug}]: {error}") from error
-    return channels
+    return Declared(channels, timezone)
+
+
+def _timezone(path: Path, name: object) -> ZoneInfo:
+    try:
+        return ZoneInfo(name if isinstance(name, str) else "")
+    except (ValueError, OSError, KeyError) as error:  # ZoneInfoNotFoundError is a KeyError
+        raise Misconfigured(_NO_ZONE.format(path, _shown(name))) from error
 
 
 def _channel(slug: str, table: dict[str, Any]) -> Channel:
@@ -103,13 +141,62 @@ def _channel(slug: str, table: dict[str, Any]) -> Channel:
         expires_in=None if expires_in == "never" else _named("expires_in", duration, expires_in),
         tombstones_for=_named("tombstones", duration, _string(table, "tombstones", "24h")),
         history_for=_named("history", duration, _string(table, "history", "90d")),
+        approve=_named("approve", _approvable, table.pop("approve", [])),
+        hold=_named("hold", _hold, table.pop("hold", {})),
+        late_after=_named("late_after", duration, _string(table, "late_after", "15m")),
+        flash_brake=_named("flash_brake", _brake, _string(table, "flash_brake", "off")),
+        burst_brake=_named("burst_brake", _brake, _string(table, "burst_brake", "off")),
+        markers=_named("markers", _markers, table.pop("markers", list(MARKERS))),
     )
     if table:
         raise ValueError(
-            f"{_names(table)} is unknown. A channel has title, language, direction, label, "
-            "max_lines, expires_in, tombstones and history."
+            f"{_names(table)} is unknown. A channel has title, language, direction, label, max_lines, expires_in, "
+            "tombstones, history, approve, hold, late_after, flash_brake, burst_brake and markers."
         )
     return channel
+
+
+def _approvable(given: object) -> tuple[str, ...]:
+    if not isinstance(given, list) or not all(each in APPROVABLE for each in given):
+        raise ValueError(f'{_shown(given)} is not a list of {", ".join(APPROVABLE)}. Write it as ["flash", "cancel"].')
+    return tuple(dict.fromkeys(given))
+
+
+def _hold(given: object) -> dict[str, int]:
+    """By urgency, in seconds. One duration is for all."""
+    try:
+        if isinstance(given, str):
+            return dict.fromkeys(URGENCIES, _hold_of(given))
+        if isinstance(given, dict) and given.keys() <= set(URGENCIES):
+            return {**HOLD, **{urgency: _hold_of(value) for urgency, value in given.items()}}
+    except (TypeError, AttributeError):  # one of them is not words
+        pass
+    raise ValueError(f'{_shown(given)} is not a hold. Write it as "3s" or {{ flash = "5s", update = "0s" }}.')
+
+
+def _hold_of(value: str) -> int:
+    seconds = 0 if value.strip() == "0s" else duration(value)
+    if seconds > HOLD_MAX:
+        raise ValueError(f"{_shown(value)} is too long; {HOLD_MAX}s is the maximum.")
+    return seconds
+
+
+def _brake(value: str) -> Brake | None:
+    if value == "off":
+        return None
+    count, of, span = value.partition(" in ")
+    if not of or not count.isascii() or not count.isdigit() or not 1 <= int(count) <= BRAKE_MAX:
+        raise ValueError(f'{_shown(value)} is not a limit. Write it as "3 in 10m", or "off".')
+    seconds = duration(span)
+    if seconds > DAY:
+        raise ValueError(f"{_shown(value)} looks back too far; 24h is the maximum.")
+    return Brake(int(count), seconds)
+
+
+def _markers(given: object) -> tuple[str, ...]:
+    if not isinstance(given, list) or len(given) > MARKERS_MAX or not all(isinstance(each, str) for each in given):
+        raise ValueError(f'{_shown(given)} is not a list of at most {MARKERS_MAX} texts. Write it as ["TK TK", "XXX"].')
+    return tuple(_words(each) for each in given)
 
 
 def _names(table: dict[str, Any]) -> str:
@@ -124,7 +211,7 @@ def _words(value: str) -> str:
     return text.one_line(value, text.SOURCE_MAX)
 
 
-def _named(name: str, rule: Callable[[str], T], value: str) -> T:
+def _named(name: str, rule: Callable[[Any], T], value: Any) -> T:
     """What the rule makes of the value; its complaint with the field's name."""
     try:
         return rule(value)
