@@ -5,19 +5,23 @@ The newswire is the truth: what it has kept was published, what it has refused w
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import NamedTuple, Protocol
 
 from ticker.channel import Channel
+from ticker.draft import Draft, State
 from ticker.errors import Gone, Misconfigured, NotFound
-from ticker.line import Cursor, Event, Line, NewLine, Patch, Status
+from ticker.line import Act, Cursor, Event, Line, NewLine, Patch, Status
+from ticker.lock import Lock
 from ticker.newswire.stores import KeyStore, PresenceStore, SecretStore
 from ticker.redacting import without_secrets
+from ticker.text import shown
 
 IDEMPOTENCY_FOR = 86_400  # seconds an Idempotency-Key is remembered: a night, and the morning after
 CLOCK_OFF = 5.0  # seconds; NTP keeps clocks within some milliseconds
+TOO_MANY_DRAFTS = "The channel has {} drafts that have not ended, which is the limit. Discard some first."
 KEY_REUSED = "This Idempotency-Key came with another request before. Take a new key for a new request."
 
 
@@ -38,6 +42,28 @@ class Outcome(NamedTuple):
     line: Line
     event: Event | None
     replayed: bool = False
+
+
+class Due(NamedTuple):
+    """A scheduled draft, and when it is due: milliseconds of the newswire's clock."""
+
+    channel: str
+    draft: str
+    ms: int
+
+
+class Settlement(NamedTuple):
+    """What became of a draft whose time had come. `outcome`: of the line that went out with it, if one did."""
+
+    draft: Draft
+    outcome: Outcome | None
+
+
+class DraftPage(NamedTuple):
+    """Some of a channel's drafts, the one changed last first."""
+
+    drafts: list[Draft]
+    more: bool
 
 
 class Snapshot(NamedTuple):
@@ -100,9 +126,9 @@ class Newswire(Protocol):
         """In a sentence, which settings of a channel differ between the nodes that share it, if any do."""
 
     async def publish(
-        self, channel: Channel, new_line: NewLine, *, by: str, once: IdempotencyKey | None = None
+        self, channel: Channel, new_line: NewLine, *, act: Act, once: IdempotencyKey | None = None
     ) -> Outcome:
-        """Keep, number and announce a new line, in one step. `new_line` is checked. Raises KeyReused, Invalid."""
+        """Keep, number and announce a new line, in one step. It is checked. Raises KeyReused, Invalid, Locked."""
 
     async def amend(
         self,
@@ -110,11 +136,58 @@ class Newswire(Protocol):
         line_id: str,
         patch: Patch,
         *,
-        by: str,
+        act: Act,
         if_match: str | None = None,
         once: IdempotencyKey | None = None,
     ) -> Outcome:
-        """Keep and announce a change. Raises NotFound, Conflict, Stale, KeyReused."""
+        """Keep and announce a change. Raises NotFound, Conflict, Stale, KeyReused, and Locked unless it withholds."""
+
+    async def remembered(self, channel: str, once: IdempotencyKey) -> Outcome | Draft | None:
+        """What was answered on this channel to a request with this Idempotency-Key. Raises KeyReused; if the key was
+        used on another channel, perhaps not before the change that follows."""
+
+    # Drafts. Whoever settles one does so in the step that publishes its line: once, whatever dies.
+
+    async def keep_draft(self, draft: Draft, *, once: IdempotencyKey | None = None) -> Draft:
+        """Keep a new draft. If the same request has become one before, that one is the answer. Raises KeyReused, and
+        Refused for too many."""
+
+    async def draft(self, channel: str, draft_id: str) -> Draft:
+        """Raises NotFound."""
+
+    async def drafts(self, channel: str, states: Collection[State], limit: int, after: str | None = None) -> DraftPage:
+        """Those in these states. `after`: the id of the last draft of the page before."""
+
+    async def change_draft(self, channel: str, draft_id: str, change: Callable[[Draft], Draft]) -> Draft:
+        """Keep what `change` makes of the draft. It may be called more than once. Raises NotFound, and what it does."""
+
+    async def settle(self, channel: Channel, draft_id: str, prepare: Callable[[Draft, datetime], Draft]) -> Settlement:
+        """Release the draft that `prepare` makes of it, in one step, if it is due at the moment that `prepare` is
+        given, or keep that it is missed or in conflict. If it isn't due then, `prepare`'s change alone is kept.
+
+        `prepare` may be called more than once; the moment is in whole milliseconds. Raises NotFound, NotDue, Locked,
+        and what `prepare` raises; nothing is kept then.
+        """
+
+    async def upcoming(self, channels: Collection[str], limit: int) -> list[Due]:
+        """The scheduled drafts of these channels that are due first; of those due at once, the oldest first."""
+
+    # The desk's lock
+
+    async def locks(self) -> dict[str, Lock]:
+        """Those that are on, by channel."""
+
+    async def lock(self, channel: str, lock: Lock) -> None: ...
+
+    async def unlock(self, channel: str, lock: Lock) -> None:
+        """Take off this lock. Harmless if it isn't on."""
+
+    def on_desk_change(self, heard: Callable[[str], None]) -> None:
+        """Call `heard` with a channel each time that one of its drafts or its lock has changed, on any node, or may
+        have."""
+
+    async def recent(self, channel: str, since: datetime, limit: int) -> list[Event]:
+        """The newest events since then, newest first."""
 
     async def snapshot(self, channel: Channel) -> Snapshot: ...
 
@@ -154,6 +227,10 @@ def no_line(channel: str, line_id: str) -> NotFound:
 
 def no_versions(channel: str, line_id: str) -> NotFound:
     return NotFound(f"There is no line {line_id} in the channel {channel}, or its history has been trimmed.")
+
+
+def no_draft(channel: str, draft_id: str) -> NotFound:
+    return NotFound(f"There is no draft {shown(draft_id)} in the channel {channel}.")
 
 
 def no_event(channel: str, cursor: str) -> Gone:

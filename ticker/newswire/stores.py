@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import NamedTuple, Protocol
 
-from ticker.key import Key
+from ticker.identity import Key
 
 PRESENCE_FOR = 15.0  # seconds a node's count of readers stands without being renewed
 

@@ -25,7 +25,7 @@ class ServerClock:
         return int((time.monotonic() + self.offset) * 1000)
 
     def now(self) -> datetime:
-        return datetime.fromtimestamp(self.milliseconds() / 1000, UTC)
+        return datetime.fromtimestamp(time.monotonic() + self.offset, UTC)
 
     def is_off(self) -> str | None:
         ahead = time.time() - self.milliseconds() / 1000
@@ -39,15 +39,15 @@ class ServerClock:
     async def ask(self) -> None:
         asked_at = time.monotonic()
         seconds, microseconds = await self._asking.do("TIME")
-        self.follow(int(seconds) * 1000 + int(microseconds) // 1000, asked_at)
+        self.follow(int(seconds) * 1_000_000 + int(microseconds), asked_at)
         if sentence := self.is_off():
             self._wrong.begins(sentence)
         else:
             self._wrong.ends()
 
     def follow(self, now: int, asked_at: float) -> None:
-        """Follow the server's clock; it is the newswire's clock, even if this machine's differs. It was `now` between
-        the asking and
-        the answer, so what we took it for stands if that allows it: a slow answer is no step of the clock."""
-        most, least = now / 1000 - asked_at, now / 1000 - time.monotonic()
+        """Follow the server's clock; it is the newswire's clock, even if this machine's differs. It was `now`
+        (microseconds) between the asking and the answer, so what we took it for stands if that allows it: a slow answer
+        is no step of the clock."""
+        most, least = now / 1e6 - asked_at, now / 1e6 - time.monotonic()
         self.offset = min(max(self.offset, least), most)

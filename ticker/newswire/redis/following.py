@@ -18,7 +18,7 @@ from ticker.channel import Channel
 from ticker.errors import NewswireFull, NewswireUnavailable
 from ticker.line import Event
 from ticker.newswire.redis.asking import Asking, Refused, end
-from ticker.newswire.redis.reading import decode_event
+from ticker.newswire.redis.records import decode_event
 from ticker.newswire.redis.topology.connection import Subscription, reason
 from ticker.newswire.trouble import Trouble
 
@@ -42,6 +42,7 @@ class Following:
         self._note = note
         self._subscriptions: list[Subscription] = []
         self._unkept: dict[str, str] = {}  # by the subscription's own channel: why a change was refused when last tried
+        self.at_the_desk: list[Callable[[str], None]] = []
         self.refusing = Trouble(log, "Redis takes changes again")
 
     def own_channel(self, slug: str) -> str:
@@ -52,15 +53,18 @@ class Following:
     async def tail(self) -> AsyncIterator[AsyncIterator[Event]]:
         heard: asyncio.Queue[Event | NewswireUnavailable] = asyncio.Queue()
         names = {self._asking.key(slug, "live"): slug for slug in self._channels}
-        all_names = [*names, *(self.own_channel(slug) for slug in self._channels)]
+        desks = {self._asking.key(slug, "desk"): slug for slug in self._channels}
+        all_names = [*names, *desks, *(self.own_channel(slug) for slug in self._channels)]
         subscriptions = await self._asking.asked(self._asking.topology.listen(all_names))
         now = time.monotonic()
         for subscription in subscriptions:
             subscription.heard_at = now
         self._subscriptions = subscriptions
         self._unkept.clear()
-        tasks = [asyncio.create_task(self._hear(subscription, names, heard)) for subscription in subscriptions]
+        tasks = [asyncio.create_task(self._hear(subscription, names, desks, heard)) for subscription in subscriptions]
         tasks.append(asyncio.create_task(self._probe_loop(subscriptions, heard)))
+        for slug in self._channels:
+            self.desk_changed(slug)  # it may have, while nobody listened
 
         async def events() -> AsyncIterator[Event]:
             while True:
@@ -77,7 +81,11 @@ class Following:
             await asyncio.gather(*(subscription.close() for subscription in subscriptions), return_exceptions=True)
 
     async def _hear(
-        self, subscription: Subscription, names: dict[str, str], heard: asyncio.Queue[Event | NewswireUnavailable]
+        self,
+        subscription: Subscription,
+        names: dict[str, str],
+        desks: dict[str, str],
+        heard: asyncio.Queue[Event | NewswireUnavailable],
     ) -> None:
         try:
             while True:
@@ -87,8 +95,14 @@ class Following:
                     event = decode_event(data)
                     self._note(event)
                     heard.put_nowait(event)
+                elif name in desks:
+                    self.desk_changed(desks[name])
         except (failure.RedisError, OSError, msgspec.DecodeError) as error:
             heard.put_nowait(NewswireUnavailable(f"The connection for messages from Redis has ended: {reason(error)}."))
+
+    def desk_changed(self, slug: str) -> None:
+        for heard in self.at_the_desk:
+            heard(slug)
 
     async def _probe_loop(
         self, subscriptions: list[Subscription], heard: asyncio.Queue[Event | NewswireUnavailable]

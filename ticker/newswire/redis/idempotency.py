@@ -9,14 +9,16 @@ or it can't be made any more with that claim. Only then the claim is replaced, b
 from __future__ import annotations
 
 from typing import NamedTuple
+from uuid import uuid4
 
 import msgspec
-from msgspec import Struct
+from msgspec import Raw, Struct
 
 from ticker.errors import KeyReused
-from ticker.line import Event, Line
+from ticker.line import Line
 from ticker.newswire import IDEMPOTENCY_FOR, KEY_REUSED, IdempotencyKey, Outcome
 from ticker.newswire.redis.asking import Asking, Script
+from ticker.newswire.redis.records import KeptEvent, Written
 
 NONCE_FOR = 120  # seconds a outcome nobody named is kept, and a fence: longer than anybody tries for
 CLAIM_FOR = IDEMPOTENCY_FOR + NONCE_FOR  # seconds; a claim outlives the outcome of the request that made it
@@ -27,11 +29,26 @@ class Keeping(Struct, frozen=True):
 
     fingerprint: str
     nonce: str
-    event: Event | None
-    line: Line
+    event: KeptEvent | None
+    line: Line | None
+    draft: str | None = None
+    """The id of the draft that the request became; there is no line then."""
 
 
 decode_keeping = msgspec.json.Decoder(Keeping).decode
+
+
+def encode_keeping(outcome_key: OutcomeKey, written: Written | None, line: Line | None, draft: str | None) -> bytes:
+    """A Keeping as it is written: of an event, or of a line or a draft without one."""
+    return msgspec.json.encode(
+        {
+            "fingerprint": outcome_key.once.fingerprint if outcome_key.once else "",
+            "nonce": outcome_key.nonce,
+            "event": Raw(written.event) if written else None,
+            "line": Raw(written.line) if written else line,
+            "draft": draft,
+        }
+    )
 
 
 class OutcomeKey(NamedTuple):
@@ -48,6 +65,11 @@ class OutcomeKey(NamedTuple):
     @property
     def remember_for(self) -> int:
         return IDEMPOTENCY_FOR if self.once else NONCE_FOR
+
+
+def outcome_key_of(slug: str, once: IdempotencyKey | None) -> OutcomeKey:
+    """For a request that has just come; it is the same over all attempts to answer it."""
+    return OutcomeKey(slug, uuid4().hex, once)
 
 
 class Fenced(Exception):
@@ -96,9 +118,9 @@ class Idempotency:
             await self._asking.do_and_wait("EXPIRE", key, outcome_key.remember_for)
         return decode_keeping(kept) if kept and not kept.isdigit() else None
 
-    async def remember(self, outcome_key: OutcomeKey, keeping: Keeping, claim: int) -> tuple[bytes, bytes]:
+    async def remember(self, outcome_key: OutcomeKey, line: Line, claim: int) -> tuple[bytes, bytes]:
         """Keep what a request was answered that changed nothing."""
-        arguments = [msgspec.json.encode(keeping), IDEMPOTENCY_FOR, claim]
+        arguments = [encode_keeping(outcome_key, None, line, None), IDEMPOTENCY_FOR, claim]
         verdict, answer = await self._asking.run(self._remember, [self.key_of(outcome_key)], arguments)
         return verdict, answer
 
@@ -106,8 +128,10 @@ class Idempotency:
 def outcome(kept: Keeping, outcome_key: OutcomeKey) -> Outcome:
     """The answer to a request under whose key something is kept. Raises KeyReused."""
     _, nonce, once = outcome_key
+    if kept.line is None:  # a draft: what the request asks for has changed its way since
+        raise KeyReused(KEY_REUSED)
     if kept.nonce == nonce:  # an earlier attempt of this node, whose answer was lost
-        return Outcome(kept.line, kept.event)
+        return Outcome(kept.line, kept.event.event if kept.event else None)
     if once is None or kept.fingerprint != once.fingerprint:
         raise KeyReused(KEY_REUSED)
     return Outcome(kept.line, None, replayed=True)

@@ -5,20 +5,24 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 
 from redis import exceptions as failure
 
 from ticker.channel import Channel
+from ticker.draft import Draft, State
 from ticker.errors import Misconfigured, NewswireUnavailable
-from ticker.line import Event, Line, NewLine, Patch
-from ticker.newswire import IdempotencyKey, Inspection, Outcome, Page, Snapshot
+from ticker.line import Act, Event, Line, NewLine, Patch
+from ticker.lock import Lock
+from ticker.newswire import DraftPage, Due, IdempotencyKey, Inspection, Outcome, Page, Settlement, Snapshot
 from ticker.newswire.redis.asking import Asking, Script, end
 from ticker.newswire.redis.clock import ServerClock
+from ticker.newswire.redis.drafts import Drafts
 from ticker.newswire.redis.following import Following
 from ticker.newswire.redis.histories import Histories
+from ticker.newswire.redis.locks import Locks
 from ticker.newswire.redis.migrations import Migrations
 from ticker.newswire.redis.nodes import Nodes
 from ticker.newswire.redis.presence import Readers
@@ -52,6 +56,9 @@ class RedisNewswire:
         self._reading = Reading(self._asking, self._channels)
         self._publishing = Publishing(self._asking, self._clock, self._reading)
         self._following = Following(self._asking, node, self._channels, self._publishing.note)
+        changed = self._following.desk_changed  # by this node: it need not hear it back from Redis
+        self._drafts = Drafts(self._asking, self._clock, self._reading, self._publishing, changed)
+        self._locks = Locks(self._asking, changed)
         self._histories = Histories(self._asking, node, self._clock, self._channels)
         self.keys = Keys(self._asking)
         self.secrets = Secrets(self._asking)
@@ -59,7 +66,7 @@ class RedisNewswire:
         self._settings = SharedSettings(self._asking, node, self._clock, self._channels)
         self.presence = Readers(self._asking, node, self._clock, self._histories, (self._nodes, self._settings))
         self._trimming = Trimming(
-            self._asking, self._clock, self._channels, self._reading, self._histories, self.presence
+            self._asking, self._clock, self._channels, self._reading, self._histories, self.presence, self._drafts
         )
         self._housekeeping: asyncio.Task[None] | None = None
 
@@ -137,9 +144,9 @@ class RedisNewswire:
         return self._settings.differ()
 
     async def publish(
-        self, channel: Channel, new_line: NewLine, *, by: str, once: IdempotencyKey | None = None
+        self, channel: Channel, new_line: NewLine, *, act: Act, once: IdempotencyKey | None = None
     ) -> Outcome:
-        return await self._publishing.publish(channel, new_line, by, once)
+        return await self._publishing.publish(channel, new_line, act, once)
 
     async def amend(
         self,
@@ -147,11 +154,47 @@ class RedisNewswire:
         line_id: str,
         patch: Patch,
         *,
-        by: str,
+        act: Act,
         if_match: str | None = None,
         once: IdempotencyKey | None = None,
     ) -> Outcome:
-        return await self._publishing.amend(channel, line_id, patch, by, if_match, once)
+        return await self._publishing.amend(channel, line_id, patch, act, if_match, once)
+
+    async def remembered(self, channel: str, once: IdempotencyKey) -> Outcome | Draft | None:
+        return await self._drafts.remembered(channel, once)
+
+    async def keep_draft(self, draft: Draft, *, once: IdempotencyKey | None = None) -> Draft:
+        return await self._drafts.keep(draft, once)
+
+    async def draft(self, channel: str, draft_id: str) -> Draft:
+        return await self._drafts.get(channel, draft_id)
+
+    async def drafts(self, channel: str, states: Collection[State], limit: int, after: str | None = None) -> DraftPage:
+        return await self._drafts.page(channel, states, limit, after)
+
+    async def change_draft(self, channel: str, draft_id: str, change: Callable[[Draft], Draft]) -> Draft:
+        return await self._drafts.change(channel, draft_id, change)
+
+    async def settle(self, channel: Channel, draft_id: str, prepare: Callable[[Draft, datetime], Draft]) -> Settlement:
+        return await self._drafts.settle(channel, draft_id, prepare)
+
+    async def upcoming(self, channels: Collection[str], limit: int) -> list[Due]:
+        return await self._drafts.upcoming(channels, limit)
+
+    async def locks(self) -> dict[str, Lock]:
+        return await self._locks.all(self._channels)
+
+    async def lock(self, channel: str, lock: Lock) -> None:
+        await self._locks.put_on(channel, lock)
+
+    async def unlock(self, channel: str, lock: Lock) -> None:
+        await self._locks.take_off(channel, lock)
+
+    def on_desk_change(self, heard: Callable[[str], None]) -> None:
+        self._following.at_the_desk.append(heard)
+
+    async def recent(self, channel: str, since: datetime, limit: int) -> list[Event]:
+        return await self._reading.recent(channel, int(since.timestamp() * 1000), limit)
 
     async def snapshot(self, channel: Channel) -> Snapshot:
         return await self._reading.snapshot(channel)

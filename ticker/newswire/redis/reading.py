@@ -4,18 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import msgspec
-
 from ticker.board import RESERVE, TOMBSTONES
 from ticker.channel import Channel
 from ticker.line import Cursor, Event, Line
 from ticker.newswire import Page, Snapshot, no_event, no_line, no_versions
 from ticker.newswire.redis.asking import Asking, Script
+from ticker.newswire.redis.records import decode_event, decode_line
 
 PINNED_PLACE = 10**13  # milliseconds; above any time of day, so that pinned lines are among the newest
-
-decode_line = msgspec.json.Decoder(Line).decode
-decode_event = msgspec.json.Decoder(Event).decode
 
 
 class Reading:
@@ -51,6 +47,13 @@ class Reading:
             raise no_versions(channel, line_id)
         return events
 
+    async def recent(self, channel: str, since: int, limit: int) -> list[Event]:
+        """The newest events from `since` on, in milliseconds; newest first."""
+        found = await self._asking.do(
+            "XREVRANGE", self._asking.key(channel, "events"), "+", f"{since}-0", "COUNT", limit
+        )
+        return [decode_event(body_of(fields)) for _, fields in found]
+
     async def events(self, channel: str, after: str | None, limit: int) -> Page:
         start = "-"
         if after is not None:
@@ -71,4 +74,9 @@ class Reading:
     async def range(self, channel: str, start: str, end: str, count: int) -> list[Event]:
         """A stretch of the stream, as the server gives it: [[id, [field, value]], …]."""
         found = await self._asking.do("XRANGE", self._asking.key(channel, "events"), start, end, "COUNT", count)
-        return [decode_event(fields[1] if isinstance(fields, list) else fields[b"event"]) for _, fields in found]
+        return [decode_event(body_of(fields)) for _, fields in found]
+
+
+def body_of(fields: list[bytes] | dict[bytes, bytes]) -> bytes:
+    """The event in an entry of the stream."""
+    return fields[1] if isinstance(fields, list) else fields[b"event"]

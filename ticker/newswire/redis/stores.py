@@ -7,7 +7,7 @@ from datetime import datetime
 
 import msgspec
 
-from ticker.key import Key
+from ticker.identity import Key
 from ticker.newswire.redis.asking import Asking, Script
 
 _decode = msgspec.json.Decoder(Key).decode

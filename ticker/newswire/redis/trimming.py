@@ -12,9 +12,11 @@ from ticker.errors import NewswireUnavailable
 from ticker.line import Cursor
 from ticker.newswire.redis.asking import Asking, Script
 from ticker.newswire.redis.clock import ServerClock
+from ticker.newswire.redis.drafts import Drafts
 from ticker.newswire.redis.histories import Histories
 from ticker.newswire.redis.presence import Readers
-from ticker.newswire.redis.reading import PINNED_PLACE, Reading, decode_line
+from ticker.newswire.redis.reading import PINNED_PLACE, Reading
+from ticker.newswire.redis.records import decode_line
 from ticker.newswire.trouble import Trouble
 
 HOUSEKEEPING = 3_600.0  # seconds between two trimmings of lines that can't show any more
@@ -31,6 +33,7 @@ class Trimming:
         reading: Reading,
         histories: Histories,
         readers: Readers,
+        drafts: Drafts,
     ) -> None:
         self._asking = asking
         self._clock = clock
@@ -38,6 +41,7 @@ class Trimming:
         self._reading = reading
         self._histories = histories
         self._readers = readers
+        self._drafts = drafts
         self._forget = Script.named("forget.lua")
         self._untrimmed = Trouble(log, "Old lines can be trimmed again")
 
@@ -58,6 +62,7 @@ class Trimming:
         await self._histories.say()
         for channel in self._channels.values():
             await self._trim(channel)
+            await self._drafts.trim(channel.slug)
 
     async def _trim(self, channel: Channel) -> None:
         slug, do = channel.slug, self._asking.do

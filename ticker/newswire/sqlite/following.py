@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 from ticker.line import Event
 
@@ -12,6 +12,7 @@ from ticker.line import Event
 class Following:
     def __init__(self) -> None:
         self.taps: set[asyncio.Queue[Event]] = set()
+        self.at_the_desk: list[Callable[[str], None]] = []
 
     @contextlib.asynccontextmanager
     async def tail(self) -> AsyncIterator[AsyncIterator[Event]]:
@@ -30,3 +31,7 @@ class Following:
     def announce(self, event: Event) -> None:
         for tap in self.taps:
             tap.put_nowait(event)
+
+    def desk_changed(self, channel: str) -> None:
+        for heard in self.at_the_desk:
+            heard(channel)

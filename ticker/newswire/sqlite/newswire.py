@@ -6,16 +6,19 @@ import asyncio
 import logging
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from pathlib import Path
 
 from ticker.channel import Channel
-from ticker.line import Event, Line, NewLine, Patch
-from ticker.newswire import IdempotencyKey, Inspection, Outcome, Page, Snapshot
+from ticker.draft import Draft, State
+from ticker.line import Act, Event, Line, NewLine, Patch
+from ticker.lock import Lock
+from ticker.newswire import DraftPage, Due, IdempotencyKey, Inspection, Outcome, Page, Settlement, Snapshot
 from ticker.newswire.sqlite.checking import Checking
 from ticker.newswire.sqlite.clock import MachineClock
+from ticker.newswire.sqlite.drafts import Drafts
 from ticker.newswire.sqlite.following import Following
 from ticker.newswire.sqlite.migrations import migrate
 from ticker.newswire.sqlite.reading import Reading
@@ -35,10 +38,13 @@ class SqliteNewswire:
         self._channels: dict[str, Channel] = {}  # shared with the rooms; `open` says which
         self._clock = MachineClock(clock)
         self._following = Following()
-        self._transactions = Transactions(self.path, self._following.announce)
+        self._transactions = Transactions(self.path)
         self._reading = Reading(self._transactions, self._clock, self._channels)
-        self._writing = Writing(self._transactions, self._clock, self._reading)
+        self._writing = Writing(self._transactions, self._clock, self._reading, self._following.announce)
         self._checking = Checking(self._transactions, self._clock, self._reading)
+        self._drafts = Drafts(
+            self._transactions, self._clock, self._reading, self._writing, self._following.desk_changed
+        )
         self._trimming = Trimming(self._transactions, self._clock, self._channels)
         self.keys = Keys(self._transactions)
         self.secrets = Secrets(self._transactions, self._clock)
@@ -98,9 +104,9 @@ class SqliteNewswire:
         return None
 
     async def publish(
-        self, channel: Channel, new_line: NewLine, *, by: str, once: IdempotencyKey | None = None
+        self, channel: Channel, new_line: NewLine, *, act: Act, once: IdempotencyKey | None = None
     ) -> Outcome:
-        return await self._writing.publish(channel, new_line, by, once)
+        return await self._writing.publish(channel, new_line, act, once)
 
     async def amend(
         self,
@@ -108,11 +114,49 @@ class SqliteNewswire:
         line_id: str,
         patch: Patch,
         *,
-        by: str,
+        act: Act,
         if_match: str | None = None,
         once: IdempotencyKey | None = None,
     ) -> Outcome:
-        return await self._writing.amend(channel, line_id, patch, by, if_match, once)
+        return await self._writing.amend(channel, line_id, patch, act, if_match, once)
+
+    async def remembered(self, channel: str, once: IdempotencyKey) -> Outcome | Draft | None:
+        answered = await self._writing.remembered(once)
+        return await self._drafts.get(channel, answered) if isinstance(answered, str) else answered
+
+    async def keep_draft(self, draft: Draft, *, once: IdempotencyKey | None = None) -> Draft:
+        return await self._drafts.keep(draft, once)
+
+    async def draft(self, channel: str, draft_id: str) -> Draft:
+        return await self._drafts.get(channel, draft_id)
+
+    async def drafts(self, channel: str, states: Collection[State], limit: int, after: str | None = None) -> DraftPage:
+        return await self._drafts.page(channel, states, limit, after)
+
+    async def change_draft(self, channel: str, draft_id: str, change: Callable[[Draft], Draft]) -> Draft:
+        return await self._drafts.change(channel, draft_id, change)
+
+    async def settle(self, channel: Channel, draft_id: str, prepare: Callable[[Draft, datetime], Draft]) -> Settlement:
+        return await self._drafts.settle(channel, draft_id, prepare)
+
+    async def upcoming(self, channels: Collection[str], limit: int) -> list[Due]:
+        return await self._drafts.upcoming(channels, limit)
+
+    async def locks(self) -> dict[str, Lock]:
+        locks = await self._drafts.locks()
+        return {slug: lock for slug, lock in locks.items() if slug in self._channels}
+
+    async def lock(self, channel: str, lock: Lock) -> None:
+        await self._drafts.lock(channel, lock)
+
+    async def unlock(self, channel: str, lock: Lock) -> None:
+        await self._drafts.unlock(channel, lock)
+
+    def on_desk_change(self, heard: Callable[[str], None]) -> None:
+        self._following.at_the_desk.append(heard)
+
+    async def recent(self, channel: str, since: datetime, limit: int) -> list[Event]:
+        return await self._reading.recent(channel, int(since.timestamp() * 1000), limit)
 
     async def snapshot(self, channel: Channel) -> Snapshot:
         return await self._reading.snapshot(channel)

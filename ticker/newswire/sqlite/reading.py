@@ -9,12 +9,15 @@ import msgspec
 
 from ticker.board import RESERVE, TOMBSTONES
 from ticker.channel import Channel
-from ticker.line import Cursor, Event, Line
+from ticker.identity import Actor
+from ticker.line import Act, Cursor, Event, Line
 from ticker.newswire import Page, Snapshot, no_event, no_line, no_versions
 from ticker.newswire.sqlite.clock import MachineClock
 from ticker.newswire.sqlite.transactions import Transactions
 
 decode_line = msgspec.json.Decoder(Line).decode
+_decode_act = msgspec.json.Decoder(Act).decode
+_EVENT = "ms, n, prev, by, body, act"
 
 
 class Reading:
@@ -72,12 +75,19 @@ class Reading:
     def _versions(self, db: sqlite3.Connection, channel: str, line_id: str) -> list[Event]:
         first = Cursor.of_line(line_id)
         rows = db.execute(
-            "SELECT ms, n, prev, by, body FROM event WHERE channel = ? AND line_ms = ? AND line_n = ? ORDER BY ms, n",
+            f"SELECT {_EVENT} FROM event WHERE channel = ? AND line_ms = ? AND line_n = ? ORDER BY ms, n",
             (channel, first.ms, first.n),
         ).fetchall()
         if not rows:
             raise no_versions(channel, line_id)
         return [_event(channel, *row) for row in rows]
+
+    async def recent(self, channel: str, since: int, limit: int) -> list[Event]:
+        """The newest events from `since` on, in milliseconds; newest first."""
+        found = f"SELECT {_EVENT} FROM event WHERE channel = ? AND ms >= ? ORDER BY ms DESC, n DESC LIMIT ?"
+        return await self._transactions.read(
+            lambda db: [_event(channel, *row) for row in db.execute(found, (channel, since, limit))]
+        )
 
     async def events(self, channel: str, after: str | None, limit: int) -> Page:
         return await self._transactions.read(self._events, channel, after, limit)
@@ -93,15 +103,16 @@ class Reading:
             if not known:
                 raise no_event(channel, after)
         rows = db.execute(
-            "SELECT e.ms, e.n, e.prev, e.by, e.body, coalesce(l.status, 'canceled') FROM event e "
+            "SELECT e.ms, e.n, e.prev, e.by, e.body, e.act, coalesce(l.status, 'canceled') FROM event e "
             "LEFT JOIN line l ON l.channel = e.channel AND l.ms = e.line_ms AND l.n = e.line_n "
             "WHERE e.channel = ? AND (e.ms, e.n) > (?, ?) ORDER BY e.ms, e.n LIMIT ?",
             (channel, start.ms, start.n, limit + 1),
         ).fetchall()
-        events = [_event(channel, *row[:5]) for row in rows[:limit]]
-        withdrawn = {event.line.id: row[5] for event, row in zip(events, rows, strict=False) if row[5] != "usable"}
+        events = [_event(channel, *row[:6]) for row in rows[:limit]]
+        withdrawn = {event.line.id: row[6] for event, row in zip(events, rows, strict=False) if row[6] != "usable"}
         return Page(events, withdrawn, more=len(rows) > limit)
 
 
-def _event(channel: str, ms: int, n: int, prev: str | None, by: str, body: bytes) -> Event:
-    return Event(channel=channel, cursor=str(Cursor(ms, n)), prev=prev, line=decode_line(body), by=by)
+def _event(channel: str, ms: int, n: int, prev: str | None, by: str, body: bytes, act: bytes | None) -> Event:
+    how = Act(by=Actor(None, by)) if act is None else _decode_act(act)
+    return Event(channel=channel, cursor=str(Cursor(ms, n)), prev=prev, line=decode_line(body), act=how)

@@ -8,7 +8,7 @@ from datetime import datetime
 
 import msgspec
 
-from ticker.key import Key
+from ticker.identity import Key
 from ticker.newswire.sqlite.clock import MachineClock
 from ticker.newswire.sqlite.transactions import Transactions
 from ticker.newswire.stores import PRESENCE_FOR, Presence

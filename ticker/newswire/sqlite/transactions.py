@@ -14,11 +14,9 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from ticker.errors import Misconfigured, NewswireFull, NewswireUnavailable
-from ticker.line import Event
-from ticker.newswire import Outcome
 from ticker.newswire.sqlite.errors import code, sentence
 from ticker.newswire.sqlite.file import MAGIC, Header, OwnFile
 from ticker.newswire.trouble import Trouble
@@ -40,11 +38,9 @@ class Lost(Exception):
 
 
 class Transactions:
-    """`announce` is told of each event that was kept, in the order in which they were."""
-
-    def __init__(self, path: Path, announce: Callable[[Event], None]) -> None:
+    def __init__(self, path: Path) -> None:
         self.path = path
-        self._announce = announce
+        self._then: list[tuple[Callable[[Any], None], object]] = []
         self._file = OwnFile(path)
         self._write_thread = ThreadPoolExecutor(1, "newswire-write")
         self._read_thread = ThreadPoolExecutor(1, "newswire-read")
@@ -125,15 +121,20 @@ class Transactions:
             return result
 
         before = db.total_changes
+        self._then.clear()
         result = self._transaction(db, "BEGIN IMMEDIATE", careful, args, self._refusing)
         if db.total_changes > before or (work == self._probe and result):
             self.kept_at = time.monotonic()
             self._file.remember()
             self._refusing.ends()
-        if isinstance(result, Outcome) and result.event:
-            # From the writing thread, so that events are announced in the order in which they were kept.
-            self._loop.call_soon_threadsafe(self._announce, result.event)
+        # From the writing thread: in the order in which changes were kept, and also if the caller was canceled.
+        for call, what in self._then:
+            self._loop.call_soon_threadsafe(call, what)
         return result
+
+    def then(self, call: Callable[[T], None], what: T) -> None:
+        """In the transaction that is open: call it in the loop's thread as soon as the changes are kept."""
+        self._then.append((call, what))
 
     def _read_transaction(self, db: sqlite3.Connection, work: Callable[..., T], args: tuple[object, ...]) -> T:
         result = self._transaction(db, "BEGIN", work, args, self._unreadable)

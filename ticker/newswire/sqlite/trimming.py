@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 from ticker.board import RESERVE
 from ticker.channel import Channel
+from ticker.draft import ENDED, KEPT_FOR
 from ticker.errors import NewswireUnavailable
 from ticker.newswire import IDEMPOTENCY_FOR
 from ticker.newswire.sqlite.clock import MachineClock
@@ -47,6 +48,8 @@ class Trimming:
                 trimmed += count
             while old := await read(self._old_lines, channel):
                 trimmed += await write(self._trim_lines, channel, old)
+            while count := await write(self._trim_drafts, channel):
+                trimmed += count
         while count := await write(self._trim_outcomes):
             trimmed += count
         if trimmed:  # the log of changes still holds the pages as they were
@@ -84,6 +87,15 @@ class Trimming:
         return db.executemany(
             "DELETE FROM line WHERE channel = ? AND ms = ? AND n = ? AND updated = ?",
             [(channel.slug, *line) for line in old],
+        ).rowcount
+
+    def _trim_drafts(self, db: sqlite3.Connection, channel: Channel) -> int:
+        """Those that ended long ago."""
+        marks = ", ".join("?" * len(ENDED))
+        return db.execute(
+            "DELETE FROM draft WHERE (channel, id) IN (SELECT channel, id FROM draft "
+            f"WHERE channel = ? AND state IN ({marks}) AND updated < ? LIMIT ?)",
+            (channel.slug, *ENDED, (self._clock.milliseconds() - KEPT_FOR * 1000) * 1000, TRIM_AT_ONCE),
         ).rowcount
 
     def _trim_outcomes(self, db: sqlite3.Connection) -> int:

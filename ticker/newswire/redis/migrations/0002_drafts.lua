@@ -1,0 +1,2 @@
+-- Events say by id who made them, beside drafts and the desk's lock. Nothing that was kept changes.
+-- KEYS  schema; then, of a channel: head, events, lines, index; of the editors' keys: their hash
