@@ -15,10 +15,18 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from ticker import __version__
+from ticker.background.releasing import Releasing
 from ticker.background.reporting import report_presence
-from ticker.desk.api import DeskApi
+from ticker.desk.access import Access
+from ticker.desk.answers import Answers
+from ticker.desk.checks import Checks
+from ticker.desk.drafts import Drafts
+from ticker.desk.keyring import Keys
 from ticker.desk.keys import Keyring
+from ticker.desk.lines import Lines
+from ticker.desk.locks import Locks
 from ticker.desk.pages import DeskPages
+from ticker.desk.proposals import Proposals
 from ticker.desk.security_log import SecurityLog
 from ticker.desk.sessions import Sessions
 from ticker.errors import Misconfigured, TickerError
@@ -59,6 +67,11 @@ class Node:
         security_log = SecurityLog(addresses=settings.log_addresses)
         self.keyring = Keyring(self.newswire, settings.admin_key, security_log)
         sessions = Sessions(self.newswire, self.keyring, settings.public_url, security_log)
+        access = Access(self.relay, sessions)
+        checks, answers = Checks(self.newswire, self.relay, access), Answers(self.newswire, self.relay)
+        proposals = Proposals(self.newswire, settings.timezone)
+        drafts = Drafts(self.newswire, access, checks, answers, proposals, settings.timezone)
+        self.releasing = Releasing(self.newswire, settings.channels)
         self.live = Live(self.relay)
         self.widget = Widget(web, __version__)
         self._channels = settings.channels
@@ -69,8 +82,12 @@ class Node:
         self.app = Starlette(
             routes=[
                 *self.live.routes(),  # first: every page in the world knocks there after a restart
-                *DeskApi(self.newswire, self.relay, self.keyring, sessions).routes(),
-                *DeskPages(web, self.relay, self.keyring, sessions).routes(),
+                *checks.routes(),
+                *Lines(self.newswire, access, checks, proposals, answers).routes(),
+                *drafts.routes(),
+                *Locks(self.newswire, self.relay, access, security_log).routes(),
+                *Keys(self.relay, access, self.keyring).routes(),
+                *DeskPages(web, self.relay, self.keyring, sessions, settings.timezone).routes(),
                 *Snapshots(self.newswire, self.relay).routes(),
                 *self.widget.routes(),
                 *words.routes(),
@@ -104,7 +121,12 @@ class Node:
     async def running(self) -> AsyncIterator[None]:
         """Open the newswire and follow it; meanwhile the widget is read. Raises Misconfigured."""
         await asyncio.gather(self.newswire.open(self._channels), self.widget.prepare())
-        services = (self.relay.run(), self.relay.beat(), report_presence(self.newswire.presence, self.relay.hub))
+        services = (
+            self.relay.run(),
+            self.relay.beat(),
+            self.releasing.run(),
+            report_presence(self.newswire.presence, self.relay.hub),
+        )
         tasks = [asyncio.create_task(service) for service in services]
         try:
             yield

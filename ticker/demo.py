@@ -26,10 +26,11 @@ from msgspec.structs import replace
 from ticker.channel import Channel, base_language
 from ticker.errors import Conflict, NotFound, TickerError
 from ticker.fanout.relay import Relay
-from ticker.line import NewLine, Patch, Urgency, checked
+from ticker.identity import Actor
+from ticker.line import Act, NewLine, Patch, Urgency, checked
 from ticker.newswire import Newswire
 
-BY = "demo"
+DEMO = Act(by=Actor("demo", "demo"))
 OPENING = 6  # changes that are made at once
 PACE = 0.7  # seconds between two of them
 WATCHED = 25.0  # seconds between two changes while somebody watches: time to read one
@@ -201,7 +202,7 @@ class _Desk:
                 await self._change(told, Patch(expires=now))
         brief = FLASH_FOR if change.urgency == "flash" else UNSET
         new_line = checked(NewLine(text=change.text, urgency=change.urgency, story=change.story, expires_in=brief))
-        self._told[change.story] = (await self._newswire.publish(self._channel, new_line, by=BY)).line.id
+        self._told[change.story] = (await self._newswire.publish(self._channel, new_line, act=DEMO)).line.id
 
     async def _change(self, line_id: str, patch: Patch) -> None:
-        await self._newswire.amend(self._channel, line_id, checked(patch), by=BY)
+        await self._newswire.amend(self._channel, line_id, checked(patch), act=DEMO)

@@ -27,7 +27,8 @@ from bench.load import BuildFailed, build
 from bench.machine import SERVER_CORE
 from ticker.channel import Channel
 from ticker.fanout.frames import line_object
-from ticker.line import Event, Line
+from ticker.identity import Actor
+from ticker.line import Act, Event, Line
 
 HERE = Path(__file__).parent
 STARTS_WITHIN = 20.0  # seconds
@@ -285,7 +286,9 @@ def sample_frame() -> bytes:
         language=CHANNEL.language,
         direction=CHANNEL.direction,
     )
-    event = Event(channel=CHANNEL.slug, cursor=line.id, prev=f"{stamp - 200}-0", line=line, by="bench")
+    event = Event(
+        channel=CHANNEL.slug, cursor=line.id, prev=f"{stamp - 200}-0", line=line, act=Act(by=Actor(None, "bench"))
+    )
     return msgspec.json.encode(line_object(event, CHANNEL))
 
 

@@ -229,17 +229,22 @@ def _from_form(pairs: list[tuple[str, str | None]], body: bytes, kind: type[T]) 
 
 
 _BOOLEANS = {"true": True, "on": True, "1": True, "false": False, "off": False, "0": False}
+_DECIMAL = re.compile(r"(?:0|[1-9][0-9]{0,9})\.[0-9]{1,6}")
 _INTEGER = re.compile(r"-?(?:0|[1-9][0-9]{0,17})")  # as JSON writes it
 
 
 def _typed(name: str, value: str) -> object:
     """A form's words as JSON's values, where a field isn't words. What can't be read so, the decoder refuses."""
-    if name == "pinned":
+    if name in ("pinned", "refile"):
         return _BOOLEANS.get(value, value)
     if name == "expires" and value in ("never", "null"):
         return None
-    if name == "expires_in" and _INTEGER.fullmatch(value):
+    if name in ("expires_in", "publish_in", "version") and _INTEGER.fullmatch(value):
         return int(value)
+    if name == "publish_in" and _DECIMAL.fullmatch(value):
+        return float(value)
+    if name in ("confirm", "channels"):
+        return value.split(",")
     return value
 
 
@@ -277,10 +282,16 @@ _CHOICES = {
     "urgency": "It is one of flash, bulletin, urgent, update.",
     "status": "It is withheld or usable; to cancel for good, DELETE the line.",
     "direction": "It is ltr or rtl.",
-    "role": "It is one of editor, chief, admin.",
+    "role": "It is one of contributor, editor, chief, admin.",
     "pinned": "It is true or false.",
     "expires": "It is a time such as 2026-05-04T16:30:00Z (RFC 3339), or null for never.",
     "expires_in": "It is a whole number of seconds.",
+    "publish_at": "It is a time such as 2026-05-04T16:30:00Z (RFC 3339).",
+    "publish_in": "It is a number of seconds.",
+    "refile": "It is true or false.",
+    "version": "It is a whole number.",
+    "on_brake": "It is refuse or draft.",
+    "confirm": 'It is a list of names, such as ["marker"].',
 }
 
 

@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from ticker.desk.brake import Brake
 from ticker.desk.security_log import NOWHERE, Address, SecurityLog
 from ticker.errors import Forbidden, NewswireUnavailable, NotFound, TickerError, TooManyAttempts, Unauthorized
-from ticker.key import ENVIRONMENT, ENVIRONMENT_NAME, TOKEN_MAX, Key, Role, hashed, make, parts
+from ticker.identity import ENVIRONMENT, ENVIRONMENT_NAME, TOKEN_MAX, Key, Role, hashed, make, parts
 from ticker.newswire import Newswire
 
 TOUCH_EVERY = timedelta(minutes=1)  # "last used" needs no finer grain, and each touch is a write
@@ -160,9 +160,16 @@ class Keyring:
         return token
 
     async def make(
-        self, name: str, role: Role, channels: tuple[str, ...], *, by: Key, address: Address = NOWHERE
+        self,
+        name: str,
+        role: Role,
+        channels: tuple[str, ...],
+        *,
+        owner: str | None = None,
+        by: Key,
+        address: Address = NOWHERE,
     ) -> tuple[Key, str]:
-        key, token = make(name, role, channels, self._newswire.now())
+        key, token = make(name, role, channels, self._newswire.now(), owner)
         await self._newswire.keys.keep(key)
         self._known[key.id] = key
         self._log.note("key-made", address, key=key.id, role=key.role, by=by.id)

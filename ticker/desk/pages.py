@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 from starlette.requests import Request
@@ -33,7 +34,8 @@ class SignIn(Struct, frozen=True, forbid_unknown_fields=True):
 class DeskPages:
     """`/desk`, and who is signed in there. `web` is the folder of our pages."""
 
-    def __init__(self, web: Path, relay: Relay, keyring: Keyring, sessions: Sessions) -> None:
+    def __init__(self, web: Path, relay: Relay, keyring: Keyring, sessions: Sessions, timezone: ZoneInfo) -> None:
+        self._timezone = timezone.key
         self._page = (web / "desk" / "index.html").read_bytes()
         self._relay = relay
         self._keyring = keyring
@@ -80,6 +82,8 @@ class DeskPages:
                 "label": channel.label,
                 "max_lines": channel.max_lines,
                 "expires_in": channel.expires_in,
+                "hold": channel.hold,
+                "approve": channel.approve,
             }
             for channel in self._relay.channels.values()
             if key.reaches(channel.slug)
@@ -89,6 +93,8 @@ class DeskPages:
             "key": key.id,
             "name": key.name,
             "role": key.role,
+            "person": key.person,
+            "timezone": self._timezone,
             "channels": channels,
         }
         return json_answer(body)

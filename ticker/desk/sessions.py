@@ -22,7 +22,7 @@ from starlette.responses import Response
 from ticker.desk.keys import Keyring
 from ticker.desk.security_log import SecurityLog, address_of
 from ticker.errors import Forbidden, Malformed, Misconfigured, OtherSession, Unauthorized
-from ticker.key import ENVIRONMENT, Key
+from ticker.identity import ENVIRONMENT, Key
 from ticker.newswire import Newswire
 
 SESSION_FOR = 12 * 3_600  # seconds; a shift, with the handover

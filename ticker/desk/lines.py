@@ -1,0 +1,276 @@
+"""Lines that are public: publish, correct, withhold, reinstate, cancel. What must wait is a draft (proposals.py).
+
+Rule 1: taking words off the air never waits: not for approval, brake or lock. What is asked for beside it may.
+Rule 2: what was answered to an Idempotency-Key is answered again before anything is judged anew.
+"""
+
+from __future__ import annotations
+
+from msgspec import UNSET, Struct
+from msgspec.structs import asdict, replace
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from ticker.channel import Channel
+from ticker.desk.access import Access, expect, idempotency_key, if_match_of
+from ticker.desk.answers import Answers
+from ticker.desk.checks import Checks
+from ticker.desk.intake import body_of, query_of, sent
+from ticker.desk.proposals import Proposals
+from ticker.desk.wishes import Change, Publication, Wishes, checked_wishes, confirmed, part_of, unconfirmed
+from ticker.draft import kind_of, must_be_approved
+from ticker.errors import Braked, FieldError, Invalid, Locked, Stale
+from ticker.identity import Actor, Key
+from ticker.line import Act, Approval, Line, NewLine, Patch, checked, withholds
+from ticker.line import expect as expect_version
+from ticker.newswire import IdempotencyKey, Newswire, Outcome
+
+REFILE_TRIES = 3  # times that a slip is compared with the line again, because it has changed meanwhile
+# What a correction is of. The rest says how a line is shown.
+_WORDS = ("text", "url", "source", "note", "language", "direction")
+
+
+class Note(Struct, frozen=True, forbid_unknown_fields=True):
+    """The body of a DELETE."""
+
+    note: str | None = None
+
+
+class Version(Line, frozen=True, kw_only=True):
+    """A line as an event left it, who did it, and by which way."""
+
+    by: Actor
+    refile: bool
+    draft: str | None
+    approval: Approval | None
+    confirmed: tuple[str, ...]
+
+
+class Lines:
+    def __init__(
+        self, newswire: Newswire, access: Access, checks: Checks, proposals: Proposals, answers: Answers
+    ) -> None:
+        self._newswire = newswire
+        self._access = access
+        self._checks = checks
+        self._proposals = proposals
+        self._answers = answers
+
+    def routes(self) -> list[Route]:
+        line = "/v1/channels/{channel}/lines/{line_id}"
+        return [
+            Route("/v1/channels/{channel}/lines", self.publish, methods=["POST"]),
+            Route(line, self.correct, methods=["PATCH"]),
+            Route(line, self.cancel, methods=["DELETE"]),
+            Route(f"{line}/audit", self.audit),
+            Route("/v1/channels/{channel}/presence", self.presence),
+        ]
+
+    # Publishing
+
+    async def publish(self, request: Request) -> Response:
+        key, channel = await self._access.writable(request)
+        query_of(request)
+        given = await sent(request, Publication)
+        new_line, wishes = checked(part_of(given, NewLine)), checked_wishes(part_of(given, Wishes))
+        once = _once(request, key, new_line, wishes)
+        warnings = await self._checks.of_new(channel, key, new_line)
+        braked = unconfirmed(warnings, wishes.confirm)
+        waits = wishes.waits or must_be_approved(channel, key, "publish", new_line.urgency)
+        if braked or waits:
+            if answered := await self._answered(channel, once, 201):
+                return answered
+            if braked and wishes.on_brake == "refuse":
+                raise braked
+            return await self._proposals.propose(
+                key,
+                channel,
+                wishes,
+                new=new_line,
+                once=once,
+                braked=braked,
+                confirm=confirmed(warnings, wishes.confirm),
+            )
+        act = Act(by=key.actor, confirmed=confirmed(warnings, wishes.confirm))
+        outcome = await self._newswire.publish(channel, new_line, act=act, once=once)
+        return await self._answers.published(channel, outcome)
+
+    # Changing
+
+    async def correct(self, request: Request) -> Response:
+        key, channel = await self._access.writable(request)
+        query_of(request)
+        given = await sent(request, Change)
+        patch, wishes = checked(part_of(given, Patch)), checked_wishes(part_of(given, Wishes))
+        if patch.status == "canceled":
+            raise Invalid(FieldError("status", "To cancel a line for good, DELETE it."))
+        _expect_mere_refile(patch)
+        once = _once(request, key, patch, wishes)
+        if patch.status != "withheld":
+            return await self._change(request, key, channel, patch, wishes, once)
+        expect(key, "withhold")
+        if wishes.waits:
+            raise Invalid(FieldError("publish_at", "Withholding never waits. Leave the time out."))
+        if withholds(patch):
+            return await self._amend(request, key, channel, patch, once)
+        try:
+            return await self._change(request, key, channel, patch, wishes, once)
+        except (Braked, Locked):
+            await self._withhold(request, key, channel, patch)
+            raise
+
+    async def _change(
+        self, request: Request, key: Key, channel: Channel, patch: Patch, wishes: Wishes, once: IdempotencyKey | None
+    ) -> Response:
+        line_id = request.path_params["line_id"]
+        for tries_left in reversed(range(REFILE_TRIES)):
+            line = await self._newswire.line(channel.slug, line_id)
+            warnings = await self._checks.of_change(channel, key, line, patch)
+            braked = unconfirmed(warnings, wishes.confirm)
+            waits = wishes.waits or _must_be_approved(channel, key, patch, line)
+            if braked or waits:
+                break
+            if_match = if_match_of(request)
+            expected = line.etag if patch.refile and if_match is None else if_match
+            act = Act(by=key.actor, refile=patch.refile, confirmed=confirmed(warnings, wishes.confirm))
+            try:
+                return await self._amend(request, key, channel, patch, once, act, expected)
+            except Stale:
+                if if_match is not None or not tries_left:
+                    raise
+        if answered := await self._answered(channel, once, 200):
+            return answered
+        expect_version(line, if_match_of(request))
+        if braked and wishes.on_brake == "refuse":
+            raise braked
+        if patch.status == "withheld":  # the rest waits
+            line = (await self._withhold(request, key, channel, patch)).line
+            patch = replace(patch, status=UNSET)
+        return await self._proposals.propose(
+            key,
+            channel,
+            wishes,
+            patch=patch,
+            line=line,
+            once=once,
+            braked=braked,
+            confirm=confirmed(warnings, wishes.confirm),
+        )
+
+    async def _withhold(self, request: Request, key: Key, channel: Channel, patch: Patch) -> Outcome:
+        """Take the line off the air, whatever becomes of the rest."""
+        alone = Patch(status="withheld", note=patch.note)
+        line_id = request.path_params["line_id"]
+        return await self._newswire.amend(channel, line_id, alone, act=Act(by=key.actor), if_match=if_match_of(request))
+
+    async def cancel(self, request: Request) -> Response:
+        key, channel = await self._access.writable(request)
+        given = Note(**query_of(request, "note"))
+        if await body_of(request):
+            if given.note is not None:
+                raise Invalid(FieldError("note", "Give the note in the body or in the query, not in both."))
+            given = await sent(request, Note)
+        patch = checked(Patch(status="canceled", note=UNSET if given.note is None else given.note))
+        once = _once(request, key, patch, Wishes())
+        if not must_be_approved(channel, key, "cancel", UNSET):
+            try:
+                return await self._amend(request, key, channel, patch, once)
+            except Locked:
+                await self._withhold(request, key, channel, patch)
+                raise
+        if answered := await self._answered(channel, once, 200):
+            return answered
+        line = await self._newswire.line(channel.slug, request.path_params["line_id"])
+        if line.status == "canceled":
+            return await self._answers.changed(channel, Outcome(line, None))
+        if key.may("withhold"):
+            line = (await self._withhold(request, key, channel, patch)).line
+        if known := await self._proposals.cancel_of(channel, line):
+            return self._proposals.answer(known, 202)
+        return await self._proposals.propose(key, channel, Wishes(), patch=patch, line=line, once=once)
+
+    async def _amend(
+        self,
+        request: Request,
+        key: Key,
+        channel: Channel,
+        patch: Patch,
+        once: IdempotencyKey | None,
+        act: Act | None = None,
+        if_match: str | None = None,
+    ) -> Response:
+        outcome = await self._newswire.amend(
+            channel,
+            request.path_params["line_id"],
+            patch,
+            act=act or Act(by=key.actor),
+            if_match=if_match or if_match_of(request),
+            once=once,
+        )
+        return await self._answers.changed(channel, outcome)
+
+    async def _answered(self, channel: Channel, once: IdempotencyKey | None, status: int) -> Response | None:
+        """The answer that this Idempotency-Key has had. Raises KeyReused."""
+        match None if once is None else await self._newswire.remembered(channel.slug, once):
+            case None:
+                return None
+            case Outcome() as outcome if status == 201:
+                return await self._answers.published(channel, outcome)
+            case Outcome() as outcome:
+                return await self._answers.changed(channel, outcome)
+            case draft:
+                return self._proposals.answer(draft, 202, replayed=True)
+
+    # What editors alone may read
+
+    async def audit(self, request: Request) -> Response:
+        """Every complete version, with its text in every status, and who made it. For editors only."""
+        _, channel = await self._access.entitled(request)
+        events = await self._newswire.versions(channel.slug, request.path_params["line_id"])
+        versions = [
+            Version(
+                **asdict(event.line),
+                by=event.act.by,
+                refile=event.act.refile,
+                draft=event.act.draft,
+                approval=event.act.approval,
+                confirmed=event.act.confirmed,
+            )
+            for event in events
+        ]
+        return self._answers.json({"versions": versions}, {"ETag": events[-1].line.etag})
+
+    async def presence(self, request: Request) -> Response:
+        """How many banners are open on the channel, over all nodes. Only a number, nothing about any person."""
+        _, channel = await self._access.entitled(request)
+        readers, nodes = await self._newswire.presence.of(channel.slug)
+        return self._answers.json({"channel": channel.slug, "readers": readers, "nodes": nodes})
+
+
+def _must_be_approved(channel: Channel, key: Key, patch: Patch, line: Line) -> bool:
+    """The same as for a draft, but what the patch leaves as it is doesn't count."""
+    urgency = UNSET if patch.urgency == line.urgency else patch.urgency
+    says_else = any(getattr(patch, name) not in (UNSET, getattr(line, name)) for name in _WORDS)
+    kind = kind_of(None, replace(patch, status=UNSET) if patch.status == "withheld" else patch)
+    if kind == "correct" and not says_else and key.may("publish"):
+        return urgency in channel.approve
+    return must_be_approved(channel, key, kind, urgency)
+
+
+def _expect_mere_refile(patch: Patch) -> None:
+    """Raises Invalid if more than the text is to change silently."""
+    if not patch.refile:
+        return
+    others = [name for name, value in asdict(patch).items() if value is not UNSET and name not in ("text", "refile")]
+    if others:
+        raise Invalid(
+            FieldError(others[0], "A refile mends a slip in the text, and nothing else. Send this by itself.")
+        )
+    if patch.text is UNSET:
+        raise Invalid(FieldError("text", "A refile mends a slip in the text: send the whole text as it should be."))
+
+
+def _once(request: Request, key: Key, meant: Struct, wishes: Wishes) -> IdempotencyKey | None:
+    """Wishes that say nothing leave the fingerprint as version 0.1.0 made it."""
+    return idempotency_key(request, key, *([meant] if wishes == Wishes() else [meant, wishes]))

@@ -1,0 +1,101 @@
+"""What has to wait becomes a draft, and this is what editors are answered then. Knows no route."""
+
+from __future__ import annotations
+
+from zoneinfo import ZoneInfo
+
+from msgspec import UNSET
+from msgspec.structs import asdict, replace
+from starlette.responses import Response
+
+from ticker import draft as rules
+from ticker.channel import Channel
+from ticker.desk.fields import LIMIT_MAX
+from ticker.desk.timing import due_of, shown
+from ticker.desk.wishes import Wishes
+from ticker.draft import Draft
+from ticker.errors import Braked
+from ticker.http.answers import json_answer
+from ticker.identity import Key
+from ticker.line import Line, NewLine, Patch
+from ticker.newswire import IdempotencyKey, Newswire
+from ticker.text import NOTE_MAX
+
+
+class Proposals:
+    """`timezone` is the newsroom's."""
+
+    def __init__(self, newswire: Newswire, timezone: ZoneInfo) -> None:
+        self._newswire = newswire
+        self._zone = timezone
+
+    async def propose(
+        self,
+        key: Key,
+        channel: Channel,
+        wishes: Wishes,
+        *,
+        new: NewLine | None = None,
+        patch: Patch | None = None,
+        line: Line | None = None,
+        once: IdempotencyKey | None = None,
+        braked: Braked | None = None,
+        confirm: tuple[str, ...] = (),
+    ) -> Response:
+        """202: a submitted draft, which goes out when it is due and agreed to. One that a brake has stopped needs a
+        second person."""
+        now = self._newswire.now()
+        at = due_of(wishes.publish_at, wishes.publish_in, now, self._zone)
+        note = None if wishes.note_to_desk is UNSET else wishes.note_to_desk
+        if braked and note is None:
+            note = braked.why[:NOTE_MAX]
+        written = rules.write(channel, key, now, new=new, patch=patch, line=line, publish_at=at, note_to_desk=note)
+        if braked:
+            written = replace(written, needs_approval=True)
+        submitted = rules.submit(replace(written, confirmed=confirm), channel, key, now)
+        return self.answer(await self._newswire.keep_draft(submitted, once=once), 202)
+
+    async def cancel_of(self, channel: Channel, line: Line) -> Draft | None:
+        """The draft that waits to cancel this line, if there is one."""
+        page = await self._newswire.drafts(channel.slug, ("submitted", "scheduled"), LIMIT_MAX)
+        of_it = (each for each in page.drafts if each.kind == "cancel" and each.line == line.id)
+        return next((each for each in of_it if each.version == line.version), None)
+
+    def answer(
+        self, draft: Draft, status: int, *, replayed: bool = False, headers: dict[str, str] | None = None
+    ) -> Response:
+        headers = {"ETag": draft.etag, **(headers or {})}
+        if status in (201, 202):
+            headers.setdefault("Location", f"/v1/channels/{draft.channel}/drafts/{draft.id}")
+        if replayed:
+            headers["Idempotency-Replayed"] = "true"
+        return json_answer(self.object(draft), status, headers=headers)
+
+    def object(self, draft: Draft) -> dict[str, object]:
+        """The draft as editors see it. What isn't given of a line is left out."""
+        fields = {name: value for name, value in asdict(draft.fields).items() if value is not UNSET}
+        if not fields.get("refile"):
+            fields.pop("refile", None)
+        return {
+            "id": draft.id,
+            "etag": draft.etag,
+            "channel": draft.channel,
+            "kind": draft.kind,
+            "state": draft.state,
+            "line": draft.line,
+            "version": draft.version,
+            "publish_at": draft.publish_at,
+            "due": None if draft.due is None else shown(draft.due, self._newswire.now(), self._zone),
+            "needs_approval": draft.needs_approval,
+            "by": draft.by,
+            "approved_by": draft.approval.by if draft.approval else None,
+            "approval": draft.approval,
+            "note_to_desk": draft.note_to_desk,
+            "created": draft.created,
+            "updated": draft.updated,
+            "history": [
+                {"at": step.at, "did": step.did, "by": step.by} | ({"note": step.note} if step.note else {})
+                for step in draft.history
+            ],
+            **fields,
+        }
