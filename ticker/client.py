@@ -31,16 +31,18 @@ from ticker.redacting import without_secrets
 TIMEOUT = 10.0  # seconds for one request
 RECONNECT = 0.2, 5.0  # seconds between two attempts to connect: the first, and the longest
 RETRY_STATUS = frozenset({502, 503, 504})
-CHANGES = frozenset({"POST", "PATCH", "DELETE"})
+CHANGES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
 
 class ServerRefused(Exception):
-    """The node answered, and said no. `errors` are the fields at fault, each with its reason."""
+    """The node answered, and said no. `errors` are the fields at fault, `warnings` what is to be confirmed by
+    its name, each with its reason."""
 
     def __init__(self, status: int, problem: dict[str, Any]) -> None:
         super().__init__(str(problem.get("detail") or f"It answered {status}."))
         self.status = status
         self.errors: list[tuple[str, str]] = [(e["field"], e["detail"]) for e in problem.get("errors") or ()]
+        self.warnings: list[tuple[str, str]] = [(e["code"], e["detail"]) for e in problem.get("warnings") or ()]
 
 
 class Unreachable(Exception):

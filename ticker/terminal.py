@@ -44,9 +44,77 @@ def whole(line: dict[str, Any]) -> str:
 
 
 def version(line: dict[str, Any]) -> str:
-    by = f"  by {line['by']}" if "by" in line else ""
+    by = f"  by {line['by']['name']}" if line.get("by") else ""
+    by += f", approved by {line['approval']['by']['name']}" if line.get("approval") else ""
+    by += " (refiled)" if line.get("refile") else ""
     note = f"  ({line['note']})" if line.get("note") and line.get("text") else ""
     return f"{line['version']:>3}  {told(line)}{note}{by}"
+
+
+def draft(given: dict[str, Any]) -> str:
+    """In one row: what it is, when it is due, and what it says."""
+    words = given.get("text") or f"[{given['kind']} {given['line']}]"
+    due = f" due {given['due']['newsroom']} (in {_span(given['due']['in'])})" if given.get("due") else ""
+    return f"{given['id']}  {given['state']}{due}  {words}  by {given['by']['name']}"
+
+
+def waits(given: dict[str, Any]) -> str:
+    """In a sentence, what a draft waits for."""
+    match given["state"]:
+        case "scheduled":
+            due = given["due"]
+            return f"It goes out at {due['newsroom']} ({due['timezone']}), in {_span(due['in'])}."
+        case "submitted":
+            return "It waits for a second person to approve it." if given["needs_approval"] else "It is submitted."
+        case "released":
+            return f"It is on the air as {given['line']}."
+        case state:
+            return f"It is {state}."
+
+
+def whole_draft(given: dict[str, Any]) -> str:
+    """Every field that it has, one a row, then its history."""
+    rows = {name: value for name, value in given.items() if name not in ("history", "approval", "due")}
+    rows |= {name: value["name"] for name, value in rows.items() if name in ("by", "approved_by") and value}
+    if given.get("due"):
+        rows["due"] = f"{given['due']['newsroom']} ({given['due']['timezone']}), in {_span(given['due']['in'])}"
+    steps = []
+    for step in given["history"]:
+        by = f" by {step['by']['name']}" if step["by"] else ""
+        note = f": {step['note']}" if step.get("note") else ""
+        steps.append(f"  {moment(step['at'])}  {step['did']}{by}{note}")
+    return "\n".join([*(f"{name:<14}  {_value(value)}" for name, value in rows.items()), "history", *steps])
+
+
+def check(given: dict[str, Any]) -> str:
+    """Warnings, lines like it, and whom it would reach."""
+    rows = [
+        f"{'BLOCKS ' if each['blocking'] else 'advice '} {each['code']}: {each['detail']}" for each in given["warnings"]
+    ]
+    rows += [f"similar  {told(line)}" for line in given["similar"]]
+    rows += [f"reach    {each['channel']}: {each['readers']} open banners" for each in given["reach"]["channels"]]
+    if given["reach"]["lacking"]:
+        rows.append(f"lacking  {', '.join(given['reach']['lacking'])} has no line of this story")
+    return "\n".join(rows)
+
+
+def locks(given: list[dict[str, Any]]) -> str:
+    rows = [
+        f"{each['channel']} is locked by {each['by']['name']} since {moment(each['at'])}: {each['reason']}"
+        for each in given
+    ]
+    return "\n".join(rows) or "The desk is not locked."
+
+
+def _span(seconds: float) -> str:
+    """Whole units, the two largest."""
+    left = max(0, round(seconds))
+    parts = []
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s")):
+        count, left = divmod(left, size)
+        if count:
+            parts.append(f"{count} {unit}")
+    return " ".join(parts[:2]) or "a moment"
 
 
 def moment(time: str) -> str:

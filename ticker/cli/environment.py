@@ -12,7 +12,7 @@ import click
 
 from ticker.cli.main import main
 from ticker.errors import Misconfigured
-from ticker.key import TOKEN_MAX
+from ticker.identity import TOKEN_MAX
 from ticker.settings import ADMIN_KEY_MIN
 
 OURS = frozenset({"TICKER_ADMIN_KEY"})  # variables that are no option's

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -22,20 +22,20 @@ def key() -> None:
 @click.argument("name")
 @option(
     "--role",
-    type=click.Choice(["editor", "chief", "admin"]),
+    type=click.Choice(["contributor", "editor", "chief", "admin"]),
     default="editor",
     show_default=True,
-    help="editor: lines of its channels; chief: lines of all; admin: keys too.",
+    help="contributor: drafts; editor: lines of its channels; chief: lines of all, cancels, locks; admin: keys too.",
 )
-@option(
-    "--channel", "channels", multiple=True, help="A channel that an editor works on; may be repeated.  [default: all]"
-)
+@option("--channel", "channels", multiple=True, help="A channel that it works on; may be repeated.  [default: all]")
+@option("--owner", help="Whose key it is: two keys of one owner are one person, who can't approve their own drafts.")
 @speaks_with_a_key
-def create_key(client: Client, name: str, role: str, channels: tuple[str, ...]) -> None:
+def create_key(client: Client, name: str, role: str, channels: tuple[str, ...], owner: str | None) -> None:
     """Make a key and print only the key on standard output. It can't be shown again."""
-    if channels and role != "editor":
-        raise click.UsageError(f"The role {role} has access to every channel: --channel is only for the role editor.")
-    made = client.call("POST", "/v1/keys", {"name": name, "role": role, "channels": list(channels)})
+    if channels and role in ("chief", "admin"):
+        raise click.UsageError(f"The role {role} has access to every channel: --channel is for other roles.")
+    body = {"name": name, "role": role, "channels": list(channels)} | ({"owner": owner} if owner else {})
+    made = client.call("POST", "/v1/keys", body)
     click.echo(f"Key {made['id']} for {made['name']}, {made['role']}. Store it now: it is not shown again.", err=True)
     click.echo(made["key"])
 
@@ -52,7 +52,11 @@ def list_keys(client: Client, as_json: bool) -> None:
     for each in keys:
         channels = ", ".join(each["channels"]) or "all channels"
         state = f"revoked {each['revoked']}" if each["revoked"] else f"last used {each['last_used'] or 'never'}"
-        click.echo(f"{each['id']}  {each['role']:<6}  {each['name']}  ({channels}; {state})")
+        click.echo(f"{each['id']}  {each['role']:<11}  {each['name']}{_of(each)}  ({channels}; {state})")
+
+
+def _of(key: dict[str, Any]) -> str:
+    return f" of {key['owner']}" if key.get("owner") else ""
 
 
 @key.command("revoke")

@@ -43,36 +43,78 @@ def _describes_a_line(command: Command) -> Command:
     return command
 
 
+MANY = 20  # lines of a file; more are seldom meant
+
+note_to_desk = option("--note-to-desk", help="A remark for the other editors, if it waits.")
+
+
 @click.command()
 @options.channel
 @click.argument("words", required=False, metavar="TEXT")
 @option("--file", "file", type=click.File("r", "utf-8-sig"), help="Publish each line of a file (-: standard input).")
+@option("--yes", is_flag=True, help=f"Don't ask before more than {MANY} lines of a file.")
 @_describes_a_line
 @option("--pinned", is_flag=True, default=None, help="Keep it above the others.")
+@options.at
+@options.within
+@option("--draft", "as_draft", is_flag=True, help="Save it as a draft; `ticker draft` goes on with it.")
+@option(
+    "--check", is_flag=True, help="Publish nothing: print what to look at first. Exit status 1 if a warning blocks."
+)
+@options.confirm
+@option(
+    "--on-brake",
+    type=click.Choice(["refuse", "draft"]),
+    help="What becomes of a line that a warning blocks. draft: a person decides.  [default: refuse]",
+)
+@note_to_desk
 @options.as_json
 @speaks_with_a_key
-def publish(client: Client, channel: str, words: str | None, file: Any, as_json: bool, **given: Any) -> None:
+def publish(
+    client: Client,
+    channel: str,
+    words: str | None,
+    file: Any,
+    yes: bool,
+    as_draft: bool,
+    check: bool,
+    as_json: bool,
+    **given: Any,
+) -> None:
     """Publish TEXT as a line, and print its id. TEXT - reads it from standard input.
+
+    With --at or --in it goes out later, and if a second person must agree, when they have: then the id of the draft is
+    printed, which starts with d_.
 
     With --file, each line of the file is published as one line. The file has the newest line first, so its last line is
     published first. Nothing is published unless every line of the file is valid.
     """
     if (words is None) == (file is None):
         raise click.UsageError('Give either TEXT or --file, as in: ticker publish -c en "text"')
+    if as_draft and (given["confirm"] or given["on_brake"]):
+        raise click.UsageError("A draft is checked when it is submitted. Give --confirm to `ticker draft submit`.")
     from ticker.client import ServerRefused, Unreachable
 
     texts = _lines_of(file) if file else [_given_words(words)]
-    bodies = [_checked({"text": text, **_fields(**given)}, NewLine) for text in texts]
+    wishes = _wishes(given)
+    bodies = [_checked({"text": text, **_fields(**given)}, NewLine) | wishes for text in texts]
+    if check:
+        found = [client.call("POST", f"{_lines_path(channel)}/check", body) for body in bodies]
+        _print_checks(found, as_json)
+        return
+    if len(bodies) > MANY and sys.stdin.isatty() and not yes:
+        click.confirm(f"Publish {len(bodies)} lines on {channel}?", abort=True, err=True)
+    path = drafts_path(channel) if as_draft else _lines_path(channel)
     for number, body in enumerate(bodies, 1):
         try:
-            answer = client.call("POST", _lines_path(channel), body)
+            answer = client.call("POST", path, body)
         except (ServerRefused, Unreachable):
             if number > 1:
                 click.echo(
                     f"ticker: {number - 1} of {len(bodies)} lines are published; stopped at {body['text']!r}", err=True
                 )
             raise
-        _print_line(answer, as_json)
+        print_answer(answer, as_json)
         if len(bodies) > 1 and sys.stderr.isatty():
             click.echo(f"\r{number}/{len(bodies)}", err=True, nl=number == len(bodies))
 
@@ -83,19 +125,28 @@ def publish(client: Client, channel: str, words: str | None, file: Any, as_json:
 @click.argument("words", required=False, metavar="[TEXT]")
 @_describes_a_line
 @option("--pinned/--not-pinned", default=None, help="Keep it above the others, or no longer.")
+@option("--refile", is_flag=True, help="TEXT mends a slip of the pen: the line is not marked as corrected.")
+@options.at
+@options.within
+@options.confirm
+@note_to_desk
 @options.as_json
 @speaks_with_a_key
-def correct(client: Client, channel: str, line_id: str, words: str | None, as_json: bool, **given: Any) -> None:
+def correct(
+    client: Client, channel: str, line_id: str, words: str | None, refile: bool, as_json: bool, **given: Any
+) -> None:
     """Correct a line. TEXT replaces its text on every banner; each option replaces the field that it names.
 
     An empty value removes a field: --link "" removes the link.
     """
+    wishes = _wishes(given)
     body: dict[str, Any] = {"text": _given_words(words)} if words is not None else {}
     body |= {name: None if value == "" and name in CLEARED else value for name, value in _fields(**given).items()}
     if not body:
         raise click.UsageError("Give what to correct: TEXT, or one of the options.")
-    body = _checked(body, Patch)
-    _print_line(client.call("PATCH", _line_path(channel, line_id), body), as_json)
+    body |= {"refile": True} if refile else {}
+    body = _checked(body, Patch) | wishes
+    print_answer(client.call("PATCH", _line_path(channel, line_id), body), as_json)
 
 
 @click.command()
@@ -107,7 +158,7 @@ def correct(client: Client, channel: str, line_id: str, words: str | None, as_js
 def withhold(client: Client, channel: str, line_id: str, note: str | None, as_json: bool) -> None:
     """Take a line's text off every banner until the line is released."""
     body = _checked({"status": "withheld", **_fields(note=note)}, Patch)
-    _print_line(client.call("PATCH", _line_path(channel, line_id), body), as_json)
+    print_answer(client.call("PATCH", _line_path(channel, line_id), body), as_json)
 
 
 @click.command()
@@ -120,7 +171,7 @@ def withhold(client: Client, channel: str, line_id: str, note: str | None, as_js
 def release(client: Client, channel: str, line_id: str, as_json: bool, **given: Any) -> None:
     """Put a withheld line back on every banner. Use --expires-in if it has expired meanwhile."""
     body = _checked({"status": "usable", **_fields(**given)}, Patch)
-    _print_line(client.call("PATCH", _line_path(channel, line_id), body), as_json)
+    print_answer(client.call("PATCH", _line_path(channel, line_id), body), as_json)
 
 
 @click.command()
@@ -130,9 +181,13 @@ def release(client: Client, channel: str, line_id: str, as_json: bool, **given: 
 @options.as_json
 @speaks_with_a_key
 def cancel(client: Client, channel: str, line_id: str, note: str | None, as_json: bool) -> None:
-    """Cancel a line for good: its text leaves every banner and doesn't come back."""
+    """Cancel a line for good: its text leaves every banner and doesn't come back.
+
+    If a second person must agree, the line is withheld at once, and the id of the draft is printed, which starts with
+    d_.
+    """
     body = _checked(_fields(note=note), Patch)
-    _print_line(client.call("DELETE", _line_path(channel, line_id), body), as_json)
+    print_answer(client.call("DELETE", _line_path(channel, line_id), body), as_json)
 
 
 @click.command("list")
@@ -237,5 +292,31 @@ def _lines_of(file: Any) -> list[str]:
     return lines[::-1]
 
 
-def _print_line(line: dict[str, Any], as_json: bool) -> None:
-    click.echo(json.dumps(line, ensure_ascii=False) if as_json else line["id"])
+def print_answer(answer: dict[str, Any], as_json: bool) -> None:
+    """The id of a line or a draft; of a draft also, on standard error, what it waits for."""
+    click.echo(json.dumps(answer, ensure_ascii=False) if as_json else answer["id"])
+    if "state" in answer:
+        click.echo(terminal.waits(answer), err=True)
+
+
+def _print_checks(found: list[dict[str, Any]], as_json: bool) -> None:
+    for each in found:
+        click.echo(json.dumps(each, ensure_ascii=False) if as_json else terminal.check(each))
+    if any(warning["blocking"] for each in found for warning in each["warnings"]):
+        sys.exit(options.REFUSED)
+
+
+def _wishes(given: dict[str, Any]) -> dict[str, Any]:
+    """Those of the options that say how it goes out, taken out of the others and named as the API names them."""
+    at, within = given.pop("at"), given.pop("within")
+    named = {name: given.pop(name, None) for name in ("confirm", "on_brake", "note_to_desk")}
+    wishes = {name: list(value) if name == "confirm" else value for name, value in named.items() if value}
+    if at is not None:
+        wishes["publish_at"] = at
+    if within is not None:
+        wishes["publish_in"] = duration(within, "publish_in")
+    return wishes
+
+
+def drafts_path(channel: str) -> str:
+    return f"/v1/channels/{path_part(channel, '--channel')}/drafts"

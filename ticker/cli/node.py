@@ -17,7 +17,7 @@ from ticker.cli.options import Seconds, answered, duration, fail, option, status
 from ticker.errors import Misconfigured, TickerError
 from ticker.newswire import open_newswire
 from ticker.redacting import without_secrets
-from ticker.settings import Settings, read_channels
+from ticker.settings import Settings, read_file
 
 log = logging.getLogger("ticker")
 
@@ -131,7 +131,7 @@ def serve(
             "%s in the environment is not an option of Ticker. `ticker serve --help` lists the options",
             ", ".join(unknown),
         )
-    channels = read_channels(config_file(config))
+    channels, timezone = read_file(config_file(config))
     key = admin_key()
     if workers > 1 and newswire.startswith("sqlite:"):
         raise Misconfigured(
@@ -142,6 +142,7 @@ def serve(
     bound = listener.getsockname()[1]
     settings = Settings(
         channels=demos.channels(channels) if demo else channels,
+        timezone=timezone,
         newswire=newswire,
         node=node_name(),
         public_url=_public_url(public_url) if public_url else f"http://{introduction.reachable(host)}:{bound}",
@@ -184,7 +185,7 @@ def check(config: Path | None, newswire: str) -> None:
 
     It changes nothing and creates no file. Run it while no node uses the same file.
     """
-    channels = read_channels(config_file(config))
+    channels, _ = read_file(config_file(config))
     count = "1 channel" if len(channels) == 1 else f"{len(channels)} channels"
     click.echo(f"configuration  ok: {count} ({', '.join(channels)})")
     if unknown := unknown_variables():

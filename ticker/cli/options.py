@@ -16,9 +16,22 @@ from ticker import settings
 from ticker.errors import FieldError, Invalid, Misconfigured, TickerError
 
 REFUSED, MISUSED, UNREACHABLE = 1, 2, 3
-OPTIONS = {"text": "TEXT", "url": "--link", "expires_in": "--expires-in", "channels": "--channel", "name": "NAME"}
+OPTIONS = {
+    "text": "TEXT",
+    "url": "--link",
+    "expires_in": "--expires-in",
+    "channels": "--channel",
+    "name": "NAME",
+    "publish_at": "--at",
+    "publish_in": "--in",
+    "note_to_desk": "--note-to-desk",
+    "checked_by": "--checked-by",
+    "on_brake": "--on-brake",
+}
 """What a command calls the fields of the API that it names otherwise."""
-SAME_NAME = frozenset({"urgency", "source", "story", "note", "language", "direction", "role"})
+SAME_NAME = frozenset(
+    {"urgency", "source", "sources", "story", "note", "language", "direction", "role", "owner", "confirm", "reason"}
+)
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -46,7 +59,15 @@ class Seconds(click.FloatRange):
 
 
 channel = option("-c", "--channel", envvar="TICKER_CHANNEL", required=True, help="The channel's slug, such as en.")
-as_json = option("--json", "as_json", is_flag=True, help="Print the whole line as JSON.")
+as_json = option("--json", "as_json", is_flag=True, help="Print the whole answer as JSON.")
+confirm = option(
+    "--confirm",
+    multiple=True,
+    metavar="WARNING",
+    help="Publish in spite of this warning, such as marker or script; may be repeated.",
+)
+at = option("--at", "at", metavar="TIME", help="Go out at this time, such as 2026-05-04T16:30:00+02:00.")
+within = option("--in", "within", metavar="DURATION", help="Go out in 5s, 10m or 2h from now.")
 config = option(
     "--config",
     envvar="TICKER_CONFIG",
@@ -95,7 +116,8 @@ def _asks(command: Command) -> Command:
             return command(*args, client=Client(url, key, retry_for), **kwargs)
         except ServerRefused as error:
             hint = " Name a key with --key or TICKER_KEY." if error.status == 401 else ""
-            fail(f"{_at_fault(error.errors) or error}{hint}", REFUSED)
+            said = _at_fault(error.errors) or _braked(error.warnings) or str(error)
+            fail(f"{said}{hint}", REFUSED)
         except Unreachable as error:
             hint = "" if error.answered else " Is --url (TICKER_URL) right, and the node up?"
             fail(f"{error}{hint}", UNREACHABLE)
@@ -133,16 +155,25 @@ def _at_fault(errors: Iterable[tuple[str, str]]) -> str:
     return " ".join(f"{f'{name}: ' if (name := _given_as(field)) else ''}{detail}" for field, detail in errors)
 
 
+def _braked(warnings: Iterable[tuple[str, str]]) -> str:
+    """Each warning that blocks, and what confirms them."""
+    said = list(warnings)
+    if not said:
+        return ""
+    confirm = " ".join(f"--confirm {code}" for code, _ in said)
+    return f"{' '.join(detail for _, detail in said)} Nothing was published. If it is meant so, add {confirm}."
+
+
 def _given_as(field: str) -> str:
     return OPTIONS.get(field) or (f"--{field}" if field in SAME_NAME else field)
 
 
-def duration(value: str) -> int:
+def duration(value: str, field: str = "expires_in") -> int:
     """Seconds, from `90s`, `30m`, `2h` or `7d`. Raises Invalid."""
     try:
         return settings.duration(value)
     except ValueError as error:
-        raise Invalid(FieldError("expires_in", str(error))) from error
+        raise Invalid(FieldError(field, str(error))) from error
 
 
 def path_part(name: str, option: str) -> str:
