@@ -10,21 +10,36 @@ const OTHER_SESSION = "urn:ticker:problem:other-session";
 
 /**
  * @typedef {{slug: string, title: string, language: string, direction: "ltr"|"rtl", label: string,
- *            max_lines: number, expires_in: number|null}} Channel
- * @typedef {{id?: string, name: string, role: string, channels: Channel[]}} Session
- * @typedef {import("../ticker.js").Line & {by?: string}} Line with the key that last changed it
- * @typedef {{line: Line, etag: string|null}} Kept
+ *            max_lines: number, expires_in: number|null, hold: Record<string, number>, approve: string[]}} Channel
+ * @typedef {{id?: string, key: string, name: string, role: "contributor"|"editor"|"chief"|"admin", timezone: string,
+ *            channels: Channel[]}} Session
+ * @typedef {{id: string|null, name: string}} Actor
+ * @typedef {import("../ticker.js").Line & {by?: Actor}} Line with the key that last changed it
+ * @typedef {{id: string, channel: string, kind: "publish"|"correct"|"cancel"|"release",
+ *            state: "open"|"submitted"|"scheduled"|"released"|"missed"|"conflict"|"discarded",
+ *            line: string|null, version: number|null, publish_at: string|null,
+ *            due: {newsroom: string, timezone: string, in: number}|null, needs_approval: boolean, by: Actor,
+ *            approved_by: Actor|null, note_to_desk: string|null, updated: string, text?: string, urgency?: string,
+ *            refile?: boolean, history: {at: string, did: string, by: Actor|null, note?: string}[], etag?: string}} Draft
+ * @typedef {{channel: string, reason: string, by: Actor, at: string}} Lock
+ * @typedef {{line: Line, draft?: undefined, etag: string|null}|{line?: undefined, draft: Draft, etag: string|null}} Kept
+ *   a line that was kept, or a draft if it has to wait
  */
 
 /** The server said no: nothing was done. `fields` maps a field's name to what is wrong with it. */
 export class Refused extends Error {
-  /** @param {number} status @param {{title?: string, detail?: string, errors?: {field: string, detail: string}[]}} problem */
+  /**
+   * @param {number} status
+   * @param {{title?: string, detail?: string, errors?: {field: string, detail: string}[],
+   *          warnings?: {code: string, detail: string, blocking: boolean}[]}} problem
+   */
   constructor(status, problem) {
     const fields = new Map((problem.errors ?? []).map(({ field, detail }) => [field, detail]));
     super(fields.size ? problem.title ?? "Refused." : [problem.title, problem.detail].filter(Boolean).join(": "));
     this.status = status;
     this.detail = problem.detail ?? problem.title ?? "Refused.";
     this.fields = fields;
+    this.warnings = problem.warnings ?? [];
   }
 }
 
@@ -84,6 +99,68 @@ export class Api extends EventTarget {
     return this.#keep("POST", lines(channel), { body, headers: { "Idempotency-Key": key } });
   }
 
+  // Drafts
+
+  /** Those that have not ended; null if nothing has changed since `etag`. @param {string} channel @param {string} etag */
+  async drafts(channel, etag) {
+    const answer = await this.#ask("GET", `${drafts(channel)}?limit=200`, { headers: etag ? { "If-None-Match": etag } : {} });
+    if (answer.status === 304) return null;
+    const { drafts: found } = await this.#read(answer);
+    if (!Array.isArray(found)) throw new Unheard("The answer is not the desk's.");
+    return { drafts: /** @type {Draft[]} */ (found), etag: answer.headers.get("ETag") ?? "" };
+  }
+
+  /** @param {string} channel @param {string} id @returns {Promise<{draft: Draft}>} */
+  async draft(channel, id) {
+    return { draft: (await this.#keep("GET", drafts(channel, id), { body: undefined })).draft };
+  }
+
+  /** Save a draft; the same `body` with the same `key` makes one. @param {string} channel @param {string} body @param {string} key */
+  save(channel, body, key) {
+    return this.#keep("POST", drafts(channel), { body, headers: { "Idempotency-Key": key } });
+  }
+
+  /** @param {Draft} draft @param {object} change JSON merge patch */
+  edit(draft, change) {
+    return this.#keep("PATCH", drafts(draft.channel, draft.id), { body: JSON.stringify(change), headers: seen(draft) });
+  }
+
+  /** @param {Draft} draft @param {string} deed submit, approve, return or publish @param {object} body */
+  decide(draft, deed, body) {
+    return this.#keep("POST", `${drafts(draft.channel, draft.id)}/${deed}`, { body: JSON.stringify(body), headers: seen(draft) });
+  }
+
+  /** It won't go out. @param {Draft} draft */
+  recall(draft) {
+    return this.#keep("DELETE", drafts(draft.channel, draft.id), { body: undefined });
+  }
+
+  // The lock
+
+  /** Null if nothing has changed since `etag`. @param {string} etag @returns {Promise<{locks: Lock[], etag: string}|null>} */
+  async locks(etag) {
+    const answer = await this.#ask("GET", "/v1/lock", { headers: etag ? { "If-None-Match": etag } : {} });
+    return answer.status === 304 ? null : this.#locks(answer);
+  }
+
+  /** @param {string} reason @param {string[]|null} channels null: all of them */
+  async lock(reason, channels) {
+    return this.#locks(await this.#ask("PUT", "/v1/lock", { body: JSON.stringify({ reason, ...(channels && { channels }) }) }));
+  }
+
+  /** @param {string[]} channels */
+  async unlock(channels) {
+    return this.#locks(await this.#ask("DELETE", "/v1/lock", { body: JSON.stringify({ channels }) }));
+  }
+
+  async #locks(answer) {
+    const { locks } = await this.#read(answer);
+    if (!Array.isArray(locks)) throw new Unheard("The answer is not the desk's.");
+    return { locks: /** @type {Lock[]} */ (locks), etag: answer.headers.get("ETag") ?? "" };
+  }
+
+  // Lines
+
   /** @param {Line} line @param {object} change JSON merge patch @param {string} [etag] @returns {Promise<Kept>} */
   correct(line, change, etag) {
     const headers = etag ? { "If-Match": etag } : {};
@@ -105,9 +182,11 @@ export class Api extends EventTarget {
 
   async #keep(method, url, { body, headers = {} }) {
     const answer = await this.#ask(method, url, { body, headers });
-    const line = await this.#read(answer);
-    if (!line?.id) throw new Unheard("The answer is not the desk's.");
-    return { line, etag: answer.headers.get("ETag") };
+    const kept = await this.#read(answer);
+    const etag = answer.headers.get("ETag");
+    if (kept?.state && kept.id) return { draft: kept, etag };
+    if (!kept?.id) throw new Unheard("The answer is not the desk's.");
+    return { line: kept, etag };
   }
 
   async #read(answer) {
@@ -118,7 +197,7 @@ export class Api extends EventTarget {
     }
   }
 
-  /** @returns {Promise<Response>} an answer in the 200s */
+  /** @returns {Promise<Response>} an answer in the 200s, or 304 */
   async #ask(method, url, { body = undefined, headers = {}, quiet = false } = {}) {
     const sent = { Accept: "application/json, application/problem+json", ...headers };
     if (body !== undefined) sent["Content-Type"] = "application/json";
@@ -130,7 +209,7 @@ export class Api extends EventTarget {
     } catch (lost) {
       throw new Unheard("The server did not answer.", { cause: lost });
     }
-    if (answer.ok) return answer;
+    if (answer.ok || answer.status === 304) return answer;
     const problem = await problemOf(answer);
     if (!problem || answer.status === 500) throw new Unheard(`The server broke off (${answer.status}).`);
     if (problem.type === OTHER_SESSION) {
@@ -148,6 +227,16 @@ async function problemOf(answer) {
   const ours = answer.headers.get("Content-Type")?.startsWith("application/problem+json");
   if (!ours) return answer.status < 500 ? { title: `Something between this page and the server refused (${answer.status}).` } : null;
   return answer.json().catch(() => null); // it broke off
+}
+
+/** Only what was seen is changed or agreed to. @param {Draft} draft */
+function seen({ etag }) {
+  return etag ? { "If-Match": etag } : {};
+}
+
+function drafts(channel, id) {
+  const base = `/v1/channels/${encodeURIComponent(channel)}/drafts`;
+  return id === undefined ? base : `${base}/${encodeURIComponent(id)}`;
 }
 
 function lines(channel, id) {

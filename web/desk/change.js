@@ -7,7 +7,7 @@
  */
 
 import { Refused, Unheard } from "./api.js";
-import { clearFaults, oneLine, showFaults, showRefused } from "./fields.js";
+import { clearFaults, oneLine, showFaults, showRefused, showWarnings } from "./fields.js";
 import { folded } from "./paste.js";
 
 /** @typedef {import("./api.js").Line} Line @typedef {import("./api.js").Api} Api */
@@ -101,6 +101,12 @@ export class Change extends EventTarget {
     place.textContent = words;
   }
 
+  /** The warnings that are ticked, as the API takes them. */
+  get confirmed() {
+    const boxes = [...this.form.querySelectorAll(".warnings input:checked")];
+    return boxes.length > 0 ? { confirm: boxes.map((box) => /** @type {HTMLInputElement} */ (box).value) } : {};
+  }
+
   /** @param {string} name @returns {string} */
   value(name) {
     return folded(this.field(name).value);
@@ -128,7 +134,10 @@ export class Change extends EventTarget {
   }
 
   #failed(problem) {
-    if (problem instanceof Refused) {
+    if (problem instanceof Refused && problem.warnings.length > 0) {
+      showWarnings(this.form.querySelector(".warnings"), problem.warnings);
+      this.trouble("Look again before this goes out. Tick each warning that may be passed over.");
+    } else if (problem instanceof Refused) {
       const rest = showFaults(this.form, problem.fields);
       this.trouble(problem.fields.size && !rest ? "" : rest || problem.message);
     } else if (problem instanceof Unheard) {
@@ -187,9 +196,9 @@ export class Rewriting extends Change {
     }
     this.#sent = { upon: this.#seen, change };
     try {
-      const { line } = await this.api.correct(this.line, change, this.#etag);
+      const { line, draft } = await this.api.correct(this.line, { ...change, ...this.confirmed }, this.#etag);
       this.#sent = null;
-      return this.told(line);
+      return draft ? "It waits for a second person, among the drafts." : this.told(line);
     } catch (problem) {
       if (!(problem instanceof Refused)) throw problem;
       if (problem.status === 412) {

@@ -1,10 +1,8 @@
 /**
- * The changes an editor makes to one line: withhold, correct, release.
- *
- * Rule: to withdraw a line, no version is sent: it is withdrawn even if its text has changed.
+ * The changes an editor makes to one line in a form: correct, release. To withhold is one press (row.js).
  */
 
-import { Change, Rewriting } from "./change.js";
+import { Rewriting } from "./change.js";
 import { oneLine, sendKeys, showFaults } from "./fields.js";
 import { directionOf } from "./language.js";
 import { folded } from "./paste.js";
@@ -16,26 +14,6 @@ const FIELDS = ["text", "note", "url", "source", "urgency", "language", "directi
 
 /** Under which name a correction of this line is kept as a draft. @param {Line} line */
 export const slotOf = (line) => `${line.channel}/${line.id}`;
-
-export class Holding extends Change {
-  get kind() {
-    return /** @type {const} */ ("withhold");
-  }
-
-  begin() {
-    sendKeys(this.form, { enter: true }, this.signal);
-  }
-
-  async perform() {
-    const note = this.value("note");
-    const { line } = await this.api.correct(this.line, { status: "withheld", ...(note && { note }) });
-    return `Withheld at ${toTheSecond(line.updated)}. The public no longer gets these words.`;
-  }
-
-  overtaken(line) {
-    if (line !== null && line.status !== "usable") this.close();
-  }
-}
 
 export class Correction extends Rewriting {
   #recount;
@@ -164,7 +142,7 @@ export class Correction extends Rewriting {
     const from = this.#from;
     const box = /** @type {HTMLElement} */ (this.form.querySelector(".newer"));
     box.hidden = false;
-    const who = newest.by ? ` by ${newest.by}` : "";
+    const who = newest.by ? ` by ${newest.by.name}` : "";
     box.querySelector(".newer-by").textContent = newest.status === "usable"
       ? `Changed meanwhile${who}, ${toTheSecond(newest.updated)}. Now on air:`
       : `Changed meanwhile${who}, ${toTheSecond(newest.updated)}. Now ${newest.status}:`;
@@ -215,7 +193,7 @@ export class Releasing extends Rewriting {
       this.close();
       return;
     }
-    this.#say(first ? "These words go back on air:" : `Changed meanwhile${newest.by ? ` by ${newest.by}` : ""}. These words go back on air:`);
+    this.#say(first ? "These words go back on air:" : `Changed meanwhile${newest.by ? ` by ${newest.by.name}` : ""}. These words go back on air:`);
     const words = /** @type {HTMLElement} */ (this.form.querySelector(".words"));
     words.textContent = newest.text ?? "";
     words.lang = newest.language;

@@ -10,7 +10,9 @@ import { Composer } from "./compose.js";
 import { ask, Cancelling, named } from "./dialogs.js";
 import { Drafts } from "./draft.js";
 import { clearFaults, showFaults } from "./fields.js";
+import { DeskLock } from "./lock.js";
 import { cleaned } from "./paste.js";
+import { Waiting } from "./waiting.js";
 
 /** @typedef {import("./api.js").Session} Session @typedef {import("./api.js").Channel} Channel */
 
@@ -22,6 +24,8 @@ class Desk {
   /** @type {Drafts} */ #drafts;
   /** @type {Composer} */ #composer;
   /** @type {Board} */ #board;
+  /** @type {Waiting} */ #waiting;
+  /** @type {DeskLock} */ #lock;
   /** @type {Session|null} */ #session = null;
   /** @type {Channel|null} */ #channel = null;
   /** @type {string} who was signed in last: what is typed is theirs */ #owner = "";
@@ -34,6 +38,11 @@ class Desk {
     this.#drafts = new Drafts(signal);
     this.#composer = new Composer(part("#compose"), this.#api, this.#drafts, announce, signal);
     this.#board = new Board(part(".board"), this.#api, this.#drafts, (row) => cancelling.open(row), signal);
+
+    this.#waiting = new Waiting(part(".waiting"), this.#api, announce, signal);
+    this.#lock = new DeskLock(this.#api, say, signal);
+    this.#lock.addEventListener("lock", (event) => { this.#composer.locked = detail(event) !== null; }, { signal });
+    this.#composer.addEventListener("waits", () => this.#waiting.look(), { signal });
 
     this.#api.addEventListener("signedout", () => this.#lockOut(), { signal });
     this.#api.addEventListener("othersession", (event) => this.#meetOther(detail(event)), { signal });
@@ -61,7 +70,7 @@ class Desk {
     part("#channel").addEventListener("change", () => this.#choose(part("#channel").value), { signal });
     addEventListener("hashchange", () => this.start(), { signal });
     addEventListener("beforeunload", (event) => {
-      if (this.#composer.atRisk || this.#board.dirty) event.preventDefault();
+      if (this.#composer.atRisk || this.#board.dirty || this.#waiting.dirty) event.preventDefault();
     }, { signal });
   }
 
@@ -114,7 +123,7 @@ class Desk {
   }
 
   async #signOut() {
-    if (this.#composer.dirty || this.#board.dirty) {
+    if (this.#composer.dirty || this.#board.dirty || this.#waiting.dirty) {
       const leave = await ask(part("#ask"), {
         title: "Sign out with words unpublished?",
         more: [this.#composer.pending
@@ -200,6 +209,8 @@ class Desk {
     this.#owner = "";
     this.#composer.clear();
     this.#board.leave();
+    this.#waiting.leave();
+    this.#lock.leave();
   }
 
   /** @param {string} why */
@@ -263,9 +274,12 @@ class Desk {
     this.#channel = channel;
     document.title = `${channel.title} · Ticker desk`;
     if (!same) { // else back from the door: the board and what is typed in it still stand
-      this.#composer.aim(channel);
+      this.#composer.aim(channel, this.#session);
       this.#board.watch(channel);
     }
+    this.#composer.signIn(this.#session);
+    this.#waiting.watch(channel, this.#session);
+    this.#lock.watch(channel.slug, ["chief", "admin"].includes(this.#session.role));
     const address = new URL(location.href);
     address.searchParams.set("channel", channel.slug);
     history.replaceState(null, "", address); // last: a browser may refuse it

@@ -86,7 +86,9 @@ export class Cancelling {
     try {
       const { line } = await this.#api.cancel(this.#row.line, folded(this.#note.value));
       this.#dialog.close();
-      this.#say("good", `Canceled for good at ${toTheSecond(line.updated)}. The public no longer gets its words.`);
+      this.#say("good", line
+        ? `Canceled for good at ${toTheSecond(line.updated)}. The public no longer gets its words.`
+        : "Withheld at once. A second person must agree to cancel it for good: it waits among the drafts.");
     } catch (problem) {
       if (problem instanceof Unheard) {
         this.#trouble(`${problem.message} It is not known whether the line was canceled. Trying again is safe.`);

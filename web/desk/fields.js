@@ -188,3 +188,22 @@ function describe(input, id) {
   const ids = new Set((input.getAttribute("aria-describedby") ?? "").split(" ").filter(Boolean));
   input.setAttribute("aria-describedby", [...ids.add(id)].join(" "));
 }
+
+/**
+ * Each warning with a box to tick: it is confirmed by its own name.
+ * @param {HTMLElement} place @param {{code: string, detail: string, blocking: boolean}[]} warnings
+ */
+export function showWarnings(place, warnings) {
+  place.replaceChildren(...warnings.filter(({ blocking }) => blocking).map(({ code, detail }) => {
+    const label = document.createElement("label");
+    label.className = "tick";
+    const box = document.createElement("input");
+    box.type = "checkbox";
+    box.name = "confirm";
+    box.value = code;
+    const words = document.createElement("span");
+    words.textContent = `${detail} Publish it all the same.`;
+    label.append(box, words);
+    return label;
+  }));
+}

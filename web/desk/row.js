@@ -1,8 +1,8 @@
 /** One line on the desk's board: how it looks, and which changes it offers. Knows no connection. */
 
 import { Refused, Unheard } from "./api.js";
-import { Correction, Holding, Releasing, slotOf } from "./changes.js";
-import { hostOf, inFull, span, toTheMinute, URGENCIES } from "./words.js";
+import { Correction, Releasing, slotOf } from "./changes.js";
+import { hostOf, inFull, span, toTheMinute, toTheSecond, URGENCIES } from "./words.js";
 
 /**
  * @typedef {import("./api.js").Line} Line
@@ -11,7 +11,7 @@ import { hostOf, inFull, span, toTheMinute, URGENCIES } from "./words.js";
  *            cancel: (row: Row) => void, left: (row: Row) => void, drafts: import("./draft.js").Drafts}} Desk
  */
 
-const CHANGES = { correct: Correction, withhold: Holding, release: Releasing };
+const CHANGES = { correct: Correction, release: Releasing };
 
 const ACTIONS = {
   usable: [["correct", "Correct"], ["withhold", "Withhold"], ["cancel", "Cancel…"]],
@@ -24,14 +24,19 @@ export class Row {
   #desk;
   /** @type {Line} */ #line;
   #gone = false;
-  /** @type {Correction|Holding|Releasing|null} */ #change = null;
+  /** @type {Correction|Releasing|null} */ #change = null;
   #heldFor = 0; // the version whose held words are shown
+  #withholding = false;
 
   /** @param {Line} line @param {Desk} desk */
   constructor(line, desk) {
     this.#desk = desk;
     const template = /** @type {HTMLTemplateElement} */ (document.querySelector("template#line"));
     this.element = /** @type {any} */ (template.content.cloneNode(true)).firstElementChild;
+    this.#part("article").addEventListener("keydown", (event) => {
+      const plain = !(event.ctrlKey || event.metaKey || event.altKey);
+      if (event.target === event.currentTarget && plain && event.key.toLowerCase() === "w") this.#withhold();
+    });
     this.show(line);
   }
 
@@ -116,12 +121,12 @@ export class Row {
     this.#change?.close();
   }
 
-  /** @param {"correct"|"withhold"|"release"} kind */
+  /** @param {"correct"|"release"} kind */
   open(kind) {
     this.#open(kind, this.#line).focus();
   }
 
-  /** @param {"correct"|"withhold"|"release"} kind @param {Line} line as the editor began with it */
+  /** @param {"correct"|"release"} kind @param {Line} line as the editor began with it */
   #open(kind, line) {
     this.#change?.close();
     const panel = this.#part(".panel");
@@ -183,7 +188,7 @@ export class Row {
       if (focused) this.focus();
     }
     for (const button of actions.querySelectorAll("button")) {
-      if (button.dataset.do === "cancel") continue;
+      if (button.dataset.do === "cancel" || button.dataset.do === "withhold") continue;
       button.setAttribute("aria-expanded", String(button.dataset.do === this.#change?.kind));
     }
   }
@@ -196,11 +201,32 @@ export class Row {
     button.textContent = word;
     button.addEventListener("click", () => {
       if (kind === "cancel") this.#desk.cancel(this);
+      else if (kind === "withhold") this.#withhold();
       else if (this.#change?.kind === kind) this.#change.focus();
       else if (this.#change?.dirty) this.#change.focus(); // one change at a time; nothing typed is thrown away
       else this.open(kind);
     });
     return button;
+  }
+
+  /** Off the air, at once: nothing is asked, and no version is sent, so it is withheld even if its text has changed. */
+  async #withhold() {
+    if (this.#withholding || this.#line.status !== "usable") return;
+    this.#withholding = true;
+    try {
+      const { line } = await this.#desk.api.correct(this.#line, { status: "withheld" });
+      this.#desk.say("good", `Withheld at ${toTheSecond(line.updated)}. The public no longer gets these words. Release puts them back; Correct adds a note.`);
+    } catch (problem) {
+      if (!(problem instanceof Refused || problem instanceof Unheard)) {
+        this.#desk.say("bad", "This page itself failed. It is not known whether the line was withheld. Press again: that is safe.");
+        throw problem;
+      }
+      this.#desk.say("bad", problem instanceof Refused
+        ? `Not withheld. ${problem.message}`
+        : `${problem.message} It is not known whether the line was withheld. Press again: that is safe.`);
+    } finally {
+      this.#withholding = false;
+    }
   }
 
   async #showHeld(line) {
