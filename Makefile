@@ -72,6 +72,8 @@ frameworks: .venv/dev .venv/frameworks/node_modules
 chaos: .venv/dev
 	@scripts/need redis-server redis-server
 	@$(BIN)/python -m tests.chaos $(or $(ARGS),--faults 110 --readers 200)
+	@$(BIN)/python -m tests.chaos.drafts
+	@$(BIN)/python -m tests.chaos.recalls
 
 # Requests and frames at random, for as many minutes as you like; make test has one of them.
 fuzz: .venv/dev

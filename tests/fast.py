@@ -10,7 +10,9 @@ PURE = frozenset(
     {
         "test_board",
         "test_channel",
+        "test_draft",
         "test_hub",
+        "test_identity",
         "test_intake",
         "test_line",
         "test_link",

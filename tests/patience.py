@@ -24,7 +24,7 @@ NO_BEATS = {"ticker.fanout.relay.BEAT": 3_600.0}  # none comes between two frame
 AT_LEISURE = {
     "ticker.app.WATCHED_FOR": 0.0,  # tests ask a node whether it is ready, and are no load balancer
     "ticker.client.TIMEOUT": WITHIN,
-    "ticker.desk.api.ON_AIR_WITHIN": WITHIN,
+    "ticker.desk.answers.ON_AIR_WITHIN": WITHIN,
     "ticker.desk.brake.BY_ADDRESS": 100_000,
     "ticker.desk.brake.IN_ALL": 100_000,
     "ticker.fanout.hub.STALLED_MAX": 3_600.0,

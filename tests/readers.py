@@ -393,7 +393,7 @@ class NodeHere:
         async with httpx.AsyncClient(base_url=self.url, trust_env=False, verify=False) as client:
             answer = await client.post(
                 f"/v1/channels/{channel}/lines",
-                json={"text": text, **fields},
+                json={"text": text, "confirm": ["script"], **fields},
                 headers={"Authorization": f"Bearer {ADMIN_KEY}"},
             )
         assert answer.status_code == 201, answer.text

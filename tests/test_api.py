@@ -781,7 +781,8 @@ def test_the_words_of_a_withdrawn_line_are_gone_everywhere_but_for_editors(
     versions = audit.json()["versions"]
     assert [version["text"] for version in versions] == ["Secret rain", "Secret snow", "Secret snow", "Secret snow"]
     assert [version["source"] for version in versions] == ["Secret AP", "Secret AFP", "Secret AFP", "Secret AFP"]
-    assert {version["by"] for version in versions} == {"TICKER_ADMIN_KEY"}
+    by = {"id": "environment", "name": "TICKER_ADMIN_KEY"}
+    assert [version["by"] for version in versions] == [by] * 4
     assert (versions[-1]["status"], versions[-1]["url"]) == (status, "https://secret.example/1")
     assert [line["id"] for line in node.board(channel)] == [line["id"], after["id"]]  # pinned, and a tombstone
 
@@ -801,7 +802,7 @@ def test_readers_are_told_of_a_kill_without_the_words(node: RunningNode, channel
 def test_nobody_is_told_who_published_but_editors(node: RunningNode, channel: str) -> None:
     with key(node, "editor", channel) as editor:
         line = editor.post(lines_of(channel), json={"text": "Rain"}).json()
-        assert editor.get(f"{path_of(line)}/audit").json()["versions"][0]["by"].startswith("editor ")
+        assert editor.get(f"{path_of(line)}/audit").json()["versions"][0]["by"]["name"].startswith("editor ")
     for path in (lines_of(channel), path_of(line), f"{path_of(line)}/versions", f"/v1/channels/{channel}/events"):
         assert "editor " not in httpx.get(node.url + path).text
 

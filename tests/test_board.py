@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.acting import act
 from ticker.board import RESERVE, TOMBSTONES, Board
 from ticker.channel import Channel
 from ticker.errors import Conflict
@@ -70,7 +71,7 @@ class Desk:
 
     def _event(self, line: Line) -> Event:
         self.lines[line.id] = line
-        event = Event(channel="en", cursor=str(self.cursor), prev=self.prev, line=line, by="test")
+        event = Event(channel="en", cursor=str(self.cursor), prev=self.prev, line=line, act=act("test"))
         self.prev = event.cursor
         return event
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from ticker.channel import DAY, HOUR, LABELS, Channel, as_declared, direction_of, label_for
-from ticker.settings import read_channels
+from ticker.channel import DAY, HOUR, LABELS, Brake, Channel, as_declared, direction_of, label_for
+from ticker.settings import duration, read_channels
 from ticker.text import SOURCE_MAX, language_tag, one_line
 
 
@@ -40,7 +40,28 @@ def test_the_right_to_left_languages_that_have_a_label_run_so(language: str) -> 
     assert direction_of(language) == "rtl"
 
 
-def test_what_a_channel_declares_is_all_that_sets_it_apart_and_can_be_read_again(tmp_path: Path) -> None:
+IN_TICKER_TOML = """
+[channels.en]
+title = "Title"
+language = "pt-BR"
+direction = "rtl"
+label = "Label"
+max_lines = 3
+expires_in = "90s"
+tombstones = "5h"
+history = "3d"
+approve = ["flash", "cancel"]
+hold = { flash = "5s", update = "0s" }
+late_after = "20m"
+flash_brake = "3 in 10m"
+burst_brake = "20 in 90s"
+markers = ["TK TK", "EMBARGO"]
+"""
+
+
+def test_all_that_sets_a_channel_apart_is_read_and_declared(tmp_path: Path) -> None:
+    file = tmp_path / "ticker.toml"
+    file.write_text(IN_TICKER_TOML)
     channel = Channel(
         slug="en",
         title="Title",
@@ -51,14 +72,44 @@ def test_what_a_channel_declares_is_all_that_sets_it_apart_and_can_be_read_again
         expires_in=90,
         tombstones_for=5 * HOUR,
         history_for=3 * DAY,
+        approve=("flash", "cancel"),
+        hold={"flash": 5, "bulletin": 3, "urgent": 3, "update": 0},
+        late_after=20 * 60,
+        flash_brake=Brake(3, 600),
+        burst_brake=Brake(20, 90),
+        markers=("TK TK", "EMBARGO"),
     )
+    assert read_channels(file) == {"en": channel}
     declared = as_declared(channel)
     assert len(declared) == len(Channel.__struct_fields__) - 1, "each field but the slug"
-    assert declared | {"expires_in": "90s", "tombstones": "5h", "history": "3d"} == declared
-    lines = [f'{name} = "{value}"' if name != "max_lines" else f"{name} = {value}" for name, value in declared.items()]
-    file = tmp_path / "ticker.toml"
-    file.write_text("\n".join(["[channels.en]", *lines]))
-    assert read_channels(file) == {"en": channel}
+    assert declared == {
+        "title": "Title",
+        "language": "pt-BR",
+        "direction": "rtl",
+        "label": "Label",
+        "max_lines": "3",
+        "expires_in": "90s",
+        "tombstones": "5h",
+        "history": "3d",
+        "approve": "flash, cancel",
+        "hold": "flash 5s, bulletin 3s, urgent 3s, update 0s",
+        "late_after": "20m",
+        "flash_brake": "3 in 10m",
+        "burst_brake": "20 in 90s",
+        "markers": "TK TK, EMBARGO",
+    }
+
+
+@pytest.mark.parametrize("seconds", [1, 59, 60, 90, 3_600, 5_400, DAY, 3 * DAY, DAY + 1])
+def test_a_brake_is_declared_as_ticker_toml_has_it(seconds: int) -> None:
+    channel = Channel(slug="en", title="", language="en", direction="ltr", label="", flash_brake=Brake(3, seconds))
+    _, _, span = as_declared(channel)["flash_brake"].partition(" in ")
+    assert duration(span) == seconds
+
+
+def test_no_brake_and_nobody_to_approve_is_declared_in_words() -> None:
+    declared = as_declared(Channel(slug="en", title="", language="en", direction="ltr", label=""))
+    assert (declared["flash_brake"], declared["burst_brake"], declared["approve"]) == ("off", "off", "nobody")
 
 
 @pytest.mark.parametrize(

@@ -188,7 +188,7 @@ def test_every_field_of_a_line_can_be_given(shared: Any, channel: str) -> None:
 
 @pytest.mark.parametrize("source", [["-"], ["--file", "-"]])
 def test_a_line_comes_from_standard_input(shared: Any, channel: str, source: list[str]) -> None:
-    done("publish", "-c", channel, *source, node=shared, given="تعليق رحلات العبّارات\n")
+    done("publish", "-c", channel, *source, "--language", "ar", node=shared, given="تعليق رحلات العبّارات\n")
     assert [line["text"] for line in shared.board(channel)] == ["تعليق رحلات العبّارات"]
 
 

@@ -64,6 +64,8 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]
 
 
 def commands(page: Path) -> str:
+    if page.name == "desk.md":  # on a channel with other settings: test_desk_docs.py
+        return ""
     blocks = [block for block in BLOCK.findall(page.read_text("utf-8")) if block.strip() not in RUN_BY_OTHERS]
     return "\n".join(blocks)
 
@@ -74,7 +76,7 @@ def test_every_command_of_the_page_works(page: Path, demo: tuple[str, Path], tmp
     url, folder = demo
     script = commands(page)
     if not script:
-        assert "```sh" not in page.read_text("utf-8")
+        assert "```sh" not in page.read_text("utf-8") or page.name == "desk.md"
         return
     work = tmp_path / "work"
     work.mkdir()
@@ -292,7 +294,7 @@ def test_every_setting_of_a_channel_is_documented() -> None:
     source = Path(inspect.getsourcefile(read_channels) or "").read_text("utf-8")
     read = set(re.findall(r'(?:_string\(|\b)table(?:, |\.pop\()"([a-z_]+)"', source))
     assert len(read) >= 8
-    assert shown == read
+    assert shown == read | {"timezone"}  # the file's own
 
 
 def test_the_example_of_a_configuration_is_taken(tmp_path: Path) -> None:

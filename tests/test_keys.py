@@ -49,7 +49,7 @@ def listed(node: RunningNode, key_id: str) -> dict[str, Any]:
 
 def ask(node: RunningNode, token: str, method: str = "POST", path: str = LINES, **given: Any) -> httpx.Response:
     if method == "POST" and not given:
-        given = {"json": {"text": "Rain"}}
+        given = {"json": {"text": "Rain", "confirm": ["script"]}}
     return httpx.request(method, node.url + path, headers={"Authorization": f"Bearer {token}"}, **given)
 
 
@@ -408,6 +408,6 @@ def test_a_key_in_the_header_works_from_anywhere_and_goes_before_the_cookie(node
     editor = make(node, "editor", "ar")["key"]
     headers = {"Authorization": f"Bearer {editor}", "Sec-Fetch-Site": "cross-site"}
     with signed_in(node, ADMIN_KEY) as browser:
-        assert browser.post("/v1/channels/ar/lines", json={"text": "Rain"}, headers=headers).status_code == 201
+        assert browser.post("/v1/channels/ar/lines", json={"text": "مطر"}, headers=headers).status_code == 201
         assert browser.post(LINES, json={"text": "Rain"}, headers=headers).status_code == 403
         assert browser.post(LINES, json={"text": "Rain"}, headers=SAME_ORIGIN).status_code == 201

@@ -12,7 +12,7 @@ from msgspec import UNSET
 
 from ticker.channel import HOUR, Channel
 from ticker.errors import Conflict, Invalid, Malformed, Stale
-from ticker.line import EXPIRES_IN_MAX, Cursor, Input, Line, NewLine, Patch, amend, begin, checked, expect
+from ticker.line import EXPIRES_IN_MAX, Cursor, Input, Line, NewLine, Patch, amend, begin, checked, expect, withholds
 
 EN = Channel(slug="en", title="English", language="en", direction="ltr", label="Breaking")
 AR = Channel(slug="ar", title="العربية", language="ar", direction="rtl", label="عاجل")
@@ -416,3 +416,27 @@ def test_the_tag_of_the_version_before_is_stale() -> None:
     line = a_line()
     with pytest.raises(Stale):
         expect(amended(line, text="Snow"), line.etag)
+
+
+# What nothing holds up
+
+
+@pytest.mark.parametrize(
+    ("fields", "does"),
+    [
+        ({"status": "withheld"}, True),
+        ({"status": "withheld", "note": "Checking"}, True),
+        ({"status": "withheld", "note": None}, True),
+        ({"status": "withheld", "text": "Snow"}, False),
+        ({"status": "withheld", "pinned": False}, False),
+        ({"status": "withheld", "expires": None}, False),
+        ({"status": "withheld", "expires_in": 60}, False),
+        ({"status": "withheld", "refile": True}, False),
+        ({"status": "canceled"}, False),
+        ({"status": "usable"}, False),
+        ({"note": "Checking"}, False),
+        ({}, False),
+    ],
+)
+def test_a_change_that_withholds_and_does_nothing_else_is_told_from_others(fields: dict[str, Any], does: bool) -> None:
+    assert withholds(Patch(**fields)) == does

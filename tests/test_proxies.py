@@ -362,15 +362,22 @@ class ScriptedNode:
         self.port = free_port()
         self.checks = 0
         self.asked: list[Asked] = []
+        self._open: set[asyncio.StreamWriter] = set()
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
         return self
 
-    async def __aexit__(self, *_: object) -> None:
+    async def __aexit__(self, *error: object) -> None:
+        """Gone, with all its connections; the loop needs some turns for those that have just been accepted."""
         self._server.close()
+        for _ in range(5):
+            await asyncio.sleep(0)
+            for writer in self._open:
+                writer.transport.abort()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._open.add(writer)
         with contextlib.closing(writer), contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
             request, *fields = (await reader.readuntil(b"\r\n\r\n")).decode().rstrip().split("\r\n")
             method, path, _ = request.split(" ")

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from tests.acting import act
 from tests.patience import WITHIN
 from tests.readers import Fold, numbers
 from ticker.channel import Channel
@@ -77,7 +78,7 @@ class Wire(SqliteNewswire):
         return await super().heads()
 
     async def put(self, text: str, channel: str = "en", **fields: Any) -> Event:
-        outcome = await self.publish(CHANNELS[channel], checked(NewLine(text=text, **fields)), by="test")
+        outcome = await self.publish(CHANNELS[channel], checked(NewLine(text=text, **fields)), act=act("test"))
         assert outcome.event
         return outcome.event
 
@@ -93,7 +94,7 @@ class Wire(SqliteNewswire):
         await self._transactions.write(forget)
 
     async def change(self, line: Line, **fields: Any) -> Event:
-        outcome = await self.amend(CHANNELS[line.channel], line.id, checked(Patch(**fields)), by="test")
+        outcome = await self.amend(CHANNELS[line.channel], line.id, checked(Patch(**fields)), act=act("test"))
         assert outcome.event
         return outcome.event
 

@@ -29,7 +29,7 @@ from ticker.desk.keys import Keyring
 from ticker.desk.security_log import NOWHERE, SecurityLog, address
 from ticker.desk.sessions import Sessions
 from ticker.errors import Malformed, Misconfigured, TickerError, TooManyAttempts, Unauthorized
-from ticker.key import ENVIRONMENT, Key, make
+from ticker.identity import ENVIRONMENT, Key, make
 from ticker.newswire.sqlite import SqliteNewswire
 from ticker.newswire.sqlite.stores import Keys, Secrets
 

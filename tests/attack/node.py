@@ -12,6 +12,7 @@ import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+from tests.acting import act
 from tests.attack import ADMIN_KEY, CHANNEL, CONFIG
 from tests.patience import WITHIN
 from tests.ports import free_port
@@ -84,7 +85,7 @@ async def _fill(file: Path, declared: Path, lines: int) -> None:
     try:
         for number in range(lines):
             words = checked(NewLine(text=f"What was said before, {number}: {200 * 'x'}"))
-            await newswire.publish(channels[CHANNEL], words, by="history")
+            await newswire.publish(channels[CHANNEL], words, act=act("history"))
     finally:
         await newswire.close()
 

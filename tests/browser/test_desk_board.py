@@ -61,12 +61,14 @@ def test_a_line_is_corrected_in_its_place_with_a_public_note(node: Any, desk: Pa
 def test_a_line_is_withheld_and_released_with_its_words(node: Any, desk: Page, channel: str) -> None:
     node.publish(channel, WORDS)
     row = line(desk, WORDS)
-    row.get_by_role("button", name="Withhold").click()
-    row.get_by_label("Public note").fill("Being checked")
-    row.get_by_role("button", name="Withhold now").click()
+    row.get_by_role("button", name="Withhold").click()  # one press, and nothing is asked
 
     held = tombstone(desk, "withheld")
     expect(held.locator(".state")).to_have_text("Withheld")
+    expect(desk.locator("#said")).to_contain_text("Withheld at")
+    held.get_by_role("button", name="Correct").click()
+    held.get_by_label("Public note").fill("Being checked")
+    held.get_by_role("button", name="Save correction").click()
     expect(held.locator("article > .note")).to_have_text("Being checked")
     expect(held.locator(".held")).to_have_text(WORDS)
     assert texts(node, channel) == []

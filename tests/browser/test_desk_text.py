@@ -77,9 +77,9 @@ def test_what_nobody_sees_is_taken_out_and_named(node: Any, desk: Page, channel:
     "words",
     [
         "🏴\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f wins",
-        "می\u200cخواهم",
+        "We say می\u200cخواهم in Persian",
         "👩\u200d👧",
-        "\u2067אב\u2069 c",
+        "\u2067אב\u2069 is read first",
     ],
     ids=["a flag", "ZWNJ", "ZWJ", "an isolate that is closed"],
 )

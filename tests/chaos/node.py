@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from tests.chaos import ADMIN_KEY, CHANNELS, MAX_LINES
@@ -15,7 +16,9 @@ CONFIG = "".join(f"[channels.{slug}]\nlanguage = '{slug}'\nmax_lines = {MAX_LINE
 
 
 class Node:
-    def __init__(self, name: str, folder: Path, newswire: str) -> None:
+    def __init__(
+        self, name: str, folder: Path, newswire: str, config: str = CONFIG, env: Mapping[str, str] | None = None
+    ) -> None:
         self.name = name
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
@@ -23,14 +26,18 @@ class Node:
         self.starts = 0
         self._folder = folder / name
         self._folder.mkdir()
-        (self._folder / "ticker.toml").write_text(CONFIG)
+        (self._folder / "ticker.toml").write_text(config)
         self._newswire = newswire
+        self._env = env or {}
         self._process: asyncio.subprocess.Process | None = None
         self._log = (self._folder / "log.txt").open("wb")
 
     async def run(self) -> None:
         """As systemd runs it: restarted as soon as it ends. Until canceled."""
-        env = {k: v for k, v in os.environ.items() if not k.startswith("TICKER_")} | {"TICKER_ADMIN_KEY": ADMIN_KEY}
+        env = {k: v for k, v in os.environ.items() if not k.startswith("TICKER_")} | {
+            "TICKER_ADMIN_KEY": ADMIN_KEY,
+            **self._env,
+        }
         command = ["-m", "ticker", "serve", "--port", str(self.port), "--newswire", self._newswire, "--drain", "1"]
         try:
             while True:

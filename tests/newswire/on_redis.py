@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from tests.acting import act
 from tests.patience import WITHIN
 from tests.redis_servers import RedisServer
 from ticker.channel import Channel
@@ -32,7 +33,7 @@ Opened = Callable[..., Awaitable[RedisNewswire]]
 
 async def publish(wire: RedisNewswire, text: str = "Rain", *, to: Channel = EN, **given: Any) -> Outcome:
     once = given.pop("once", None)
-    return await wire.publish(to, checked(NewLine(text=text, **given)), by="Ada", once=once)
+    return await wire.publish(to, checked(NewLine(text=text, **given)), act=act(), once=once)
 
 
 async def history(wire: RedisNewswire, channel: str = "en") -> list[Event]:

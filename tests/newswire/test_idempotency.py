@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from tests.acting import act
 from tests.newswire.wires import (
     EN,
     ES,
@@ -34,7 +35,7 @@ async def test_a_request_that_comes_again_gets_the_same_receipt_and_publishes_no
     first = await publish(newswire, once=once)
     await amended(newswire, first.line.id, text="Snow")
     async with newswire.tail() as tail:
-        again = await newswire.publish(EN, checked(NewLine(text="Rain")), by="Ada", once=once)
+        again = await newswire.publish(EN, checked(NewLine(text="Rain")), act=act(), once=once)
         assert again == Outcome(first.line, None, replayed=True)
         other = await publish(newswire, once=IdempotencyKey("ada:2", "fingerprint"))
         assert await heard(tail, 1) == [other]
@@ -46,20 +47,20 @@ async def test_a_key_with_another_request_is_refused(newswire: Newswire) -> None
     with pytest.raises(KeyReused):
         await publish(newswire, once=IdempotencyKey("ada:1", "another"))
     with pytest.raises(KeyReused):
-        await newswire.amend(EN, first.line.id, Patch(text="Snow"), by="Ada", once=IdempotencyKey("ada:1", "another"))
+        await newswire.amend(EN, first.line.id, Patch(text="Snow"), act=act(), once=IdempotencyKey("ada:1", "another"))
 
 
 async def test_an_amendment_that_comes_again_is_made_once(newswire: Newswire) -> None:
     first = await publish(newswire)
     once, patch = IdempotencyKey("ada:1", "fingerprint"), Patch(pinned=True)
-    outcome = await newswire.amend(EN, first.line.id, patch, by="Ada", if_match=first.line.etag, once=once)
-    again = await newswire.amend(EN, first.line.id, patch, by="Ada", if_match=first.line.etag, once=once)
+    outcome = await newswire.amend(EN, first.line.id, patch, act=act(), if_match=first.line.etag, once=once)
+    again = await newswire.amend(EN, first.line.id, patch, act=act(), if_match=first.line.etag, once=once)
     assert again == Outcome(outcome.line, None, replayed=True)
 
 
 async def test_the_same_request_many_times_at_once_publishes_one_line(newswire: Newswire) -> None:
     once, new_line = IdempotencyKey("ada:1", "fingerprint"), checked(NewLine(text="Rain"))
-    outcomes = await asyncio.gather(*(newswire.publish(EN, new_line, by="Ada", once=once) for _ in range(20)))
+    outcomes = await asyncio.gather(*(newswire.publish(EN, new_line, act=act(), once=once) for _ in range(20)))
     assert len({outcome.line.id for outcome in outcomes}) == 1
     assert [outcome.replayed for outcome in outcomes].count(False) == 1
     assert len(await history(newswire)) == 1
@@ -72,12 +73,12 @@ async def test_a_key_that_was_used_on_one_channel_is_refused_on_another(newswire
     with pytest.raises(KeyReused):
         await publish(newswire, to=ES, once=IdempotencyKey("ada:1", "to es"))
     with pytest.raises(KeyReused):  # also where nothing would change, and where there is nothing to change
-        await newswire.amend(ES, line.id, Patch(text="Rain"), by="Ada", once=IdempotencyKey("ada:1", "to es"))
+        await newswire.amend(ES, line.id, Patch(text="Rain"), act=act(), once=IdempotencyKey("ada:1", "to es"))
     with pytest.raises(KeyReused):
-        await newswire.amend(ES, "1-0", Patch(text="Snow"), by="Ada", once=IdempotencyKey("ada:1", "to es"))
-    again = await newswire.publish(EN, checked(NewLine(text="Rain")), by="Ada", once=IdempotencyKey("ada:1", "to en"))
+        await newswire.amend(ES, "1-0", Patch(text="Snow"), act=act(), once=IdempotencyKey("ada:1", "to es"))
+    again = await newswire.publish(EN, checked(NewLine(text="Rain")), act=act(), once=IdempotencyKey("ada:1", "to en"))
     assert again == Outcome(first.line, None, replayed=True)
-    nothing = await newswire.amend(ES, line.id, Patch(text="Rain"), by="Ada", once=IdempotencyKey("ada:2", "to es"))
+    nothing = await newswire.amend(ES, line.id, Patch(text="Rain"), act=act(), once=IdempotencyKey("ada:2", "to es"))
     assert nothing == Outcome(line, None)
     with pytest.raises(KeyReused):
         await publish(newswire, once=IdempotencyKey("ada:2", "to en"))
@@ -119,6 +120,6 @@ async def test_a_key_is_remembered_for_a_day_also_across_a_restart(clocked: Stor
     once, new_line = IdempotencyKey("ada:1", "fingerprint"), checked(NewLine(text="Rain"))
     first = await publish(await clocked.open(clock=Clock()), once=once)
     wire = await clocked.open(clock=Clock(START + IDEMPOTENCY_FOR - MOMENT))
-    assert await wire.publish(EN, new_line, by="Ada", once=once) == Outcome(first.line, None, replayed=True)
+    assert await wire.publish(EN, new_line, act=act(), once=once) == Outcome(first.line, None, replayed=True)
     wire = await clocked.open(clock=Clock(START + IDEMPOTENCY_FOR + MOMENT))
-    assert not (await wire.publish(EN, new_line, by="Ada", once=once)).replayed
+    assert not (await wire.publish(EN, new_line, act=act(), once=once)).replayed

@@ -26,7 +26,7 @@ from ticker.errors import (
     Gone,
     NotFound,
 )
-from ticker.key import make
+from ticker.identity import make
 from ticker.line import Event
 from ticker.newswire import Newswire
 from ticker.newswire.sqlite import trimming

@@ -15,11 +15,12 @@ from typing import Any
 import msgspec
 import pytest
 
+from tests.acting import act
 from tests.redis_servers import RedisServer, RedisStore, shared_server
 from ticker.channel import Channel, Direction
 from ticker.errors import KeyReused, Misconfigured
-from ticker.key import Key
-from ticker.line import Event, Line, NewLine, checked
+from ticker.identity import Actor, Key
+from ticker.line import Act, Event, Line, NewLine, checked
 from ticker.newswire import IdempotencyKey, Newswire
 from ticker.newswire.redis import RedisNewswire
 from ticker.newswire.redis import migrations as redis_migrations
@@ -90,17 +91,31 @@ async def opened(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterato
 # Version 0.1.0
 
 
+def events_of(said: list[dict[str, Any]]) -> list[Event]:
+    """What 0.1.0 said of its events: `by` was a name then, of which nobody knows the key."""
+    return [
+        Event(
+            channel=event["channel"],
+            cursor=event["cursor"],
+            prev=event["prev"],
+            line=msgspec.convert(event["line"], Line),
+            act=Act(by=Actor(None, event["by"])),
+        )
+        for event in said
+    ]
+
+
 async def test_every_line_cursor_and_event_of_0_1_0_is_as_it_was(opened: tuple[Newswire, Any]) -> None:
     wire, said = opened
     assert await wire.heads() == said["heads"]
     for slug, known in said["channels"].items():
         page = await wire.events(slug, None, 1_000)
-        assert page.events == msgspec.convert(known["events"], list[Event])
+        assert page.events == events_of(known["events"])
         statuses = {line_id: line["status"] for line_id, line in known["lines"].items()}
         assert page.withdrawn == {line_id: status for line_id, status in statuses.items() if status != "usable"}
         for line_id, line in known["lines"].items():
             assert await wire.line(slug, line_id) == msgspec.convert(line, Line)
-            assert await wire.versions(slug, line_id) == msgspec.convert(known["versions"][line_id], list[Event])
+            assert await wire.versions(slug, line_id) == events_of(known["versions"][line_id])
         for event in page.events:  # every cursor is one to go on from
             rest = (await wire.events(slug, event.cursor, 1_000)).events
             assert rest == page.events[page.events.index(event) + 1 :]
@@ -122,17 +137,17 @@ async def test_a_request_that_0_1_0_has_answered_is_answered_alike(opened: tuple
     for outcome in said["receipts"]:
         channel, once = CHANNELS[outcome["publish"]["channel"]], IdempotencyKey(*outcome["once"])
         new_line = checked(NewLine(text=outcome["publish"]["text"]))
-        again = await wire.publish(channel, new_line, by="Ada", once=once)
+        again = await wire.publish(channel, new_line, act=act(), once=once)
         assert again == (msgspec.convert(outcome["line"], Line), None, True)
         with pytest.raises(KeyReused):
-            await wire.publish(channel, new_line, by="Ada", once=IdempotencyKey(once.key, "another"))
+            await wire.publish(channel, new_line, act=act(), once=IdempotencyKey(once.key, "another"))
     assert await wire.heads() == said["heads"]
 
 
 async def test_a_line_published_now_follows_those_of_0_1_0(opened: tuple[Newswire, Any]) -> None:
     wire, said = opened
     for slug, channel in CHANNELS.items():
-        event = (await wire.publish(channel, checked(NewLine(text="New")), by="Ada")).event
+        event = (await wire.publish(channel, checked(NewLine(text="New")), act=act())).event
         assert event
         assert event.prev == said["heads"][slug]
 

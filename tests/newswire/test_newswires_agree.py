@@ -12,15 +12,21 @@ from typing import Any
 
 import msgspec
 import pytest
+from msgspec import UNSET
+from msgspec.structs import replace
 
+from tests.acting import act
+from tests.newswire.drafting import ADA, BOB, CARL, a_lock, as_it_stands
 from tests.newswire.wires import START, Clock, a_channel
 from tests.redis_servers import RedisStore
+from ticker import draft as rules
 from ticker.board import Board
 from ticker.channel import DAY, HOUR
+from ticker.draft import ENDED, LIVING, Draft, Edit
 from ticker.errors import TickerError
-from ticker.key import Key, hashed
+from ticker.identity import Key, hashed
 from ticker.line import Event, NewLine, Patch, checked
-from ticker.newswire import IdempotencyKey, Newswire, Outcome, Page
+from ticker.newswire import IdempotencyKey, Newswire, Outcome, Page, Settlement
 from ticker.newswire.sqlite import SqliteNewswire
 
 pytestmark = pytest.mark.usefixtures("patience_with_redis")
@@ -35,6 +41,7 @@ SECONDS = 25  # for all seeds together; what was not reached then is left out
 ODD = ["", "0-0", "1-0", "-1-0", "yesterday", "1", "1-", "-1", "1-x", "00-0", "1_0-0", "9" * 16 + "-0", "9" * 15 + "-0"]
 TIMES = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ|0?\d{13}\S*")
 BEGAN: list[float] = []
+BEGAN_AT = datetime.fromtimestamp(START, UTC)
 
 
 class Pair:
@@ -55,7 +62,8 @@ class Pair:
                 answers.append(await call(wire, side))
             except TickerError as error:
                 answers.append(error)
-        outcomes = [answer for answer in answers if isinstance(answer, Outcome) and answer.event]
+        changes = [answer.outcome if isinstance(answer, Settlement) else answer for answer in answers]
+        outcomes = [answer for answer in changes if isinstance(answer, Outcome) and answer.event]
         if len(outcomes) == 2:
             events = [outcome.event for outcome in outcomes if outcome.event]
             slug = events[0].channel
@@ -75,10 +83,19 @@ class Pair:
                 return [self.told(event, side) for event in events], names, more
             case list() | tuple():
                 return [self.told(each, side) for each in answer]
+            case Draft():
+                history = [(step.did, step.by, TIMES.sub("…", str(step.note))) for step in answer.history]
+                line_id = self._names[side].get((answer.channel, answer.line or ""), answer.line)
+                told = replace(
+                    answer, line=line_id, publish_at=None, created=BEGAN_AT, updated=BEGAN_AT, history=(), approval=None
+                )
+                approval = answer.approval and (answer.approval.by, answer.approval.sources)
+                return told, history, approval, _coarse(answer.publish_at), _coarse(answer.updated)
             case Event():
                 slug = answer.channel
                 cursors = [self._names[side].get((slug, each or ""), each) for each in (answer.cursor, answer.prev)]
-                return *cursors, self.told(answer.line, side), answer.by
+                how = answer.act if answer.act.approval is None else replace(answer.act, approval=None)
+                return *cursors, self.told(answer.line, side), how
             case msgspec.Struct() if hasattr(answer, "etag"):
                 fields = msgspec.structs.asdict(answer)
                 fields["id"] = self._names[side].get((fields["channel"], fields["id"]), fields["id"])
@@ -87,6 +104,12 @@ class Pair:
                 return {slug: self._names[side].get((slug, head or ""), head) for slug, head in answer.items()}
             case _:
                 return answer
+
+
+def _going(draft: Draft, channel: Any, key: Key, moment: datetime, at: datetime | None) -> Draft:
+    """Handed over; for the time that it has, also if that has passed."""
+    draft = rules.submit(draft, channel, key, moment)
+    return draft if draft.due is None or at is None else replace(draft, publish_at=at)
 
 
 def _coarse(value: Any) -> Any:
@@ -111,12 +134,19 @@ class Calls:
     def __init__(self, pair: Pair, seed: int) -> None:
         self.lot = random.Random(seed)
         self.pair = pair
+        self.drafts: list[tuple[str, str]] = []
+        self.drafted: tuple[Any, tuple[str, str]] = CHANNELS["en"], ("1-0", "1-0")
         self.steps_back = seed % 3 == 0  # then, what has expired might be back in one of them and not in the other
 
     def draw(self) -> tuple[str, Callable[[Newswire, int], Awaitable[Any]]]:
         kinds = [self.publish] * 5 + [self.amend] * 8 + [self.withdraw] * 4
         kinds += [self.board, self.line, self.versions, self.events, self.events, self.heads]
         kinds += [self.secret, self.keys, self.report, self.step]
+        kinds += [self.draft, self.draft, self.draft_of_a_change, self.change_draft, self.change_draft]
+        kinds += (
+            [self.overtake] + [self.settle] * 4 + [self.publish_draft, self.one_draft, self.list_drafts, self.upcoming]
+        )
+        kinds += [self.lock, self.unlock, self.unlock]
         kind = self.lot.choice([kind for kind in kinds if kind != self.secret or not self.steps_back])
         return kind.__name__, kind()
 
@@ -127,7 +157,7 @@ class Calls:
         new_line = checked(NewLine(**{"text": "Rain", **fields}))
         fingerprint = f"POST {channel.slug} {new_line}"
         return lambda wire, _: wire.publish(
-            channel, new_line, by="Ada", once=IdempotencyKey(once, fingerprint) if once else None
+            channel, new_line, act=act(), once=IdempotencyKey(once, fingerprint) if once else None
         )
 
     def amend(self, **more: Any) -> Any:
@@ -140,7 +170,7 @@ class Calls:
         async def ask(wire: Newswire, side: int) -> Outcome:
             tag = (await wire.line(channel.slug, ids[side])).etag if if_match == "its own" else if_match
             key = IdempotencyKey(once, fingerprint) if once else None
-            return await wire.amend(channel, ids[side], patch, by="Bob", if_match=tag, once=key)
+            return await wire.amend(channel, ids[side], patch, act=act("Bob"), if_match=tag, once=key)
 
         return ask
 
@@ -155,6 +185,125 @@ class Calls:
             await wire.trim()
 
         return trim
+
+    # Drafts and the lock
+
+    def moment(self) -> datetime:
+        return datetime.fromtimestamp(self.pair.clock.now, UTC)
+
+    def time(self) -> datetime | None:
+        """When a draft is due; never just when a call is made, which is every five seconds."""
+        seconds = self.lot.choice([None, -2 * HOUR, -62.5, -62.5, HOUR + 2.5, 7 * HOUR + 2.5])
+        return None if seconds is None else self.moment() + timedelta(seconds=seconds)
+
+    def draft(self) -> Any:
+        channel, once, key = self.channel(), self.once(), self.key()
+        new_line, at = checked(NewLine(**{"text": "Rain", **self.fields()})), self.time()
+        moment, submits = self.moment(), self.lot.random() < 0.8
+        draft_id = rules.new_id()
+
+        async def ask(wire: Newswire, _: int) -> Draft:
+            draft = replace(rules.write(channel, key, moment, new=new_line, publish_at=at), id=draft_id)
+            draft = _going(draft, channel, key, moment, at) if submits else draft
+            fingerprint = f"DRAFT {channel.slug} {new_line}"
+            kept = await wire.keep_draft(draft, once=IdempotencyKey(once, fingerprint) if once else None)
+            self.drafts.append((kept.channel, kept.id))
+            return kept
+
+        return ask
+
+    def draft_of_a_change(self) -> Any:
+        channel, key = self.channel(), self.lot.choice([ADA, BOB])
+        status: Any = self.lot.choice([UNSET, UNSET, "canceled", "usable"])
+        patch = checked(Patch(**self.fields(), status=status))
+        moment, at = self.moment(), self.time()
+        ids, _ = self.cursor(channel.slug)
+        draft_id = rules.new_id()
+
+        async def ask(wire: Newswire, side: int) -> Draft:
+            line = await wire.line(channel.slug, ids[side])
+            draft = rules.write(channel, key, moment, patch=patch, line=line, publish_at=at)
+            kept = await wire.keep_draft(_going(replace(draft, id=draft_id), channel, key, moment, at))
+            self.drafts.append((kept.channel, kept.id))
+            self.drafted = channel, ids
+            return kept
+
+        return ask
+
+    def overtake(self) -> Any:
+        """A change of a line of which there is a draft."""
+        (channel, ids), patch = self.drafted, Patch(text=f"Rain at {self.moment():%H:%M:%S}")
+        return lambda wire, side: wire.amend(channel, ids[side], patch, act=act())
+
+    def change_draft(self) -> Any:
+        (slug, draft_id), key, moment, at = self.known_draft(), self.key(), self.moment(), self.time()
+        channel = CHANNELS[slug]
+        deeds: list[Callable[[Draft], Draft]] = [
+            lambda draft: rules.edit(draft, Edit(note_to_desk="Look", publish_at=at), channel, key, moment),
+            lambda draft: rules.edit(draft, Edit(note_to_desk=f"{moment}"), channel, key, moment),
+            lambda draft: rules.submit(draft, channel, key, moment),
+            lambda draft: rules.approve(draft, key, moment, moment, "AP"),
+            lambda draft: rules.send_back(draft, key, moment, "Why?"),
+            lambda draft: rules.discard(draft, key, moment),
+            lambda draft: draft,
+        ]
+        deed = self.lot.choice(deeds)
+        return lambda wire, _: wire.change_draft(slug, draft_id, deed)
+
+    def settle(self) -> Any:
+        slug, draft_id = self.known_draft()
+
+        async def ask(wire: Any, side: int) -> Any:
+            if side == 1:
+                await wire._clock.ask()
+            return await wire.settle(CHANNELS[slug], draft_id, as_it_stands)
+
+        return ask
+
+    def publish_draft(self) -> Any:
+        (slug, draft_id), key = self.known_draft(), self.key()
+        channel = CHANNELS[slug]
+        return lambda wire, _: wire.settle(
+            channel, draft_id, lambda draft, at: rules.schedule(draft, channel, key, at, at)
+        )
+
+    def one_draft(self) -> Any:
+        slug, draft_id = self.known_draft()
+        return lambda wire, _: wire.draft(slug, draft_id)
+
+    def list_drafts(self) -> Any:
+        slug, limit = self.channel().slug, self.lot.choice([1, 3, 100])
+        states = self.lot.choice([LIVING, ENDED, ("scheduled",), ("open", "submitted"), (*LIVING, *ENDED)])
+        after = self.known_draft()[1] if self.lot.random() < 0.3 else None
+        return lambda wire, _: wire.drafts(slug, states, limit, after)
+
+    def upcoming(self) -> Any:
+        slugs, limit = self.lot.sample(list(CHANNELS), self.lot.randint(0, 3)), self.lot.choice([1, 5, 100])
+        return lambda wire, _: wire.upcoming(slugs, limit)
+
+    def lock(self) -> Any:
+        slug, lock = self.channel().slug, self.some_lock()
+        return lambda wire, _: wire.lock(slug, lock)
+
+    def unlock(self) -> Any:
+        slug, lock = self.channel().slug, self.some_lock()
+
+        async def ask(wire: Newswire, _: int) -> Any:
+            await wire.unlock(slug, lock)
+            return await wire.locks()
+
+        return ask
+
+    def some_lock(self) -> Any:
+        return a_lock("Flood" if self.lot.random() < 0.2 else "Flash")
+
+    def key(self) -> Key:
+        return self.lot.choice([ADA, ADA, BOB, CARL])
+
+    def known_draft(self) -> tuple[str, str]:
+        if self.drafts and self.lot.random() < 0.95:
+            return self.lot.choice(self.drafts[-6:])
+        return self.channel().slug, self.lot.choice(["", "d_0", "x" * 200, "é"])
 
     # What is read
 

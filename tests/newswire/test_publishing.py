@@ -37,7 +37,7 @@ async def test_a_published_line_is_on_the_board_in_the_history_and_under_its_id(
     event = await publish(newswire, "Rain", urgency="flash", source="AP")
     line = event.line
     assert (line.id, line.text, line.source, line.version) == (event.cursor, "Rain", "AP", 1)
-    assert (event.channel, event.prev, event.by) == ("en", None, "Ada")
+    assert (event.channel, event.prev, event.act.by.name) == ("en", None, "Ada")
     assert await newswire.line("en", line.id) == line
     assert await newswire.snapshot(EN) == (event.cursor, [line])
     assert await newswire.versions("en", line.id) == [event]
@@ -59,7 +59,7 @@ async def test_an_amended_line_keeps_its_id_and_every_version(newswire: Newswire
     assert await newswire.line("en", first.line.id) == third.line
     versions = await newswire.versions("en", first.line.id)
     assert versions == [first, second, third]
-    assert [(event.line.text, event.line.version, event.by) for event in versions] == [
+    assert [(event.line.text, event.line.version, event.act.by.name) for event in versions] == [
         ("Rain", 1, "Ada"),
         ("Snow", 2, "Bob"),
         ("Snow", 3, "Bob"),

@@ -82,8 +82,10 @@ async def test_every_node_goes_by_the_clock_of_redis(
 async def test_a_slow_answer_is_no_step_of_the_clock(server: RedisServer, opened: Opened) -> None:
     wire = await opened(server.url)
     before = wire._clock.offset
-    now = wire._clock.milliseconds()
-    wire._clock.follow(now - 3_000, time.monotonic() - 5)  # said three seconds ago, by a server asked five seconds ago
+    now = wire._clock.milliseconds() * 1000
+    wire._clock.follow(
+        now - 3_000_000, time.monotonic() - 5
+    )  # said three seconds ago, by a server asked five seconds ago
     assert wire._clock.offset == before
-    wire._clock.follow(now + 60_000, time.monotonic() - 5)
+    wire._clock.follow(now + 60_000_000, time.monotonic() - 5)
     assert wire._clock.offset - before == pytest.approx(60, abs=1)

@@ -7,6 +7,7 @@ import asyncio
 import msgspec
 import pytest
 
+from tests.acting import act
 from tests.newswire.on_redis import (
     CHANNELS,
     EN,
@@ -40,7 +41,7 @@ async def test_the_board_does_not_depend_on_what_was_trimmed(
     assert stands in snapshot.lines
     assert len(snapshot.lines) == 501
     assert snapshot.cursor == events[-1].cursor
-    held = (await wire.amend(EN, stands.id, Patch(status="withheld"), by="Bob")).line
+    held = (await wire.amend(EN, stands.id, Patch(status="withheld"), act=act("Bob"))).line
     assert held in (await wire.snapshot(EN)).lines
 
 
@@ -49,7 +50,7 @@ async def test_all_keys_of_a_channel_are_in_one_slot_and_everything_else_expires
 ) -> None:
     wire = await opened(server.url)
     line = (await publish(wire, once=IdempotencyKey("ada:1", "f"))).line
-    await wire.amend(EN, line.id, Patch(text="Snow"), by="Bob")
+    await wire.amend(EN, line.id, Patch(text="Snow"), act=act("Bob"))
     await wire.presence.report({"en": 1})
     keys = set(server.do("KEYS", "*"))
     assert server.do("TTL", "ticker:{keys}:once:ada:1") >= IDEMPOTENCY_FOR - WITHIN
@@ -109,7 +110,7 @@ async def test_a_node_with_a_shorter_history_deletes_nothing_that_another_keeps(
 ) -> None:
     one = await opened(server.url, "long", with_history(10 * DAY))
     first = await publish(one, "First", pinned=True, expires_in=HOUR)
-    await one.amend(EN, first.line.id, Patch(text="Second"), by="Ada")
+    await one.amend(EN, first.line.id, Patch(text="Second"), act=act())
     for days in (2, 4):
         server.step(days * DAY)
         await one.presence.report({})  # as it does every two seconds; here two days have passed between two of them
@@ -148,7 +149,7 @@ async def test_a_node_that_shows_retractions_for_less_long_forgets_none_of_anoth
         server.url, "long", {slug: msgspec.structs.replace(c, history_for=DAY) for slug, c in showing.items()}
     )
     gone = (await publish(one, "Wrong")).line
-    await one.amend(EN, gone.id, Patch(status="canceled"), by="Ada")
+    await one.amend(EN, gone.id, Patch(status="canceled"), act=act())
     server.step(3 * DAY)
     await one.presence.report({})
     other = await opened(server.url, "short", with_history(HOUR))

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import time
 from pathlib import Path
 
 import pytest
 
+from tests.acting import act
 from tests.newswire.on_redis import (
     AR,
     CHANGE_WITHIN,
@@ -25,9 +27,10 @@ from tests.patience import WITHIN
 from tests.redis_servers import RedisServer, TcpProxy
 from ticker.channel import HOUR
 from ticker.errors import Invalid, KeyReused, NewswireUnavailable
-from ticker.line import Cursor, Line, NewLine, Patch, begin, checked
+from ticker.line import Cursor, NewLine, Patch, begin, checked
 from ticker.newswire import IdempotencyKey, Outcome
 from ticker.newswire.redis import RedisNewswire, idempotency, publishing
+from ticker.newswire.redis.publishing import Proposal
 
 pytestmark = pytest.mark.usefixtures("patience_with_redis")
 
@@ -67,13 +70,13 @@ async def test_a_change_that_changed_nothing_is_remembered_too(server: RedisServ
     wire = await opened(server.url)
     line = (await publish(wire, "Rain")).line
     once = IdempotencyKey("ada:1", "fingerprint")
-    assert await wire.amend(EN, line.id, Patch(text="Rain"), by="Ada", once=once) == Outcome(line, None)
-    await wire.amend(EN, line.id, Patch(text="Snow"), by="Bob")
-    again = await wire.amend(EN, line.id, Patch(text="Rain"), by="Ada", once=once)
+    assert await wire.amend(EN, line.id, Patch(text="Rain"), act=act(), once=once) == Outcome(line, None)
+    await wire.amend(EN, line.id, Patch(text="Snow"), act=act("Bob"))
+    again = await wire.amend(EN, line.id, Patch(text="Rain"), act=act(), once=once)
     assert again == Outcome(line, None, replayed=True)
     assert (await wire.line("en", line.id)).text == "Snow"
     with pytest.raises(KeyReused):
-        await wire.amend(EN, line.id, Patch(text="Hail"), by="Ada", once=IdempotencyKey("ada:1", "another"))
+        await wire.amend(EN, line.id, Patch(text="Hail"), act=act(), once=IdempotencyKey("ada:1", "another"))
 
 
 async def test_a_request_that_comes_again_when_its_line_has_expired_is_not_refused(
@@ -105,7 +108,7 @@ async def test_a_claim_whose_node_died_before_it_published_holds_nobody_up(serve
     assert await wire._publishing.idempotency.claim("en", once, 0) == 1  # and here it died
     await publish(wire, to=ES, once=IdempotencyKey("ada:1", "to es"))
     with pytest.raises(idempotency.Fenced):  # had it only slept, it would find that it is too late
-        await wire._publishing.attempt(EN, a_change, "Ada", idempotency.OutcomeKey("en", "its-nonce", once), 1)
+        await wire._publishing.attempt(EN, a_change, idempotency.OutcomeKey("en", "its-nonce", once), 1)
     with pytest.raises(KeyReused):
         await publish(wire, once=once)
     assert (len(await history(wire)), len(await history(wire, "es"))) == (0, 1)
@@ -127,7 +130,7 @@ async def test_a_node_that_died_between_fence_and_claim_leaves_the_key_usable(
     await wire._asking.run(
         wire._publishing.idempotency.fence, [wire._asking.key("en", "once:ada:2")], [claim, idempotency.NONCE_FOR]
     )
-    nothing = await wire.amend(EN, line.id, Patch(text="Rain"), by="Ada", once=IdempotencyKey("ada:2", "amend"))
+    nothing = await wire.amend(EN, line.id, Patch(text="Rain"), act=act(), once=IdempotencyKey("ada:2", "amend"))
     assert nothing == Outcome(line, None)
 
 
@@ -136,8 +139,8 @@ async def fence_off(wire: RedisNewswire, key: str, claim: int) -> None:
     await wire._asking.run(fence, [wire._asking.key("en", key)], [claim, idempotency.NONCE_FOR])
 
 
-async def a_change(cursor: Cursor) -> tuple[Line, bool]:
-    return begin(checked(NewLine(text="Too late")), EN, cursor), True
+async def a_change(cursor: Cursor) -> Proposal:
+    return Proposal(begin(checked(NewLine(text="Too late")), EN, cursor), True, act())
 
 
 async def test_one_key_on_every_channel_and_node_at_once_is_used_once(server: RedisServer, opened: Opened) -> None:
@@ -215,3 +218,15 @@ def test_the_scripts_say_what_their_keys_and_arguments_are() -> None:
         text = script.read_text()
         assert text.startswith("-- "), script
         assert "KEYS" in text.split("\nlocal")[0], script
+
+
+def test_the_check_does_all_that_a_newswire_does() -> None:
+    """A user who may not do one of it is told so at the start, not by the first draft."""
+    redis = Path(publishing.__file__).parent
+    check = (redis / "scripts" / "check.lua").read_text()
+    scripts = "".join(script.read_text() for script in redis.rglob("*.lua") if script.name != "check.lua")
+    rooms = "".join(room.read_text() for room in redis.glob("*.py"))
+    asked = set(re.findall(r"redis\.call\('([A-Z]+)'", scripts))
+    asked |= set(re.findall(r'(?:\bdo|do_and_wait|= )\(?\s*"([A-Z]{3,})",', rooms))
+    assert {"XREVRANGE", "ZREVRANGEBYSCORE", "ZRANGEBYSCORE", "HGETALL", "TIME"} <= asked | {"TIME"}
+    assert asked - set(re.findall(r"redis\.call\('([A-Z]+)'", check)) == set()

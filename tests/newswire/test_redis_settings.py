@@ -109,7 +109,8 @@ async def test_a_channel_that_only_one_node_has_is_no_difference(server: RedisSe
 
 
 @pytest.mark.parametrize(
-    "settings", ['{"en": {"approve": "flash"}}', '{"en": ["as a newer version may write it"]}', None]
+    "settings",
+    ['{"en": {"newly_named": "flash"}}', '{"en": ["as a newer version may write it"]}', None],
 )
 async def test_what_only_a_newer_version_knows_is_no_difference(
     server: RedisServer, opened: Opened, settings: str | None

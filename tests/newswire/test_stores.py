@@ -14,7 +14,7 @@ from tests.newswire.wires import (
     Clock,
     Store,
 )
-from ticker.key import Key, make
+from ticker.identity import Key, make
 from ticker.newswire import Newswire
 from ticker.newswire.stores import Presence
 

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
+from tests.acting import act
 from tests.patience import WITHIN
 from tests.redis_servers import RedisStore
 from ticker.channel import Channel
@@ -70,7 +71,7 @@ STORES: dict[str, Callable[[Path], Store]] = {"sqlite": SqliteStore, "redis": la
 async def publish(
     wire: Newswire, text: str = "Rain", *, to: Channel = EN, once: IdempotencyKey | None = None, **more: Any
 ) -> Event:
-    outcome = await wire.publish(to, checked(NewLine(text=text, **more)), by="Ada", once=once)
+    outcome = await wire.publish(to, checked(NewLine(text=text, **more)), act=act(), once=once)
     assert outcome.event
     return outcome.event
 
@@ -78,7 +79,7 @@ async def publish(
 async def amend(
     wire: Newswire, line_id: str, *, of: Channel = EN, if_match: str | None = None, **fields: Any
 ) -> Outcome:
-    return await wire.amend(of, line_id, checked(Patch(**fields)), by="Bob", if_match=if_match)
+    return await wire.amend(of, line_id, checked(Patch(**fields)), act=act("Bob"), if_match=if_match)
 
 
 async def amended(wire: Newswire, line_id: str, **fields: Any) -> Event:

@@ -1,0 +1,132 @@
+"""Drafts, checks and the lock from the command line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.conftest import RunningNode
+from tests.redis_servers import until
+from tests.test_cli import quick, quickly
+
+CONFIG = """timezone = "Europe/Madrid"
+[channels.en]
+language = "en"
+approve = ["flash"]
+[channels.ar]
+language = "ar"
+"""
+
+
+@pytest.fixture(scope="module")
+def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningNode]:
+    node = RunningNode(tmp_path_factory.mktemp("cli-drafts"), config=CONFIG)
+    yield node
+    node.close()
+
+
+@pytest.fixture(scope="module")
+def second(node: RunningNode) -> str:
+    """Another person's key."""
+    return quick("key", "create", "Ed", "--role", "editor", "--owner", "Ed", node=node).strip()
+
+
+def refused(*arguments: str, node: Any, **env: str) -> str:
+    result = quickly(*arguments, node=node, **env)
+    assert result.returncode == 1, result.stdout + result.stderr
+    return result.stderr
+
+
+def test_a_line_is_scheduled_listed_shown_and_recalled(node: RunningNode) -> None:
+    result = quickly("publish", "-c", "en", "--in", "10m", "--note-to-desk", "Ask Ann", "Polls close", node=node)
+    draft = result.stdout.strip()
+    assert draft.startswith("d_")
+    assert "(Europe/Madrid), in 10 min" in result.stderr
+    assert f"{draft}  scheduled due " in quick("draft", "list", "-c", "en", node=node)
+    shown = quick("draft", "show", "-c", "en", draft, node=node)
+    assert "Polls close" in shown
+    assert "Ask Ann" in shown
+    assert "scheduled by TICKER_ADMIN_KEY" in shown
+    assert quick("draft", "discard", "-c", "en", draft, node=node) == f"{draft}\n"
+    assert draft not in quick("draft", "list", "-c", "en", node=node)
+    assert draft in quick("draft", "list", "-c", "en", "--state", "discarded", node=node)
+
+
+def test_two_people_agree(node: RunningNode, second: str) -> None:
+    result = quickly("publish", "-c", "en", "--urgency", "flash", "Quake on the coast", node=node)
+    draft = result.stdout.strip()
+    assert "second person" in result.stderr
+    assert "second person" in refused("draft", "approve", "-c", "en", draft, node=node)
+    quick("draft", "return", "-c", "en", draft, "--reason", "Which coast?", node=node, TICKER_KEY=second)
+    assert "returned by Ed: Which coast?" in quick("draft", "show", "-c", "en", draft, node=node)
+    quick("draft", "submit", "-c", "en", draft, node=node)
+    quick("draft", "approve", "-c", "en", draft, "--sources", "USGS", "--in", "1s", node=node, TICKER_KEY=second)
+    until(lambda: json.loads(quick("draft", "show", "-c", "en", draft, "--json", node=node))["state"] == "released")
+    line = json.loads(quick("draft", "show", "-c", "en", draft, "--json", node=node))["line"]
+    assert "approved by Ed" in quick("show", "-c", "en", line, "--audit", node=node)
+
+
+def test_a_draft_is_published_at_once(node: RunningNode) -> None:
+    draft = quick("publish", "-c", "en", "--draft", "Saved first", node=node).strip()
+    result = quickly("draft", "publish", "-c", "en", draft, node=node)
+    assert "It is on the air as" in result.stderr
+    assert node.board("en")[0]["text"] == "Saved first"
+
+
+def test_a_warning_is_said_with_what_confirms_it(node: RunningNode) -> None:
+    said = refused("publish", "-c", "en", "XXX rain", node=node)
+    assert "add --confirm marker." in said
+    assert quick("publish", "-c", "en", "XXX rain", "--confirm", "marker", node=node).strip()[0] != "d"
+    assert quick("publish", "-c", "en", "XXX rain", "--on-brake", "draft", node=node).startswith("d_")
+    checked = quickly("publish", "-c", "ar", "--check", "Rain", node=node)
+    assert checked.returncode == 1
+    assert "BLOCKS  script" in checked.stdout
+    checked = quickly("publish", "-c", "en", "--check", "Rain tonight", node=node)
+    assert checked.returncode == 0
+    assert "advice  no-source" in checked.stdout
+
+
+def test_a_slip_is_mended(node: RunningNode) -> None:
+    line = quick("publish", "-c", "en", "Teh trains run", node=node).strip()
+    quick("correct", "-c", "en", line, "The trains run", "--refile", node=node)
+    assert "(refiled)" in quick("show", "-c", "en", line, "--audit", node=node)
+    assert "--confirm refile" in refused("correct", "-c", "en", line, "No trains run at all", "--refile", node=node)
+
+
+def test_an_editors_cancel_waits_for_a_second_person(node: RunningNode, second: str) -> None:
+    line = quick("publish", "-c", "en", "Wrong town", node=node).strip()
+    result = quickly("cancel", "-c", "en", line, node=node, TICKER_KEY=second)
+    assert result.stdout.startswith("d_")
+    assert "second person" in result.stderr
+    assert json.loads(quick("show", "-c", "en", line, "--json", node=node))["status"] == "withheld"
+
+
+def test_the_desk_is_locked_and_unlocked(node: RunningNode, second: str) -> None:
+    assert quick("lock", "--show", node=node) == "The desk is not locked.\n"
+    assert "en is locked by TICKER_ADMIN_KEY" in quick("lock", "-c", "en", "--reason", "A key was stolen", node=node)
+    assert "A key was stolen" in refused("publish", "-c", "en", "Rain", node=node)
+    assert "can't lock or unlock" in refused("unlock", node=node, TICKER_KEY=second)
+    assert json.loads(quick("unlock", "--json", node=node)) == {"locks": []}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["lock"], "Give either --reason or --show"),
+        (["draft", "return", "-c", "en", "d_1"], "--reason"),
+        (["publish", "-c", "en", "--in", "soon", "Rain"], "--in: 'soon' is not a duration"),
+        (["publish", "-c", "en", "--draft", "--confirm", "marker", "Rain"], "ticker draft submit"),
+        (["key", "create", "Ann", "--role", "chief", "--channel", "en"], "--channel is for other roles"),
+    ],
+)
+def test_what_is_wrong_is_said_before_anything_is_sent(node: RunningNode, arguments: list[str], said: str) -> None:
+    result = quickly(*arguments, node=node)
+    assert result.returncode == 2
+    assert said in result.stderr
+
+
+def test_a_draft_that_is_not_there(node: RunningNode) -> None:
+    assert "There is no draft" in refused("draft", "show", "-c", "en", "d_1", node=node)
