@@ -6,7 +6,6 @@ import asyncio
 
 import pytest
 
-from tests.chaos import drafts, recalls
 from tests.chaos.__main__ import run
 from tests.patience import WITHIN
 
@@ -19,15 +18,3 @@ def test_whatever_breaks_nothing_is_lost_doubled_or_bent(
     """Not as a coroutine: the run has its own loop, and threads that outlive none."""
     held = asyncio.run(run(seed, faults, readers=40, minutes=0, rollbacks=rollbacks, pace=1.5, converge_within=WITHIN))
     assert held, capsys.readouterr().out
-
-
-@pytest.mark.timeout(6 * WITHIN)
-@pytest.mark.parametrize("newswire", ["sqlite", "redis"])
-def test_what_is_due_goes_out_once_and_in_order_or_not_at_all(newswire: str) -> None:
-    assert drafts.run(newswire, drafts=200, seconds=8, seed=5) == []
-
-
-@pytest.mark.timeout(6 * WITHIN)
-@pytest.mark.parametrize("newswire", ["sqlite", "redis"])
-def test_what_was_recalled_is_seen_by_nobody(newswire: str) -> None:
-    assert recalls.run(newswire, tries=60, readers=30, seed=6) == []

@@ -294,7 +294,7 @@ def test_every_setting_of_a_channel_is_documented() -> None:
     source = Path(inspect.getsourcefile(read_channels) or "").read_text("utf-8")
     read = set(re.findall(r'(?:_string\(|\b)table(?:, |\.pop\()"([a-z_]+)"', source))
     assert len(read) >= 8
-    assert shown == read | {"timezone"}  # the file's own
+    assert shown == read
 
 
 def test_the_example_of_a_configuration_is_taken(tmp_path: Path) -> None:

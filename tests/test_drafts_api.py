@@ -245,6 +245,12 @@ def test_a_withhold_never_waits_and_what_comes_with_it_does(desk: Desk) -> None:
     assert desk.node.get(line_of(other))["status"] == "withheld"
 
 
+def test_a_contributor_reads_no_audit(desk: Desk) -> None:
+    """Held words are in it."""
+    line = desk.ed.ask("POST", lines_of("en"), 201, {"text": "Quake"})
+    desk.cora.ask("GET", f"{line_of(line)}/audit", 403)
+
+
 # Brakes
 
 

@@ -1,6 +1,6 @@
 """What makes an editor look again before words go out. Pure: knows lines and events; knows no newswire, no HTTP.
 
-A brake blocks until it is confirmed by its name. Advice doesn't block. docs/desk.md has the table of both.
+A brake blocks until it is confirmed by its name. Advice doesn't block. docs/publish.md has the table of both.
 
 Rule 1: taking words off the air passes no brake.
 Rule 2: nothing here costs more than some milliseconds for a day's lines.

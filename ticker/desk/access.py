@@ -25,7 +25,7 @@ _NOT_ALLOWED: Mapping[Action, str] = {
     "publish": "publish. It can submit a draft, which an editor approves",
     "withhold": "withhold a line. Ask an editor: one request does it",
     "cancel": "cancel a line for good",
-    "edit": "change the drafts of others",
+    "edit": "see what only editors may see",
     "approve": "approve or return what was submitted",
     "lock": "lock or unlock the desk; chiefs and admins may",
     "administer": "make, list or revoke keys; admins may",

@@ -226,7 +226,8 @@ class Lines:
 
     async def audit(self, request: Request) -> Response:
         """Every complete version, with its text in every status, and who made it. For editors only."""
-        _, channel = await self._access.entitled(request)
+        key, channel = await self._access.entitled(request)
+        expect(key, "edit")
         events = await self._newswire.versions(channel.slug, request.path_params["line_id"])
         versions = [
             Version(
