@@ -1,7 +1,8 @@
-"""Ports for servers that are given one. Knows the kernel's rules for ports; knows no server."""
+"""Ports for servers that are given one, and the end of listening. Knows the kernel's rules for ports."""
 
 from __future__ import annotations
 
+import asyncio
 import socket
 
 _held: list[socket.socket] = []
@@ -18,3 +19,14 @@ def free_port() -> int:
     holder.bind(("127.0.0.1", 0))
     _held.append(holder)
     return int(holder.getsockname()[1])
+
+
+async def stop_listening(server: asyncio.Server) -> None:
+    """Close it, so that each connection that it accepted has reached its handler: asyncio of Python 3.11 never closes
+    one that is accepted before the server closes and set up after it."""
+    loop = asyncio.get_running_loop()
+    for listener in server.sockets:
+        loop.remove_reader(listener.fileno())
+    for _ in range(5):  # turns from accepting one to its handler
+        await asyncio.sleep(0)
+    server.close()

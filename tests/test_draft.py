@@ -82,7 +82,8 @@ def a_draft(state: State, *, needs: bool = False) -> Draft:
 # Every state and deed
 
 DEEDS: dict[str, Callable[[Draft, Channel], Draft]] = {
-    "edit": lambda draft, channel: rules.edit(draft, Edit(new=NewLine(text="Snow")), channel, ADA, NOW),
+    "edit": lambda draft, channel: rules.edit(draft, Edit(new=NewLine(text="Snow"), confirmed=()), channel, ADA, NOW),
+    "edit-unchecked": lambda draft, channel: rules.edit(draft, Edit(new=NewLine(text="Snow")), channel, ADA, NOW),
     "submit": lambda draft, channel: rules.submit(draft, channel, a_key("Dora"), NOW),
     "approve": lambda draft, _: rules.approve(draft, a_key("Eve"), NOW, NOW),
     "return": lambda draft, _: rules.send_back(draft, BOB, NOW, "Why?"),
@@ -95,6 +96,8 @@ DEEDS: dict[str, Callable[[Draft, Channel], Draft]] = {
 TABLE = """
             open        submitted   scheduled   missed      conflict    released    discarded
 edit        open        submitted   scheduled   open        open        —           —
+            open        submitted   submitted   open        open        —           —
+edit-unchecked open     submitted   open        open        open        —           —
             open        submitted   submitted   open        open        —           —
 submit      submitted   —           —           submitted   submitted   —           —
             submitted   —           —           submitted   submitted   —           —
@@ -131,7 +134,7 @@ def test_a_deed_does_what_the_table_says(deed: str, needs: bool, state: State, b
     channel = STRICT if needs else EN
     draft = a_draft(state, needs=needs)
     assert draft.state == state
-    if state == "missed" or (deed in ("edit", "submit") and state in ("open", "conflict")):
+    if state == "missed" or (deed in ("edit", "edit-unchecked", "submit") and state in ("open", "conflict")):
         draft = replace(draft, publish_at=None)  # with a time, what nobody has to approve is scheduled at once
     if becomes == "—":
         with pytest.raises((Conflict, NotDue)):
@@ -145,7 +148,7 @@ def test_a_deed_does_what_the_table_says(deed: str, needs: bool, state: State, b
     assert len(after.history) == len(draft.history) + 1
     if needs and becomes == "scheduled":
         assert after.approval
-    if deed in ("edit", "return", "submit"):
+    if deed in ("edit", "edit-unchecked", "return", "submit"):
         assert after.approval is None
 
 
@@ -195,18 +198,30 @@ def test_what_was_released_says_which_line_it_is() -> None:
 @pytest.mark.parametrize(
     "given",
     [
-        Edit(new=FLASH),
+        Edit(new=replace(FLASH, text="Deluge")),
         Edit(publish_at=NOW + HOUR),
         Edit(note_to_desk="Look"),
         Edit(publish_at=None),
     ],
 )
-def test_an_edit_takes_an_approval_and_what_was_confirmed_away(given: Edit) -> None:
+def test_an_edit_takes_an_approval_away_and_other_words_what_was_confirmed(given: Edit) -> None:
     approved = replace(a_draft("scheduled", needs=True), confirmed=("marker",))
-    if given.new == FLASH:
-        given = Edit(new=replace(FLASH, text="Deluge"))
     edited = rules.edit(approved, given, STRICT, BOB, NOW)
-    assert (edited.state, edited.approval, edited.confirmed, edited.due) == ("submitted", None, (), None)
+    assert (edited.state, edited.approval, edited.due) == ("submitted", None, None)
+    assert edited.confirmed == (() if given.new else ("marker",))
+
+
+def test_other_words_stay_scheduled_only_if_they_were_checked() -> None:
+    scheduled = replace(a_draft("scheduled"), confirmed=("script",))
+    unchecked = rules.edit(scheduled, Edit(new=FLASH), EN, ADA, NOW)
+    assert (unchecked.state, unchecked.due, unchecked.confirmed) == ("open", None, ())
+    checked = rules.edit(scheduled, Edit(new=FLASH, confirmed=("marker",)), EN, ADA, NOW)
+    assert (checked.state, checked.due, checked.confirmed) == ("scheduled", scheduled.due, ("marker",))
+    same = rules.edit(scheduled, Edit(new=scheduled.new, note_to_desk="Look"), EN, ADA, NOW)
+    assert (same.state, same.confirmed) == ("scheduled", ("script",))
+    other = replace(scheduled, new=None, patch=Patch(text="Rain"), version=1)
+    moved = rules.edit(other, Edit(version=2), EN, ADA, NOW)  # the words are compared with those of the line
+    assert (moved.state, moved.confirmed) == ("open", ())
 
 
 def test_an_edit_that_changes_nothing_is_none() -> None:

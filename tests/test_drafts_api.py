@@ -6,6 +6,7 @@ import itertools
 import re
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple, get_args
 from zoneinfo import ZoneInfo
@@ -31,6 +32,9 @@ approve = ["flash", "correct", "cancel"]
 language = "en"
 flash_brake = "2 in 10m"
 burst_brake = "3 in 10m"
+[channels.flashy]
+language = "en"
+flash_brake = "2 in 10m"
 [channels.ar]
 language = "ar"
 """
@@ -197,6 +201,16 @@ def test_a_second_person_agrees_under_no_key_of_the_first(desk: Desk) -> None:
     assert (version["approval"]["by"], version["approval"]["sources"]) == (desk.ed.actor, "USGS")
 
 
+def test_who_is_to_agree_sees_the_time_that_it_is_for(desk: Desk) -> None:
+    draft = desk.cora.ask("POST", lines_of("strict"), 202, {"text": "Rain", "publish_in": 600})
+    assert (draft["state"], draft["due"]["timezone"], 590 < draft["due"]["in"] <= 600) == (
+        "submitted",
+        "Europe/Madrid",
+        True,
+    )
+    assert desk.ed.ask("DELETE", draft_of(draft), 200)["due"] is None
+
+
 def test_an_edit_takes_the_approval_away(desk: Desk) -> None:
     draft = desk.cora.ask("POST", lines_of("strict"), 202, {"text": "Rain"})
     desk.ed.ask("POST", f"{draft_of(draft)}/approve", 200, {"publish_in": 600})
@@ -234,6 +248,22 @@ def test_an_editors_cancel_withholds_at_once_and_waits_for_a_second_person(desk:
     assert desk.ed.ask("DELETE", line_of(line), 200)["status"] == "canceled"
 
 
+def test_two_who_ask_to_cancel_a_line_ask_in_one_draft(desk: Desk) -> None:
+    line = desk.ed.ask("POST", lines_of("en"), 201, {"text": "Wrong town"})
+    asked = desk.cora.ask("DELETE", line_of(line), 202, {"note": "It was another town"})
+    again = desk.ed.ask("DELETE", line_of(line), 202)  # which withholds it, so that it has a new version
+    assert (again["id"], again["state"], again["version"], again["note"]) == (
+        asked["id"],
+        "submitted",
+        2,
+        "It was another town",
+    )
+    assert desk.cora.ask("DELETE", line_of(line), 202)["id"] == asked["id"]
+    assert "second person" in desk.ed.ask("POST", f"{draft_of(asked)}/approve", 403)["detail"], "it is theirs too"
+    desk.ann.ask("POST", f"{draft_of(asked)}/publish", 200)
+    assert desk.node.get(line_of(line))["status"] == "canceled"
+
+
 def test_a_withhold_never_waits_and_what_comes_with_it_does(desk: Desk) -> None:
     line = desk.ed.ask("POST", lines_of("strict"), 201, {"text": "Quake"})
     desk.ed.ask("PATCH", line_of(line), 422, {"status": "withheld", "publish_in": 5})
@@ -264,6 +294,66 @@ def test_a_brake_blocks_until_it_is_confirmed_by_its_name(desk: Desk) -> None:
     (version,) = desk.ed.ask("GET", f"{line_of(line)}/audit", 200)["versions"]
     assert version["confirmed"] == ["marker"]
     assert desk.ed.http.post(lines_of("en"), data={"text": "XXX snow", "confirm": "marker,script"}).status_code == 201
+
+
+def test_other_words_of_a_scheduled_draft_pass_the_brakes_too(desk: Desk) -> None:
+    """Nobody looks at them again before they go out."""
+    draft = desk.ed.ask("POST", lines_of("en"), 202, {"text": "Rain", "publish_in": 600})
+    for change, code in (
+        ({"text": "DO NOT PUBLISH rain", "publish_in": 0}, "marker"),
+        ({"text": "مطر غزير في المدينة"}, "script"),
+    ):
+        problem = desk.ed.ask("PATCH", draft_of(draft), 409, change)
+        assert [each["code"] for each in problem["warnings"]] == [code]
+        kept = desk.ed.ask("GET", draft_of(draft), 200)
+        assert (kept["state"], kept["text"], kept["etag"]) == ("scheduled", "Rain", draft["etag"])
+    edited = desk.ed.ask("PATCH", draft_of(draft), 200, {"text": "XXX rain", "confirm": ["marker"]})
+    assert edited["state"] == "scheduled"
+    # What was confirmed stays confirmed for these words, at another time too; and the audit has it.
+    assert desk.ed.ask("PATCH", draft_of(draft), 200, {"note_to_desk": "Soon"})["state"] == "scheduled"
+    desk.ed.ask("PATCH", draft_of(draft), 200, {"publish_in": 0})
+    line = released(desk.ed, draft)["line"]
+    (version,) = desk.ed.ask("GET", f"{lines_of('en')}/{line}/audit", 200)["versions"]
+    assert (version["text"], version["confirmed"]) == ("XXX rain", ["marker"])
+
+
+def test_an_urgency_or_a_line_s_other_text_passes_the_brakes_in_a_scheduled_draft(desk: Desk) -> None:
+    for _ in range(2):
+        desk.cora_too.ask("POST", lines_of("flashy"), 201, {"text": "Quake", "urgency": "flash"})
+    draft = desk.ed.ask("POST", lines_of("flashy"), 202, {"text": "Rain", "publish_in": 600})
+    problem = desk.ed.ask("PATCH", draft_of(draft), 409, {"urgency": "flash"})
+    assert [each["code"] for each in problem["warnings"]] == ["flash-brake"]
+    line = desk.ed.ask("POST", lines_of("en"), 201, {"text": "Teh ferry"})
+    change = {"line": line["id"], "text": "The ferry", "refile": True, "publish_in": 600}
+    correction = desk.ed.ask("POST", drafts_of("en"), 201, change)
+    desk.ed.ask("POST", f"{draft_of(correction)}/submit", 200)
+    problem = desk.ed.ask("PATCH", draft_of(correction), 409, {"text": "The ferry sank"})
+    assert [each["code"] for each in problem["warnings"]] == ["refile"]
+    problem = desk.ed.ask("PATCH", draft_of(correction), 409, {"text": "TK TK"})
+    assert [each["code"] for each in problem["warnings"]] == ["marker", "refile"]
+    for each in (draft, correction):
+        desk.ed.ask("DELETE", draft_of(each), 200)
+
+
+def test_what_is_handed_over_are_the_words_that_were_checked(desk: Desk) -> None:
+    with ThreadPoolExecutor(2) as pool:
+        for _ in range(40):
+            draft = desk.ed.ask("POST", drafts_of("en"), 201, {"text": "Rain", "publish_in": 600})
+            edit = pool.submit(desk.ann.http.patch, draft_of(draft), json={"text": "XXX rain"})
+            handed_over = pool.submit(desk.ed.http.post, f"{draft_of(draft)}/submit")
+            assert edit.result().status_code in (200, 409, 412)
+            assert handed_over.result().status_code in (200, 409, 412)
+            kept = desk.ed.ask("GET", draft_of(draft), 200)
+            assert (kept["state"], kept["text"]) != ("scheduled", "XXX rain")
+            desk.ed.ask("DELETE", draft_of(draft), 200)
+
+
+def test_words_that_wait_for_a_person_are_looked_at_when_they_are_handed_on(desk: Desk) -> None:
+    draft = desk.ed.ask("POST", drafts_of("en"), 201, {"text": "Rain", "publish_in": 600})
+    desk.ed.ask("PATCH", draft_of(draft), 200, {"text": "XXX rain"})
+    desk.ed.ask("POST", f"{draft_of(draft)}/submit", 409)
+    desk.ed.ask("DELETE", draft_of(draft), 200)
+    desk.ed.ask("PATCH", draft_of(draft), 422, {"confirm": ["rain"]})
 
 
 @pytest.mark.parametrize(
@@ -337,7 +427,7 @@ def test_a_check_publishes_nothing_and_says_what_to_look_at(desk: Desk) -> None:
     assert not any(each["blocking"] for each in answer["warnings"])
     assert [line["id"] for line in answer["similar"]] == [known["id"]]
     assert [each["channel"] for each in answer["reach"]["channels"]] == ["en", "ar"]
-    assert set(answer["reach"]["lacking"]) == {"strict", "braked"}
+    assert set(answer["reach"]["lacking"]) == {"strict", "braked", "flashy"}
     assert desk.node.get(f"{lines_of('en')}")["cursor"] == before
     arabic = {"text": "إِغْلَاقُ الجِسْر", "story": "other"}
     assert desk.ed.ask("POST", f"{lines_of('ar')}/check", 200, arabic)["similar"]
@@ -373,7 +463,7 @@ def test_while_the_desk_is_locked_nothing_goes_out_but_a_withhold(desk: Desk) ->
     draft = desk.ed.ask("POST", lines_of("en"), 202, {"text": "Due soon", "publish_in": 0.3})
     locks = desk.ann.ask("PUT", "/v1/lock", 200, {"reason": "An account was taken over"})["locks"]
     assert [(each["channel"], each["reason"], each["by"]) for each in locks] == [
-        (slug, "An account was taken over", desk.ann.actor) for slug in ("ar", "braked", "en", "strict")
+        (slug, "An account was taken over", desk.ann.actor) for slug in ("ar", "braked", "en", "flashy", "strict")
     ]
     assert desk.cora.ask("GET", "/v1/lock", 200)["locks"] == locks
     problem = desk.ann.ask("POST", lines_of("en"), 423, {"text": "Snow"})
@@ -499,9 +589,9 @@ def test_the_lists_have_what_they_say(desk: Desk) -> None:
     while True:
         page = desk.ed.ask("GET", f"{drafts_of('en')}?state=open,released,discarded&limit=3{after}", 200)
         every += [each["id"] for each in page["drafts"]]
-        if not page["more"]:
+        if page["next"] is None:
             break
-        after = f"&after={page['drafts'][-1]['id']}"
+        after = f"&after={page['next']}"
     assert len(every) == len(set(every)) > 3
     assert mine["id"] in every
     answer = desk.ed.http.get(drafts_of("en"))

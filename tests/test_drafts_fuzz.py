@@ -204,4 +204,5 @@ def assert_in_the_picture(draft: Object) -> None:
     if draft["needs_approval"] and draft["state"] in ("scheduled", "released"):
         assert draft["approved_by"] is not None
         assert draft["approved_by"] != draft["by"]
-    assert (draft["state"] == "scheduled") == (draft["due"] is not None)
+    waits_for_a_time = draft["state"] in ("open", "submitted") and draft["publish_at"] is not None
+    assert (draft["state"] == "scheduled" or waits_for_a_time) == (draft["due"] is not None)

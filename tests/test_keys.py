@@ -79,6 +79,21 @@ def test_two_keys_of_one_name_are_two_keys(node: RunningNode) -> None:
     assert (first["role"], first["channels"]) == ("editor", [])
 
 
+def test_a_request_that_comes_twice_makes_one_key(node: RunningNode) -> None:
+    """A lost answer leaves no key that nobody knows of."""
+    once = {"Idempotency-Key": f"{uuid.uuid4()}"}
+    made = node.http.post("/v1/keys", json={"name": "Ada"}, headers=once)
+    assert made.status_code == 201
+    before = node.http.get("/v1/keys").json()
+    again = node.http.post("/v1/keys", json={"name": "Ada"}, headers=once)
+    assert (again.status_code, again.json()["status"]) == (409, 409)
+    assert f"revoke {made.json()['id']}" in again.json()["detail"]
+    other = node.http.post("/v1/keys", json={"name": "Bob"}, headers=once)
+    assert (other.status_code, other.json()["type"].rpartition(":")[2]) == (422, "idempotency-key-reused")
+    assert node.http.get("/v1/keys").json() == before
+    assert ask(node, made.json()["key"]).status_code == 201, "it holds as it was shown"
+
+
 def test_neither_a_secret_nor_its_hash_leaves_the_node_again(node: RunningNode) -> None:
     made = make(node)
     secret = made["key"].rpartition(made["id"] + "_")[2]

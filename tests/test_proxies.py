@@ -22,7 +22,7 @@ import pytest
 
 from tests.conftest import ROOT, RunningNode
 from tests.patience import ON_REDIS, WITHIN
-from tests.ports import free_port
+from tests.ports import free_port, stop_listening
 from tests.proxies import NAMES, proxy
 from tests.readers import Follower, Object, open_stream
 from tests.redis_servers import RedisServer, until
@@ -369,12 +369,11 @@ class ScriptedNode:
         return self
 
     async def __aexit__(self, *error: object) -> None:
-        """Gone, with all its connections; the loop needs some turns for those that have just been accepted."""
-        self._server.close()
-        for _ in range(5):
-            await asyncio.sleep(0)
-            for writer in self._open:
-                writer.transport.abort()
+        """Gone, with all its connections."""
+        await stop_listening(self._server)
+        for writer in self._open:
+            writer.transport.abort()
+        await asyncio.sleep(0)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._open.add(writer)

@@ -9,10 +9,12 @@ Rule 1: an edit takes an approval away.
 Rule 2: nobody approves what they have ever written, edited or submitted, under any key of theirs.
 Rule 3: a change written against a version that has passed never overwrites: it is a conflict.
 Rule 4: nothing is released before it is due, by the newswire's clock. `settle` alone releases.
+Rule 5: words that go out by themselves have passed the brakes: other words are scheduled again only after a check.
 """
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
@@ -95,6 +97,10 @@ class Draft(Struct, frozen=True, kw_only=True):
         return self.publish_at if self.state == "scheduled" else None
 
     @property
+    def place(self) -> Place:
+        return Place(microseconds(self.updated), self.id)
+
+    @property
     def submitter(self) -> str | None:
         """The person who submitted it last."""
         return next((step.person for step in reversed(self.history) if step.did == "submitted"), None)
@@ -108,6 +114,27 @@ class Draft(Struct, frozen=True, kw_only=True):
     def writers(self) -> set[str]:
         """Everyone who has had a hand in it. A later edit may leave an earlier one's words as they are."""
         return {step.person for step in self.history if step.person and step.did in _WRITING}
+
+
+class Place(NamedTuple):
+    """Where a draft stands among those of its channel, the one changed last first. It stays where it is when the draft
+    is changed again, so that a list goes on from there."""
+
+    updated: int
+    """Microseconds since 1970."""
+    id: str
+
+    def __str__(self) -> str:
+        return f"{self.updated}-{self.id}"
+
+    @classmethod
+    def parse(cls, given: str) -> Place | None:
+        """The place that `str` made this text of; None if it is something else."""
+        found = _PLACE.fullmatch(given)
+        return cls(int(found[1]), found[2]) if found else None
+
+
+_PLACE: Final = re.compile(r"([0-9]{1,16})-(d_[0-9a-f]{32})")
 
 
 def new_id() -> str:
@@ -216,18 +243,21 @@ def write(
 
 
 class Edit(NamedTuple):
-    """What is edited in a draft; None and UNSET leave it as it is."""
+    """What is edited in a draft; None and UNSET leave it as it is. `confirmed`: the warnings that were passed over when
+    these words were checked; None if nobody has checked them."""
 
     new: NewLine | None = None
     patch: Patch | None = None
     version: int | None = None
     publish_at: datetime | UnsetType | None = UNSET
     note_to_desk: str | UnsetType | None = UNSET
+    confirmed: tuple[str, ...] | None = None
 
 
 def edit(draft: Draft, given: Edit, channel: Channel, key: Key, now: datetime) -> Draft:
     """The draft with other words, for a later time or against a later version. It loses an approval; what was
-    scheduled without one stays so; what was missed or in conflict is open again."""
+    scheduled without one stays so if its words are the same or were checked; what was missed or in conflict is open
+    again."""
     _expect(draft, "edit", *LIVING)
     new = draft.new if given.new is None else given.new
     patch = draft.patch if given.patch is None else given.patch
@@ -236,7 +266,7 @@ def edit(draft: Draft, given: Edit, channel: Channel, key: Key, now: datetime) -
     publish_at = draft.publish_at if isinstance(given.publish_at, UnsetType) else given.publish_at
     publish_at = None if publish_at is None else _to_the_millisecond(publish_at)
     kind = kind_of(new, patch)
-    changes = {
+    changes: dict[str, object] = {
         "new": new,
         "patch": patch,
         "kind": kind,
@@ -248,14 +278,15 @@ def edit(draft: Draft, given: Edit, channel: Channel, key: Key, now: datetime) -
         return draft
     expect_alive_at(fields, publish_at)
     needs = draft.needs_approval or must_be_approved(channel, key, kind, fields.urgency)
+    says_the_same = all(changes[name] == getattr(draft, name) for name in ("new", "patch", "version"))
+    confirmed = draft.confirmed if says_the_same else given.confirmed
     state: State = draft.state
     if state in ("missed", "conflict"):
         state = "open"
-    elif state == "scheduled" and (needs or publish_at is None):
+    elif state == "scheduled" and (needs or publish_at is None or confirmed is None):
         state = "submitted" if needs else "open"
-    return _stepped(
-        replace(draft, **changes, state=state, approval=None, needs_approval=needs, confirmed=()), now, "edited", key
-    )
+    changes |= {"state": state, "approval": None, "needs_approval": needs, "confirmed": confirmed or ()}
+    return _stepped(replace(draft, **changes), now, "edited", key)
 
 
 def submit(draft: Draft, channel: Channel, key: Key, now: datetime) -> Draft:
@@ -431,6 +462,11 @@ def _expect(draft: Draft, verb: str, *states: State) -> None:
 def _only(patch: Patch, *names: str) -> bool:
     given: Iterable[str] = (name for name, value in asdict(patch).items() if value is not UNSET and value is not False)
     return set(given) <= set(names)
+
+
+def microseconds(at: datetime) -> int:
+    """Since 1970."""
+    return round(at.timestamp() * 1_000_000)
 
 
 def _to_the_millisecond(at: datetime) -> datetime:

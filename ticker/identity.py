@@ -97,9 +97,17 @@ def hashed(secret: str) -> str:
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
-def make(name: str, role: Role, channels: tuple[str, ...], now: datetime, owner: str | None = None) -> tuple[Key, str]:
-    """A new key, and the token that opens it: the only time it can be had."""
-    key_id = "".join(secrets.choice(_ID_ALPHABET) for _ in range(8))
+def make(
+    name: str,
+    role: Role,
+    channels: tuple[str, ...],
+    now: datetime,
+    owner: str | None = None,
+    request: str | None = None,
+) -> tuple[Key, str]:
+    """A new key, and the token that opens it: the only time it can be had. The same `request` gives the same id."""
+    random = secrets.token_bytes(8) if request is None else hashlib.sha256(request.encode()).digest()[:8]
+    key_id = "".join(_ID_ALPHABET[each % len(_ID_ALPHABET)] for each in random)
     secret = secrets.token_urlsafe(32)
     key = Key(id=key_id, name=name, role=role, channels=channels, hash=hashed(secret), created=now, owner=owner)
     return key, f"{PREFIX}_{key_id}_{secret}"

@@ -237,9 +237,9 @@ class Trial:
                 page = (await self._desk.ask("GET", path)).json()
                 for draft in page["drafts"]:
                     yield draft
-                if not page["more"]:
+                if page["next"] is None:
                     break
-                after = f"&after={page['drafts'][-1]['id']}"
+                after = f"&after={page['next']}"
 
     # What must hold
 

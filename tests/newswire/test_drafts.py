@@ -45,12 +45,13 @@ DRAFTS = "ticker.newswire.sqlite.drafts.LIVING_MAX", "ticker.newswire.redis.draf
 async def listed(wire: Newswire, *states: State, limit: int = 100) -> list[str]:
     """Page by page, of `limit` drafts."""
     ids: list[str] = []
-    more = True
-    while more:
-        page = await wire.drafts("en", states, limit, ids[-1] if ids else None)
+    after = None
+    while True:
+        page = await wire.drafts("en", states, limit, after)
         ids += [draft.id for draft in page.drafts]
-        more = page.more
-    return ids
+        if not page.more:
+            return ids
+        after = page.drafts[-1].place
 
 
 def noted(note: str) -> Callable[[Draft], Draft]:
@@ -112,8 +113,16 @@ async def test_drafts_are_listed_by_state_and_page_the_one_changed_last_first(ne
     assert await listed(newswire, *LIVING, limit=3) == [first.id, *(each for each in ids[:-1] if each != gone.id)]
     assert await listed(newswire, *ENDED) == [gone.id]
     assert set(await listed(newswire, *LIVING, *ENDED, limit=2)) == set(ids)
-    with pytest.raises(NotFound):
-        await newswire.drafts("en", LIVING, 5, "d_unknown")
+
+
+async def test_a_page_goes_on_where_it_was_if_its_last_draft_is_changed_meanwhile(newswire: Newswire) -> None:
+    ids = [(await keep(newswire, EN, f"Line {n}")).id for n in range(4)][::-1]
+    page = await newswire.drafts("en", LIVING, 2)
+    last = page.drafts[-1]
+    await newswire.change_draft("en", last.id, noted_at(newswire, "Look"))
+    assert [each.id for each in (await newswire.drafts("en", LIVING, 9, last.place)).drafts] == ids[2:]
+    await newswire.change_draft("en", last.id, lambda kept: rules.discard(kept, ADA, newswire.now()))
+    assert [each.id for each in (await newswire.drafts("en", LIVING, 9, last.place)).drafts] == ids[2:]
 
 
 def noted_at(wire: Newswire, note: str) -> Callable[[Draft], Draft]:

@@ -22,7 +22,7 @@ from tests.redis_servers import RedisStore
 from ticker import draft as rules
 from ticker.board import Board
 from ticker.channel import DAY, HOUR
-from ticker.draft import ENDED, LIVING, Draft, Edit
+from ticker.draft import ENDED, LIVING, Draft, Edit, Place
 from ticker.errors import TickerError
 from ticker.identity import Key, hashed
 from ticker.line import Event, NewLine, Patch, checked
@@ -274,7 +274,8 @@ class Calls:
     def list_drafts(self) -> Any:
         slug, limit = self.channel().slug, self.lot.choice([1, 3, 100])
         states = self.lot.choice([LIVING, ENDED, ("scheduled",), ("open", "submitted"), (*LIVING, *ENDED)])
-        after = self.known_draft()[1] if self.lot.random() < 0.3 else None
+        moment = rules.microseconds(self.moment() + timedelta(minutes=20) - self.lot.randint(0, 9) * timedelta(hours=1))
+        after = Place(moment, self.known_draft()[1]) if self.lot.random() < 0.3 else None
         return lambda wire, _: wire.drafts(slug, states, limit, after)
 
     def upcoming(self) -> Any:

@@ -184,7 +184,7 @@ async def test_nothing_is_searched_for_without_an_index(path: Path) -> None:
             await settle(wire, EN, drafts[0])
             states: list[State] = [*LIVING, *ENDED]
             page = await wire.drafts("en", states, 1)
-            await wire.drafts("en", states, 1, page.drafts[0].id)
+            await wire.drafts("en", states, 1, page.drafts[0].place)
             await wire.upcoming(BOTH, 10)
             await wire.lock("en", a_lock())
             await wire.unlock("en", a_lock())

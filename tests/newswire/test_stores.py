@@ -99,6 +99,15 @@ async def test_a_key_is_revoked_once_and_touching_does_not_bring_it_back(newswir
     assert cast("Key", await newswire.keys.get(key.id)).revoked == revoked.revoked
 
 
+async def test_a_key_of_an_id_that_is_kept_is_not_kept_in_its_place(newswire: Newswire) -> None:
+    now = datetime.now(UTC)
+    first, second = (make("Ada", "editor", (), now, request="env:1")[0] for _ in range(2))
+    assert (first.id, first.hash == second.hash) == (second.id, False)
+    assert await newswire.keys.keep(first) == first
+    assert await newswire.keys.keep(second) == first
+    assert await newswire.keys.all() == [first]
+
+
 async def test_keys_of_one_moment_are_listed_in_one_order(newswire: Newswire) -> None:
     now = datetime.now(UTC)
     made = [make(f"Ada {n}", "editor", (), now)[0] for n in range(20)]

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Self
 
 from tests.patience import WITHIN
+from tests.ports import stop_listening
 from tests.redis_servers.server import until
 
 
@@ -155,7 +156,7 @@ class TcpProxy:
             await way.open.wait()
 
     def close(self) -> None:
-        self._call(self._server.close)
+        asyncio.run_coroutine_threadsafe(stop_listening(self._server), self._loop).result(WITHIN)
         self.refuse()
         self.heal()  # whatever waits, goes; nobody is there to take it
         until(lambda: not self._ways)

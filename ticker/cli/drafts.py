@@ -46,9 +46,9 @@ def _all(client: Client, channel: str, state: str | None) -> Iterator[dict[str, 
     while True:
         page = client.call("GET", f"{drafts_path(channel)}?{urlencode(query)}")
         yield from page["drafts"]
-        if not page["more"]:
+        if page["next"] is None:
             return
-        query["after"] = page["drafts"][-1]["id"]
+        query["after"] = page["next"]
 
 
 @draft.command("show")

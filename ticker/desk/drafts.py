@@ -32,7 +32,7 @@ from ticker.desk.intake import query_of, sent
 from ticker.desk.proposals import Proposals
 from ticker.desk.timing import due_of
 from ticker.desk.wishes import confirmed, confirms, desk_words, part_of, unconfirmed
-from ticker.draft import LIVING, Draft, Edit, NotDue, State
+from ticker.draft import LIVING, Draft, Edit, NotDue, Place, State
 from ticker.errors import Conflict, FieldError, Invalid, Stale
 from ticker.http.answers import json_answer
 from ticker.http.fields import is_held
@@ -89,18 +89,18 @@ class Drafts:
         key, channel = await self._access.entitled(request)
         expect(key, "draft")
         asked = query_of(request, "state", "limit", "after")
-        states, limit, after = fields.states(asked.get("state")), fields.limit(asked.get("limit")), asked.get("after")
-        if after is not None and not ID.fullmatch(after):
-            raise no_draft(channel.slug, after)
+        states, limit = fields.states(asked.get("state")), fields.limit(asked.get("limit"))
+        after = fields.place(asked.get("after"))
         tag = self._tag(key, channel, request.url.query)
         if is_held(request.headers.get("if-none-match", ""), tag):
             return Response(status_code=304, headers={"ETag": tag, "Cache-Control": "no-cache"})
         drafts, more = await self._seen_by(key, channel, states, limit, after)
-        body = {"drafts": [self._proposals.object(draft) for draft in drafts], "more": more}
+        rest = str(drafts[-1].place) if more else None
+        body = {"drafts": [self._proposals.object(draft) for draft in drafts], "next": rest}
         return json_answer(body, cache="no-cache", headers={"ETag": tag})
 
     async def _seen_by(
-        self, key: Key, channel: Channel, states: Collection[State], limit: int, after: str | None
+        self, key: Key, channel: Channel, states: Collection[State], limit: int, after: Place | None
     ) -> tuple[list[Draft], bool]:
         found: list[Draft] = []
         while True:
@@ -110,7 +110,7 @@ class Drafts:
                 return found[:limit], len(found) > limit or page.more
             if len(found) == limit:
                 return found, page.more
-            after = page.drafts[-1].id
+            after = page.drafts[-1].place
 
     def _tag(self, key: Key, channel: Channel, query: str) -> str:
         """Changes with any draft of the channel."""
@@ -173,10 +173,12 @@ class Drafts:
         return self._proposals.answer(await self._newswire.keep_draft(draft, once=once), 201)
 
     async def edit(self, request: Request) -> Response:
-        """JSON merge patch: what isn't given stays."""
+        """JSON merge patch: what isn't given stays. Other words of a scheduled draft pass the brakes: nobody else looks
+        at them before they go out."""
         key, channel, draft = await self._asked(request, self._access.writable, if_match=True)
         query_of(request)
-        given = await sent(request, fields.Fields)
+        given = await sent(request, fields.Edition)
+        confirms(given.confirm)
         if given.line not in (UNSET, draft.line):
             raise Invalid(FieldError("line", "A draft stays with its line. Write another one for another line."))
         note = desk_words("note_to_desk", given.note_to_desk)
@@ -198,18 +200,25 @@ class Drafts:
             edit = Edit(
                 patch=fields.merged_change(draft.patch, given), version=line.version, publish_at=at, note_to_desk=note
             )
-        return self._proposals.answer(
-            await self._changed(draft, request, lambda kept: rules.edit(kept, edit, channel, key, now), draft), 200
-        )
+        if draft.state == "scheduled":
+            edited = replace(draft, new=edit.new, patch=edit.patch, version=edit.version)
+            if not _says_the_same(edited, draft):
+                edit = edit._replace(confirmed=await self._expect_unbraked(channel, key, edited, given.confirm))
+
+        def change(kept: Draft) -> Draft:
+            edited = rules.edit(kept, edit, channel, key, now)
+            if kept.state != draft.state:
+                raise Stale(f"The draft has become {kept.state} meanwhile. Read it again before you edit it.")
+            return edited
+
+        return await self._changed(draft, request, change)
 
     async def discard(self, request: Request) -> Response:
         """Recalled: it won't go out. Of one that is on the air, the answer names the line."""
         key, _, draft = await self._asked(request, self._access.writable, if_match=True)
         query_of(request)
         now = self._newswire.now()
-        return self._proposals.answer(
-            await self._changed(draft, request, lambda kept: rules.discard(kept, key, now)), 200
-        )
+        return await self._changed(draft, request, lambda kept: rules.discard(kept, key, now), any_words=True)
 
     # Deciding
 
@@ -226,7 +235,7 @@ class Drafts:
             after = rules.submit(kept, channel, key, now)
             return after if after is kept else replace(after, confirmed=confirm)
 
-        return self._proposals.answer(await self._changed(draft, request, change), 200)
+        return await self._changed(draft, request, change)
 
     async def approve(self, request: Request) -> Response:
         key, channel, draft = await self._asked(request, self._access.writable, if_match=True)
@@ -245,9 +254,9 @@ class Drafts:
 
         def change(kept: Draft) -> Draft:
             after = rules.approve(kept, key, now, at, sources, checked_by)
-            return after if after is kept else replace(after, confirmed=(*kept.confirmed, *confirm))
+            return after if after is kept else replace(after, confirmed=_joined(kept.confirmed, confirm))
 
-        return self._proposals.answer(await self._changed(draft, request, change, expected=draft), 200)
+        return await self._changed(draft, request, change)
 
     async def send_back(self, request: Request) -> Response:
         key, _, draft = await self._asked(request, self._access.writable, if_match=True)
@@ -256,9 +265,7 @@ class Drafts:
         reason = fields.remark("reason", (await sent(request, fields.Return)).reason)
         now = self._newswire.now()
         assert reason is not None
-        return self._proposals.answer(
-            await self._changed(draft, request, lambda kept: rules.send_back(kept, key, now, reason)), 200
-        )
+        return await self._changed(draft, request, lambda kept: rules.send_back(kept, key, now, reason), any_words=True)
 
     async def publish(self, request: Request) -> Response:
         """Now, or in some seconds. 202 if a second person must agree first."""
@@ -273,16 +280,14 @@ class Drafts:
         confirm = await self._expect_unbraked(channel, key, draft, given.confirm)
 
         def scheduled(kept: Draft, now: datetime, at: datetime) -> Draft:
-            if kept.fields != draft.fields or kept.version != draft.version:  # nobody has looked at these words
-                raise Stale("The draft has changed meanwhile. Read it again before you publish it.")
+            _expect_same(kept, draft)
             after = rules.schedule(kept, channel, key, now, at)
-            return after if after is kept else replace(after, confirmed=(*kept.confirmed, *confirm))
+            return after if after is kept else replace(after, confirmed=_joined(kept.confirmed, confirm))
 
         if given.publish_in is not UNSET:
             now = self._newswire.now()
             at = due_of(None, given.publish_in, now, self._zone) or now
-            kept = await self._changed(draft, request, lambda kept: scheduled(kept, now, at))
-            return self._proposals.answer(kept, 202)
+            return await self._changed(draft, request, lambda kept: scheduled(kept, now, at), status=202)
         try:
             settled, outcome = await self._newswire.settle(
                 channel, draft.id, lambda kept, now: scheduled(kept, now, now)
@@ -305,17 +310,25 @@ class Drafts:
         )
 
     async def _changed(
-        self, draft: Draft, request: Request, change: Callable[[Draft], Draft], expected: Draft | None = None
-    ) -> Draft:
-        """Change it, if nobody has changed what If-Match or `expected` names."""
+        self,
+        draft: Draft,
+        request: Request,
+        change: Callable[[Draft], Draft],
+        *,
+        any_words: bool = False,
+        status: int = 200,
+    ) -> Response:
+        """Change it, if nobody has changed what If-Match names, or the words that were looked at. `any_words`: what
+        is done is right for other words too."""
 
         def careful(kept: Draft) -> Draft:
             _expect(kept, if_match_of(request))
-            if expected is not None and (kept.fields, kept.version) != (expected.fields, expected.version):
-                raise Stale("The draft has changed meanwhile. Read it again first.")
+            if not any_words:
+                _expect_same(kept, draft)
             return change(kept)
 
-        return await self._newswire.change_draft(draft.channel, draft.id, careful)
+        changed = await self._newswire.change_draft(draft.channel, draft.id, careful)
+        return self._proposals.answer(changed, status)
 
     # What stands in the way
 
@@ -367,6 +380,20 @@ def _expect(draft: Draft, if_match: str | None) -> None:
         tag.strip().removeprefix("W/") for tag in if_match.split(",")
     ]:
         raise Stale("The draft has changed meanwhile. Read it again before you change it.")
+
+
+def _expect_same(kept: Draft, seen: Draft) -> None:
+    """Raises Stale if these aren't the words that were looked at and checked."""
+    if not _says_the_same(kept, seen):
+        raise Stale("The draft has changed meanwhile. Read it again first.")
+
+
+def _says_the_same(one: Draft, other: Draft) -> bool:
+    return (one.new, one.patch, one.version) == (other.new, other.patch, other.version)
+
+
+def _joined(confirmed: tuple[str, ...], more: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((*confirmed, *more)))
 
 
 def _passed(line: Line) -> Conflict:

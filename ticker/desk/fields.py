@@ -12,7 +12,7 @@ from starlette.requests import Request
 from ticker import draft as rules
 from ticker import text
 from ticker.desk.intake import body_of, sent
-from ticker.draft import LIVING, State
+from ticker.draft import LIVING, Place, State
 from ticker.errors import FieldError, Invalid
 from ticker.line import NewLine, Patch, checked
 from ticker.text import NOTE_MAX
@@ -32,6 +32,12 @@ class Fields(Patch, frozen=True, kw_only=True, forbid_unknown_fields=True):
     publish_at: datetime | UnsetType | None = UNSET
     publish_in: float | UnsetType = UNSET
     note_to_desk: str | UnsetType | None = UNSET
+
+
+class Edition(Fields, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The body of an edit of a draft. `confirm`: for one that is scheduled, the warnings to be passed over."""
+
+    confirm: tuple[str, ...] = ()
 
 
 class Submission(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -128,3 +134,11 @@ def limit(given: str | None) -> int:
     if not (given.isascii() and given.isdigit() and len(given) <= 4 and 1 <= int(given) <= LIMIT_MAX):
         raise Invalid(FieldError("limit", f"It is a whole number from 1 to {LIMIT_MAX}."))
     return int(given)
+
+
+def place(given: str | None) -> Place | None:
+    if given is None:
+        return None
+    if (found := Place.parse(given)) is None:
+        raise Invalid(FieldError("after", "It is what the page before named as next."))
+    return found

@@ -10,7 +10,7 @@ from starlette.routing import Route
 
 from ticker import text
 from ticker.channel import no_such_channel
-from ticker.desk.access import Access
+from ticker.desk.access import Access, idempotency_key
 from ticker.desk.intake import query_of, sent
 from ticker.desk.keys import Keyring
 from ticker.desk.security_log import address_of
@@ -45,7 +45,13 @@ class Keys:
         query_of(request)
         asked = self._checked(await sent(request, KeyRequest))
         key, token = await self._keyring.make(
-            asked.name, asked.role, asked.channels, owner=asked.owner, by=admin, address=address_of(request)
+            asked.name,
+            asked.role,
+            asked.channels,
+            owner=asked.owner,
+            by=admin,
+            address=address_of(request),
+            once=idempotency_key(request, admin, asked),
         )
         return json_answer({**asdict(key_info(key)), "key": token}, 201)
 

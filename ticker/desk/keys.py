@@ -13,9 +13,18 @@ from datetime import UTC, datetime, timedelta
 
 from ticker.desk.brake import Brake
 from ticker.desk.security_log import NOWHERE, Address, SecurityLog
-from ticker.errors import Forbidden, NewswireUnavailable, NotFound, TickerError, TooManyAttempts, Unauthorized
+from ticker.errors import (
+    Conflict,
+    Forbidden,
+    KeyReused,
+    NewswireUnavailable,
+    NotFound,
+    TickerError,
+    TooManyAttempts,
+    Unauthorized,
+)
 from ticker.identity import ENVIRONMENT, ENVIRONMENT_NAME, TOKEN_MAX, Key, Role, hashed, make, parts
-from ticker.newswire import Newswire
+from ticker.newswire import KEY_REUSED, IdempotencyKey, Newswire
 
 TOUCH_EVERY = timedelta(minutes=1)  # "last used" needs no finer grain, and each touch is a write
 ONE_TIME_FOR = 3_600  # seconds a sign-in link holds: long enough to open a laptop, not to be found in a log
@@ -168,9 +177,19 @@ class Keyring:
         owner: str | None = None,
         by: Key,
         address: Address = NOWHERE,
+        once: IdempotencyKey | None = None,
     ) -> tuple[Key, str]:
-        key, token = make(name, role, channels, self._newswire.now(), owner)
-        await self._newswire.keys.keep(key)
+        """A new key, and its token. The same request makes one key only: raises Conflict, or KeyReused, if it comes
+        again, because the token can't be shown again."""
+        key, token = make(name, role, channels, self._newswire.now(), owner, once and once.key)
+        kept = await self._newswire.keys.keep(key)
+        if kept.hash != key.hash:
+            if (kept.name, kept.role, kept.channels, kept.owner) != (name, role, channels, owner):
+                raise KeyReused(KEY_REUSED)
+            raise Conflict(
+                f"This request has made the key {key.id} already, and a key is shown only once. If you haven't seen "
+                f"it, revoke {key.id} and make another one."
+            )
         self._known[key.id] = key
         self._log.note("key-made", address, key=key.id, role=key.role, by=by.id)
         return key, token

@@ -186,7 +186,7 @@ class Lines:
             return await self._answers.changed(channel, Outcome(line, None))
         if key.may("withhold"):
             line = (await self._withhold(request, key, channel, patch)).line
-        if known := await self._proposals.cancel_of(channel, line):
+        if known := await self._proposals.cancel_of(key, channel, line, patch):
             return self._proposals.answer(known, 202)
         return await self._proposals.propose(key, channel, Wishes(), patch=patch, line=line, once=once)
 

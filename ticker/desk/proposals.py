@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from msgspec import UNSET
@@ -13,8 +15,8 @@ from ticker.channel import Channel
 from ticker.desk.fields import LIMIT_MAX
 from ticker.desk.timing import due_of, shown
 from ticker.desk.wishes import Wishes
-from ticker.draft import Draft
-from ticker.errors import Braked
+from ticker.draft import Draft, Edit
+from ticker.errors import Braked, Conflict
 from ticker.http.answers import json_answer
 from ticker.identity import Key
 from ticker.line import Line, NewLine, Patch
@@ -55,11 +57,33 @@ class Proposals:
         submitted = rules.submit(replace(written, confirmed=confirm), channel, key, now)
         return self.answer(await self._newswire.keep_draft(submitted, once=once), 202)
 
-    async def cancel_of(self, channel: Channel, line: Line) -> Draft | None:
-        """The draft that waits to cancel this line, if there is one."""
-        page = await self._newswire.drafts(channel.slug, ("submitted", "scheduled"), LIMIT_MAX)
-        of_it = (each for each in page.drafts if each.kind == "cancel" and each.line == line.id)
-        return next((each for each in of_it if each.version == line.version), None)
+    async def cancel_of(self, key: Key, channel: Channel, line: Line, patch: Patch) -> Draft | None:
+        """The draft that waits to cancel this line, if there is one: two of one intent would need four people. If it
+        was written against an earlier version, the one who asks for the same now has edited it."""
+        found = await self._find(channel, lambda draft: draft.kind == "cancel" and draft.line == line.id)
+        if found is None or found.version == line.version:
+            return found
+        now = self._newswire.now()
+
+        def renewed(kept: Draft) -> Draft:
+            noted = patch if kept.patch is None or patch.note is not UNSET else kept.patch
+            edited = rules.edit(kept, Edit(patch=noted, version=line.version), channel, key, now)
+            return edited if edited.state == "submitted" else rules.submit(edited, channel, key, now)
+
+        try:
+            return await self._newswire.change_draft(channel.slug, found.id, renewed)
+        except Conflict:  # it has ended meanwhile
+            return None
+
+    async def _find(self, channel: Channel, wanted: Callable[[Draft], bool]) -> Draft | None:
+        after = None
+        while True:
+            page = await self._newswire.drafts(channel.slug, ("submitted", "scheduled", "conflict"), LIMIT_MAX, after)
+            if found := next(filter(wanted, page.drafts), None):
+                return found
+            if not page.more or not page.drafts:
+                return None
+            after = page.drafts[-1].place
 
     def answer(
         self, draft: Draft, status: int, *, replayed: bool = False, headers: dict[str, str] | None = None
@@ -85,7 +109,7 @@ class Proposals:
             "line": draft.line,
             "version": draft.version,
             "publish_at": draft.publish_at,
-            "due": None if draft.due is None else shown(draft.due, self._newswire.now(), self._zone),
+            "due": None if (due := _awaited(draft)) is None else shown(due, self._newswire.now(), self._zone),
             "needs_approval": draft.needs_approval,
             "by": draft.by,
             "approved_by": draft.approval.by if draft.approval else None,
@@ -99,3 +123,8 @@ class Proposals:
             ],
             **fields,
         }
+
+
+def _awaited(draft: Draft) -> datetime | None:
+    """The time that it waits for, if it has one. A submitted one waits for a second person too."""
+    return draft.publish_at if draft.state in ("open", "submitted", "scheduled") else None

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import NamedTuple, Protocol
 
 from ticker.channel import Channel
-from ticker.draft import Draft, State
+from ticker.draft import Draft, Place, State
 from ticker.errors import Gone, Misconfigured, NotFound
 from ticker.line import Act, Cursor, Event, Line, NewLine, Patch, Status
 from ticker.lock import Lock
@@ -155,8 +155,10 @@ class Newswire(Protocol):
     async def draft(self, channel: str, draft_id: str) -> Draft:
         """Raises NotFound."""
 
-    async def drafts(self, channel: str, states: Collection[State], limit: int, after: str | None = None) -> DraftPage:
-        """Those in these states. `after`: the id of the last draft of the page before."""
+    async def drafts(
+        self, channel: str, states: Collection[State], limit: int, after: Place | None = None
+    ) -> DraftPage:
+        """Those in these states. `after`: the place of the last draft of the page before."""
 
     async def change_draft(self, channel: str, draft_id: str, change: Callable[[Draft], Draft]) -> Draft:
         """Keep what `change` makes of the draft. It may be called more than once. Raises NotFound, and what it does."""

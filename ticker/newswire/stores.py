@@ -21,7 +21,8 @@ class Presence(NamedTuple):
 class KeyStore(Protocol):
     """Editors' keys, as hashes. Every method may raise NewswireUnavailable."""
 
-    async def keep(self, key: Key) -> None: ...
+    async def keep(self, key: Key) -> Key:
+        """Keep a new key. Returns the one that is kept under its id: this one, or that which was there before."""
 
     async def keep_first(self, key: Key) -> bool:
         """Keep it if there is no key yet, in one step. Returns whether it was kept."""

@@ -299,7 +299,9 @@ export class Composer extends EventTarget {
     }
     const said = {
       open: way === "submit" ? "Saved, not submitted." : "Saved among the drafts.",
-      submitted: draft.needs_approval ? "Submitted. It goes out when a second person agrees." : "Submitted.",
+      submitted: draft.needs_approval
+        ? `Submitted. It goes out ${draft.due ? `at ${inNewsroom(draft.publish_at, draft.due.timezone)} (${draft.due.timezone}), if a second person agrees by then, or when one does` : "when a second person agrees"}.`
+        : "Submitted.",
       scheduled: draft.due && `Scheduled for ${inNewsroom(draft.publish_at, draft.due.timezone)} (${draft.due.timezone}), in ${countdown(draft.due.in)}.`,
       released: "It is on the air.",
     }[draft.state] ?? `It is ${draft.state}: look among the drafts.`;

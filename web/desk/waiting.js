@@ -222,9 +222,15 @@ class Waits {
   /** The countdown. */
   tick() {
     const { due } = this.draft;
-    const words = due === null ? "" : `${inNewsroom(this.draft.publish_at, due.timezone)} (${due.timezone}), in ${countdown(due.in - (performance.now() - this.#seenAt) / 1000)}`;
-    const own = due !== null && inNewsroom(this.draft.publish_at, Intl.DateTimeFormat().resolvedOptions().timeZone);
-    this.#tell(".due", words && own && !words.startsWith(own) ? `${words}; here ${own}` : words);
+    if (due === null) {
+      this.#tell(".due", "");
+      return;
+    }
+    const left = due.in - (performance.now() - this.#seenAt) / 1000;
+    const passed = this.draft.state === "scheduled" ? "now" : "its time has passed";
+    const at = inNewsroom(this.draft.publish_at, due.timezone);
+    const here = inNewsroom(this.draft.publish_at, Intl.DateTimeFormat().resolvedOptions().timeZone);
+    this.#tell(".due", `${at} (${due.timezone}), ${left > 0 ? `in ${countdown(left)}` : passed}${here === at ? "" : `; here ${here}`}`);
   }
 
   /** Forget what is typed. */
@@ -384,7 +390,7 @@ class Decision {
       case "recall":
         return this.#api.recall(draft);
       case "edit":
-        return this.#api.edit(draft, { text: this.#value("text"), ...(draft.state === "conflict" && { version: this.#newest }) });
+        return this.#api.edit(draft, { ...confirmed, text: this.#value("text"), ...(draft.state === "conflict" && { version: this.#newest }) });
       case "approve": {
         const [sources, checked_by] = [this.#value("sources"), this.#value("checked_by")];
         return this.#api.decide(draft, "approve", { ...confirmed, ...(sources && { sources }), ...(checked_by && { checked_by }) });

@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple, TypeVar
 
 from ticker.channel import Channel
-from ticker.draft import ENDED, KEPT_FOR, LIVING, LIVING_MAX, Draft, NotDue, State, act_of, settle
+from ticker.draft import ENDED, KEPT_FOR, LIVING, LIVING_MAX, Draft, NotDue, Place, State, act_of, microseconds, settle
 from ticker.errors import KeyReused, NewswireFull, NewswireUnavailable, NotFound, Refused, TickerError
 from ticker.line import Cursor, Line
 from ticker.newswire import (
@@ -50,7 +50,6 @@ from ticker.newswire.redis.records import (
     encode,
     in_state,
     locked,
-    microseconds,
 )
 
 T = TypeVar("T")
@@ -105,9 +104,8 @@ class Drafts:
             raise no_draft(slug, draft_id)
         return KeptDraft.of(body)
 
-    async def page(self, slug: str, states: Collection[State], limit: int, after: str | None) -> DraftPage:
-        last = None if after is None else (microseconds((await self.get(slug, after)).updated), after)
-        found = [each for state in set(states) for each in await self._in_state(slug, state, limit + 1, last)]
+    async def page(self, slug: str, states: Collection[State], limit: int, after: Place | None) -> DraftPage:
+        found = [each for state in set(states) for each in await self._in_state(slug, state, limit + 1, after)]
         ids = [draft_id for _, draft_id in sorted(found, reverse=True)]
         if not ids:
             return DraftPage([], more=False)
@@ -115,9 +113,7 @@ class Drafts:
         drafts = [decode_draft(body) for body in bodies if body]
         return DraftPage([draft for draft in drafts if draft.state in states], more=len(ids) > limit)
 
-    async def _in_state(
-        self, slug: str, state: State, limit: int, last: tuple[int, str] | None
-    ) -> list[tuple[int, str]]:
+    async def _in_state(self, slug: str, state: State, limit: int, last: Place | None) -> list[tuple[int, str]]:
         """When they were changed, and their ids; the one changed last first, after `last`."""
         key = self._asking.key(slug, in_state(state))
         at_once: list[tuple[int, str]] = []

@@ -12,7 +12,7 @@ from datetime import datetime
 from redis import exceptions as failure
 
 from ticker.channel import Channel
-from ticker.draft import Draft, State
+from ticker.draft import Draft, Place, State
 from ticker.errors import Misconfigured, NewswireUnavailable
 from ticker.line import Act, Event, Line, NewLine, Patch
 from ticker.lock import Lock
@@ -169,7 +169,9 @@ class RedisNewswire:
     async def draft(self, channel: str, draft_id: str) -> Draft:
         return await self._drafts.get(channel, draft_id)
 
-    async def drafts(self, channel: str, states: Collection[State], limit: int, after: str | None = None) -> DraftPage:
+    async def drafts(
+        self, channel: str, states: Collection[State], limit: int, after: Place | None = None
+    ) -> DraftPage:
         return await self._drafts.page(channel, states, limit, after)
 
     async def change_draft(self, channel: str, draft_id: str, change: Callable[[Draft], Draft]) -> Draft:

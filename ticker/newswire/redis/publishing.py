@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
 from ticker.channel import Channel
-from ticker.draft import Draft
+from ticker.draft import Draft, microseconds
 from ticker.errors import NewswireFull, NewswireUnavailable, TickerError
 from ticker.line import Act, Cursor, Event, Line, NewLine, Patch, amend, begin, expect, withholds
 from ticker.newswire import IdempotencyKey, Outcome, cursor_after
@@ -33,7 +33,7 @@ from ticker.newswire.redis.idempotency import (
     outcome_key_of,
 )
 from ticker.newswire.redis.reading import PINNED_PLACE, Reading
-from ticker.newswire.redis.records import KeptDraft, Written, due_member, encode, in_state, locked, microseconds
+from ticker.newswire.redis.records import KeptDraft, Written, due_member, encode, in_state, locked
 
 ANSWER_WITHIN = 4.0  # seconds a change is tried for, over reconnects and a failover that is quick
 RETRY_AFTER = 0.02, 0.3  # seconds between two attempts: first, most

@@ -6,13 +6,12 @@ upgraded. `act` beside it says all.
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import NamedTuple
 
 import msgspec
 from msgspec import Raw, Struct
 
-from ticker.draft import Draft, State
+from ticker.draft import Draft, State, microseconds
 from ticker.errors import Locked
 from ticker.identity import Actor
 from ticker.line import Act, Event, Line
@@ -58,11 +57,6 @@ def in_state(state: State) -> str:
 def due_member(draft: Draft) -> str:
     """Its name among what is due: of two that are due at once, the older one's comes first."""
     return f"{microseconds(draft.created):018d} {draft.id}"
-
-
-def microseconds(at: datetime) -> int:
-    """Since 1970."""
-    return round(at.timestamp() * 1_000_000)
 
 
 _decode_event = msgspec.json.Decoder(KeptEvent).decode

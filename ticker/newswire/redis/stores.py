@@ -22,8 +22,9 @@ class Keys:
         self._first = Script.named("first.lua")
         self._swap = Script.named("swap.lua")
 
-    async def keep(self, key: Key) -> None:
-        await self._asking.do("HSET", self._asking.keys_key, key.id, _encode(key))
+    async def keep(self, key: Key) -> Key:
+        await self._asking.do("HSETNX", self._asking.keys_key, key.id, _encode(key))
+        return await self.get(key.id) or key
 
     async def keep_first(self, key: Key) -> bool:
         return bool(await self._asking.run(self._first, [self._asking.keys_key], [key.id, _encode(key)]))

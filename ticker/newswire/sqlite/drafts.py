@@ -10,7 +10,7 @@ from datetime import datetime
 import msgspec
 
 from ticker.channel import Channel
-from ticker.draft import LIVING, LIVING_MAX, Draft, NotDue, State, act_of, settle
+from ticker.draft import LIVING, LIVING_MAX, Draft, NotDue, Place, State, act_of, microseconds, settle
 from ticker.errors import NotFound, Refused
 from ticker.line import Cursor, Line
 from ticker.lock import Lock
@@ -62,18 +62,13 @@ class Drafts:
             raise no_draft(channel, draft_id)
         return _decode(row[0])
 
-    async def page(self, channel: str, states: Collection[State], limit: int, after: str | None) -> DraftPage:
+    async def page(self, channel: str, states: Collection[State], limit: int, after: Place | None) -> DraftPage:
         return await self._transactions.read(self._page, channel, states, limit, after)
 
     def _page(
-        self, db: sqlite3.Connection, channel: str, states: Collection[State], limit: int, after: str | None
+        self, db: sqlite3.Connection, channel: str, states: Collection[State], limit: int, after: Place | None
     ) -> DraftPage:
-        last = (2**62, "")
-        if after is not None:
-            row = db.execute("SELECT updated FROM draft WHERE channel = ? AND id = ?", (channel, after)).fetchone()
-            if row is None:
-                raise no_draft(channel, after)
-            last = (row[0], after)
+        last = after or Place(2**62, "")
         rows: list[tuple[int, str, bytes]] = []
         for state in set(states):  # one after the other, so that the index has each in its order
             rows += db.execute(
@@ -158,15 +153,15 @@ class Drafts:
             return None
 
     def _keep(self, db: sqlite3.Connection, draft: Draft) -> None:
-        due = None if draft.due is None else _microseconds(draft.due) // 1000
+        due = None if draft.due is None else microseconds(draft.due) // 1000
         db.execute(
             "INSERT OR REPLACE INTO draft VALUES (?, ?, ?, ?, ?, ?, ?)",
             (
                 draft.channel,
                 draft.id,
                 draft.state,
-                _microseconds(draft.created),
-                _microseconds(draft.updated),
+                microseconds(draft.created),
+                microseconds(draft.updated),
                 due,
                 _encode(draft),
             ),
@@ -194,8 +189,3 @@ class Drafts:
     def _set_lock(self, db: sqlite3.Connection, how: str, channel: str, body: bytes) -> None:
         if db.execute(how, (channel, body)).rowcount:
             self._transactions.then(self._changed, channel)
-
-
-def _microseconds(at: datetime) -> int:
-    """Since 1970."""
-    return round(at.timestamp() * 1_000_000)

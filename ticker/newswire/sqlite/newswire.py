@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 
 from ticker.channel import Channel
-from ticker.draft import Draft, State
+from ticker.draft import Draft, Place, State
 from ticker.line import Act, Event, Line, NewLine, Patch
 from ticker.lock import Lock
 from ticker.newswire import DraftPage, Due, IdempotencyKey, Inspection, Outcome, Page, Settlement, Snapshot
@@ -130,7 +130,9 @@ class SqliteNewswire:
     async def draft(self, channel: str, draft_id: str) -> Draft:
         return await self._drafts.get(channel, draft_id)
 
-    async def drafts(self, channel: str, states: Collection[State], limit: int, after: str | None = None) -> DraftPage:
+    async def drafts(
+        self, channel: str, states: Collection[State], limit: int, after: Place | None = None
+    ) -> DraftPage:
         return await self._drafts.page(channel, states, limit, after)
 
     async def change_draft(self, channel: str, draft_id: str, change: Callable[[Draft], Draft]) -> Draft:

@@ -20,8 +20,13 @@ class Keys:
     def __init__(self, transactions: Transactions) -> None:
         self._transactions = transactions
 
-    async def keep(self, key: Key) -> None:
-        await self._transactions.write(lambda db: _put(db, key))
+    async def keep(self, key: Key) -> Key:
+        def keep(db: sqlite3.Connection) -> Key:
+            if (before := _get(db, key.id)) is None:
+                _put(db, key)
+            return before or key
+
+        return await self._transactions.write(keep)
 
     async def keep_first(self, key: Key) -> bool:
         def keep(db: sqlite3.Connection) -> bool:
