@@ -10,6 +10,7 @@ import regex
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from ticker import text as rules
 from ticker.text import (
     BYTES_PER_CHARACTER,
     MARKS_MAX,
@@ -319,6 +320,26 @@ def test_what_stands_is_one_composed_line_within_its_limit(text: str) -> None:
         assert len(line.splitlines()) == 1
         assert not regex.search(r"[\p{Cc}\p{Zl}\p{Zp}\u202D\u202E]|\s\s", line)
         assert len(regex.findall(r"\X", line)) <= 40
+
+
+@given(WORDS)
+def test_a_quick_look_lets_nothing_by_that_would_change(text: str) -> None:
+    if rules._is_ordinary(text, TEXT_MAX):
+        assert rules._put_right(text, TEXT_MAX) == text
+
+
+def test_a_quick_look_lets_no_character_by_that_would_change() -> None:
+    """Most scripts whole, and the large ones of which all characters are alike by samples."""
+    ordinary = 0
+    for code in (*range(0x3400), *range(0xD7A0, 0x20000, 3), *range(0xE0000, 0xE1000), *range(0x3400, 0x110000, 211)):
+        for text in (f"a{chr(code)}b", chr(code), f"a {chr(code)}{chr(code)}"):
+            if rules._is_ordinary(text, TEXT_MAX):
+                assert rules._put_right(text, TEXT_MAX) == text, f"U+{code:04X}"
+                ordinary += 1
+    assert ordinary > 50_000
+    assert all(rules._is_ordinary(text, TEXT_MAX) for text in ("Rain in Wales", "مطر في الجنوب", "北京下雨", "Дождь"))
+    assert not rules._is_ordinary("a" * (TEXT_MAX + 1), TEXT_MAX)
+    assert not rules._is_ordinary("", TEXT_MAX)
 
 
 @given(st.text(st.characters(categories=("L", "N", "P", "Sc", "Sm")), min_size=1, max_size=40))

@@ -139,10 +139,15 @@ _TESTS: Final = frozenset(
 _WORD: Final = regex.compile(r"[\p{L}\p{M}]+")
 _TEST_PHRASES: Final = frozenset({"kiểm tra", "thử nghiệm", "this is a test", "just a test", "esto es una prueba"})
 
+_TESTS_BEGIN: Final = _TESTS | {phrase.split()[0] for phrase in _TEST_PHRASES}
+
 
 def _is_a_test(text: str) -> bool:
+    first = _WORD.search(text[:200])
+    if first is None or first[0].casefold() not in _TESTS_BEGIN:
+        return False
     words = [word.casefold() for word in _WORD.findall(text[:200])]
-    return bool(words) and (" ".join(words) in _TEST_PHRASES or _TESTS.issuperset(words))
+    return " ".join(words) in _TEST_PHRASES or _TESTS.issuperset(words)
 
 
 def _digits(text: str) -> list[str]:

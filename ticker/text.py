@@ -92,6 +92,13 @@ _MARKS = regex.compile(rf"\p{{M}}{{{MARKS_MAX + 1}}}")
 # Default_Ignorable takes the invisible ones out that count as letters.
 _READABLE = regex.compile(r"[\p{L}\p{N}\p{P}\p{S}--\p{Default_Ignorable_Code_Point}--\u2800]", regex.V1)
 
+# What any step above might change or refuse, if NFC leaves the text as it is. Most texts have nothing of it.
+_UNUSUAL = regex.compile(
+    rf"[[{_SPACES}]--\x20]|[{_MEANINGLESS}{_SELECTORS}\n\r\p{{M}}\p{{Cc}}\p{{Cf}}\p{{Cs}}\p{{Noncharacter_Code_Point}}]"
+    r"|\x20\x20|\A\x20|\x20\Z",
+    regex.V1,
+)
+
 _GRAPHEME = regex.compile(r"\X")
 _FLAG = regex.compile("[\U0001f1e6-\U0001f1ff]{2}")
 _SLUG = regex.compile(rf"(?!-)[a-z0-9-]{{1,{SLUG_MAX}}}(?<!-)")
@@ -119,6 +126,21 @@ def one_line(text: str, limit: int) -> str:
 
     Raises ValueError: empty, longer than `limit` characters, or it holds what can't stand in a line (`_REFUSED`).
     """
+    return text if _is_ordinary(text, limit) else _put_right(text, limit)
+
+
+def _is_ordinary(text: str, limit: int) -> bool:
+    """Whether the text stays as it is: a quick look, which takes some that do for others."""
+    return (
+        len(text) <= limit  # and so are its characters, and its bytes
+        and not _UNUSUAL.search(text)
+        and unicodedata.is_normalized("NFC", text)
+        and _READABLE.search(text) is not None
+    )
+
+
+def _put_right(text: str, limit: int) -> str:
+    """What `one_line` gives and raises."""
     _within_bytes(text, limit)
     first, last = _FIRST.search(text), _LAST.search(text)
     if first is None or last is None:

@@ -14,7 +14,7 @@ from ticker.brakes import Warning
 from ticker.channel import Channel
 from ticker.desk.access import Access
 from ticker.desk.intake import query_of, sent
-from ticker.desk.wishes import Publication, Wishes, checked_wishes, part_of
+from ticker.desk.wishes import Publication, part_of, wishes_of
 from ticker.fanout.relay import Relay
 from ticker.http.answers import json_answer
 from ticker.identity import Key
@@ -38,11 +38,10 @@ class Checks:
 
     async def of_new(self, channel: Channel, key: Key, new_line: NewLine) -> list[Warning]:
         """The brakes for a new line."""
-        found = [
-            brakes.marker(new_line.text, channel),
-            brakes.script(new_line.text, channel) if new_line.language is UNSET else None,
-            *await self._looking_back(channel, key, is_flash=new_line.urgency == "flash", is_new=True),
-        ]
+        found: list[Warning | None] = [brakes.marker(new_line.text, channel)]
+        if new_line.language is UNSET:
+            found.append(brakes.script(new_line.text, channel))
+        found += await self._looking_back(channel, key, is_flash=new_line.urgency == "flash", is_new=True)
         return [warning for warning in found if warning]
 
     async def of_change(self, channel: Channel, key: Key, line: Line, patch: Patch) -> list[Warning]:
@@ -75,7 +74,7 @@ class Checks:
         query_of(request)
         given = await sent(request, Publication)
         new_line = checked(part_of(given, NewLine))
-        checked_wishes(part_of(given, Wishes))
+        wishes_of(given)
         now = self._newswire.now()
         warnings = [*await self.of_new(channel, key, new_line), *brakes.advice(given.text, new_line, channel)]
         since = now - timedelta(seconds=brakes.LOOKED_BACK)

@@ -18,7 +18,7 @@ from ticker.desk.answers import Answers
 from ticker.desk.checks import Checks
 from ticker.desk.intake import body_of, query_of, sent
 from ticker.desk.proposals import Proposals
-from ticker.desk.wishes import Change, Publication, Wishes, checked_wishes, confirmed, part_of, unconfirmed
+from ticker.desk.wishes import NO_WISHES, Change, Publication, Wishes, confirmed, part_of, unconfirmed, wishes_of
 from ticker.draft import kind_of, must_be_approved
 from ticker.errors import Braked, FieldError, Invalid, Locked, Stale
 from ticker.identity import Actor, Key
@@ -73,7 +73,7 @@ class Lines:
         key, channel = await self._access.writable(request)
         query_of(request)
         given = await sent(request, Publication)
-        new_line, wishes = checked(part_of(given, NewLine)), checked_wishes(part_of(given, Wishes))
+        new_line, wishes = checked(part_of(given, NewLine)), wishes_of(given)
         once = _once(request, key, new_line, wishes)
         warnings = await self._checks.of_new(channel, key, new_line)
         braked = unconfirmed(warnings, wishes.confirm)
@@ -102,7 +102,7 @@ class Lines:
         key, channel = await self._access.writable(request)
         query_of(request)
         given = await sent(request, Change)
-        patch, wishes = checked(part_of(given, Patch)), checked_wishes(part_of(given, Wishes))
+        patch, wishes = checked(part_of(given, Patch)), wishes_of(given)
         if patch.status == "canceled":
             raise Invalid(FieldError("status", "To cancel a line for good, DELETE it."))
         _expect_mere_refile(patch)
@@ -172,7 +172,7 @@ class Lines:
                 raise Invalid(FieldError("note", "Give the note in the body or in the query, not in both."))
             given = await sent(request, Note)
         patch = checked(Patch(status="canceled", note=UNSET if given.note is None else given.note))
-        once = _once(request, key, patch, Wishes())
+        once = _once(request, key, patch, NO_WISHES)
         if not must_be_approved(channel, key, "cancel", UNSET):
             try:
                 return await self._amend(request, key, channel, patch, once)
@@ -188,7 +188,7 @@ class Lines:
             line = (await self._withhold(request, key, channel, patch)).line
         if known := await self._proposals.cancel_of(key, channel, line, patch):
             return self._proposals.answer(known, 202)
-        return await self._proposals.propose(key, channel, Wishes(), patch=patch, line=line, once=once)
+        return await self._proposals.propose(key, channel, NO_WISHES, patch=patch, line=line, once=once)
 
     async def _amend(
         self,
@@ -274,4 +274,4 @@ def _expect_mere_refile(patch: Patch) -> None:
 
 def _once(request: Request, key: Key, meant: Struct, wishes: Wishes) -> IdempotencyKey | None:
     """Wishes that say nothing leave the fingerprint as version 0.1.0 made it."""
-    return idempotency_key(request, key, *([meant] if wishes == Wishes() else [meant, wishes]))
+    return idempotency_key(request, key, *([meant] if wishes is NO_WISHES else [meant, wishes]))

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Final, Literal, TypeVar, get_args
+from functools import cache
+from operator import attrgetter
+from typing import Any, Final, Literal, TypeVar, get_args
 
 from msgspec import UNSET, Struct, UnsetType
 from msgspec.structs import replace
@@ -35,6 +37,9 @@ class Wishes(Struct, frozen=True, kw_only=True, omit_defaults=True):
         return isinstance(self.publish_at, datetime) or self.publish_in is not UNSET
 
 
+NO_WISHES: Final = Wishes()
+
+
 class Publication(NewLine, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The body of a POST to a channel's lines: a line, and the wishes beside it."""
 
@@ -57,13 +62,24 @@ class Change(Patch, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 def part_of(given: Struct, kind: type[T]) -> T:
     """Those of its fields that another struct has."""
-    return kind(**{name: getattr(given, name) for name in kind.__struct_fields__})
+    names = kind.__struct_fields__
+    return kind(**dict(zip(names, _values_of(kind)(given), strict=True)))
 
 
-def checked_wishes(given: Wishes) -> Wishes:
-    """With the note as it will be kept. Raises Invalid."""
+@cache
+def _values_of(kind: type[Struct]) -> attrgetter[tuple[Any, ...]]:
+    return attrgetter(*kind.__struct_fields__)
+
+
+def wishes_of(given: Publication | Change) -> Wishes:
+    """With the note as it will be kept; NO_WISHES if it has none. Raises Invalid."""
+    if _values_of(Wishes)(given) == _NONE:
+        return NO_WISHES
     confirms(given.confirm)
-    return replace(given, note_to_desk=desk_words("note_to_desk", given.note_to_desk))
+    return replace(part_of(given, Wishes), note_to_desk=desk_words("note_to_desk", given.note_to_desk))
+
+
+_NONE: Final = _values_of(Wishes)(NO_WISHES)
 
 
 def desk_words(field: str, value: str | UnsetType | None) -> str | UnsetType | None:

@@ -37,7 +37,7 @@ class Door(asyncio.Protocol):
 
     __slots__ = (
         "_answer_by _app_state _at_end _config _credential _data _empty_lines _entrance _exchange _is_editors "
-        "_kept _loop _phase _seen _state _stopping _thrown_away _transport _turn _used deadline"
+        "_kept _loop _phase _seen _state _stopping _thrown_away _transport _turn _used _written deadline"
     ).split()
 
     def __init__(self, entrance: Entrance, config: Config, server_state: ServerState, app_state: Any, **_: Any) -> None:
@@ -61,6 +61,7 @@ class Door(asyncio.Protocol):
         self._at_end = False  # whether the client sends nothing more
         self._stopping = False
         self._thrown_away = 0
+        self._written = 0  # bytes of answers since the client was known to have read all before
         self.deadline = self._loop.time() + phases.HEAD_WITHIN
 
     # asyncio.Protocol
@@ -95,7 +96,7 @@ class Door(asyncio.Protocol):
         self._at_end = True
         if self._phase is Phase.QUEUED or (self._phase is Phase.EXCHANGE and not self._is_incomplete):
             return True
-        if not unread(self._transport):
+        if not self._unread():
             return False
         if self._phase is not Phase.ENDING:  # closed now, the kernel would keep the answers for nobody
             if self._exchange:
@@ -127,6 +128,7 @@ class Door(asyncio.Protocol):
 
     def write(self, data: bytes) -> None:
         if data and self._phase is Phase.EXCHANGE:
+            self._written += len(data)
             self._transport.write(data)
 
     def close(self) -> None:
@@ -329,6 +331,7 @@ class Door(asyncio.Protocol):
     def _answer(self, answer: bytes) -> None:
         if self._phase is Phase.ENDING or self._transport.is_closing():
             return
+        self._written += len(answer)
         self._transport.write(answer)
         self._end()
 
@@ -345,7 +348,7 @@ class Door(asyncio.Protocol):
         self._keep(0)
         self.deadline = self._loop.time() + phases.LINGER
         self._answer_by = max(self._answer_by, self.deadline)
-        if (all_is_read or self._at_end) and not unread(self._transport):
+        if (all_is_read or self._at_end) and not self._unread():
             self._transport.close()
         elif not self._transport.is_closing():
             if self._transport.can_write_eof():
@@ -355,7 +358,7 @@ class Door(asyncio.Protocol):
 
     def expire(self) -> None:
         """The deadline has passed."""
-        is_unread = unread(self._transport) > 0
+        is_unread = self._unread() > 0
         if is_unread and self._loop.time() < self._answer_by:
             # It may take its time to read. One that has closed its side doesn't say when it has read.
             self.deadline = self._loop.time() + phases.LINGER if self._at_end else self._answer_by
@@ -375,7 +378,7 @@ class Door(asyncio.Protocol):
     def give_way(self) -> None:
         """The room is needed by somebody else."""
         self._leave()  # first: what it keeps no longer counts, and nothing below asks anybody else to go
-        is_unread = unread(self._transport) > 0
+        is_unread = self._unread() > 0
         is_new = self._phase is Phase.WAITING and not self._used
         if not is_unread and (is_new or self._phase in (Phase.HEAD, Phase.QUEUED)):
             self._transport.write(NO_ROOM)
@@ -389,7 +392,15 @@ class Door(asyncio.Protocol):
 
     def weight(self) -> int:
         """Bytes that are kept for it now: of its request, and of answers."""
-        return self._kept + unread(self._transport)
+        return self._kept + self._unread()
+
+    def _unread(self) -> int:
+        """Bytes that are kept of answers."""
+        if not self._written:
+            return 0
+        if not (found := unread(self._transport)):
+            self._written = 0
+        return found
 
     def shutdown(self) -> None:
         """uvicorn's word for all that it knows of when it stops."""
@@ -402,7 +413,9 @@ class Door(asyncio.Protocol):
     def _keep(self, size: int) -> None:
         """So many bytes are here of a request, beside what there is of answers that aren't read."""
         self._kept = size
-        self._entrance.connections.keep(self, self._turn, self.weight())
+        # Asking the kernel costs 10 µs, so that of small answers it is taken for granted that they aren't read.
+        owed = 4 * self._written if self._written < phases.SMALL_ANSWERS else self._unread()
+        self._entrance.connections.keep(self, self._turn, size + owed)
 
     def _set_turn(self, turn: Turn) -> None:
         self._entrance.connections.turn(self, self._turn, turn)

@@ -17,6 +17,7 @@ HEAD_WITHIN = 10.0  # seconds for a request's head to come, from its first byte
 REQUEST_WITHIN = 30.0  # seconds for all of a request, from its first byte until its answer has left us
 LINGER = 2.0  # seconds in which a client may take note of an answer that came before it had sent all
 EXCHANGE_COST = 16_384  # bytes that a request takes beside its own, until it is answered
+SMALL_ANSWERS = 8_192  # bytes of answers up to which the kernel isn't asked what of them is read
 THROWN_AWAY_MAX = 1_048_576  # bytes a client may still send after its last answer
 
 
