@@ -29,6 +29,7 @@ from click.testing import CliRunner
 
 from tests.patience import WITHIN, environment
 from ticker.cli.main import main
+from ticker.cli.options import Option
 
 DONE, REFUSED, MISUSED, UNREACHABLE = 0, 1, 2, 3
 NOWHERE = "http://127.0.0.1:9"  # the discard port: nobody listens
@@ -798,6 +799,7 @@ def test_a_port_that_is_taken_is_said_in_a_sentence(tmp_path: Path) -> None:
 LOADED = """
 import sys
 from ticker.cli.main import main
+from ticker.cli.options import Option
 try:
     main(sys.argv[1:])
 except SystemExit:
@@ -848,16 +850,8 @@ def commands() -> list[tuple[tuple[str, ...], click.Context]]:
 EVERY_COMMAND = {" ".join(path) or "ticker": context for path, context in commands()}
 
 
-def options(context: click.Context) -> list[click.Option]:
-    return [x for x in context.command.params if isinstance(x, click.Option) and x.name != "version"]
-
-
-def variable(option: click.Option, context: click.Context) -> str | None:
-    """The environment variable that click reads for the option."""
-    if option.envvar:
-        return option.envvar if isinstance(option.envvar, str) else option.envvar[0]
-    automatic = option.allow_from_autoenv and context.auto_envvar_prefix and option.name
-    return f"{context.auto_envvar_prefix}_{option.name.upper()}" if automatic and option.name else None
+def options(context: click.Context) -> list[Option]:
+    return [each for each in context.command.params if isinstance(each, Option)]
 
 
 @pytest.mark.parametrize("name", EVERY_COMMAND)
@@ -869,17 +863,41 @@ def test_help_names_every_option_and_its_variable(name: str) -> None:
     assert len(shown) > 100
     for option in options(context):
         assert option.opts[-1] in shown
-        named = variable(option, context)
+        named = option.variable(context)
         assert named is None or named in shown, option.name
 
 
+SHARED = {"--url", "--key", "--retry-for", "--channel"}
+BY_HAND_ALONE = {("lock", "--channel"), ("unlock", "--channel")}
+
+
 @pytest.mark.parametrize("name", EVERY_COMMAND)
-def test_every_option_has_a_variable(name: str) -> None:
+def test_every_options_variable_follows_the_rule_of_the_docs(name: str) -> None:
+    """TICKER_ and the option's name in capitals; the command's name comes between if the option is not shared."""
     context = EVERY_COMMAND[name]
-    without = [
-        option.name for option in options(context) if not (variable(option, context) or "").startswith("TICKER_")
-    ]
-    assert without == []
+    for option in options(context):
+        written = next(each for each in option.opts if each.startswith("--"))
+        shared = name in ("serve", "check") or (written in SHARED and (name, written) != ("key create", "--channel"))
+        words = ["ticker", *([] if shared else name.split()), *written[2:].split("-")]
+        expected = None if (name, written) in BY_HAND_ALONE else "_".join(words).upper()
+        assert option.variable(context) == expected
+        assert all(not param.envvar or isinstance(param, Option) for param in context.command.params)
+
+
+def test_variables_named_as_python_names_them_are_not_read(shared: Any, channel: str) -> None:
+    env = {"TICKER_PUBLISH_WITHIN": "1h", "TICKER_PUBLISH_AS_DRAFT": "1", "TICKER_PUBLISH_AS_JSON": "1"}
+    assert re.fullmatch(r"[0-9]+-[0-9]+", quick("publish", "-c", channel, "On the air", node=shared, **env).strip())
+    for env in ({"TICKER_PUBLISH_IN": "1h"}, {"TICKER_PUBLISH_DRAFT": "1"}):
+        assert quick("publish", "-c", channel, "Later", node=shared, **env).startswith("d_")
+    assert json.loads(quick("publish", "-c", channel, "JSON", node=shared, TICKER_PUBLISH_JSON="1"))["text"] == "JSON"
+
+
+def test_a_variable_of_the_machine_does_not_stop_every_command() -> None:
+    """Images often set such a variable to their own version."""
+    assert "Usage:" in quick("publish", "--help", TICKER_VERSION="1.2.3")
+    assert (
+        quickly("channel", "list", "--url", NOWHERE, "--retry-for", "0", TICKER_VERSION="1").returncode == UNREACHABLE
+    )
 
 
 def test_no_variable_means_two_things() -> None:
@@ -887,7 +905,7 @@ def test_no_variable_means_two_things() -> None:
     meant: dict[str, set[str]] = {}
     for context in EVERY_COMMAND.values():
         for option in options(context):
-            if named := variable(option, context):
+            if named := option.variable(context):
                 meant.setdefault(named, set()).add(option.opts[-1])
     assert {named: opts for named, opts in meant.items() if len(opts) > 1} == {}
 

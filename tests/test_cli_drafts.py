@@ -112,6 +112,14 @@ def test_the_desk_is_locked_and_unlocked(node: RunningNode, second: str) -> None
     assert json.loads(quick("unlock", "--json", node=node)) == {"locks": []}
 
 
+def test_no_variable_of_the_shell_makes_a_lock_smaller(node: RunningNode) -> None:
+    """Without an option, `lock` and `unlock` mean every channel, whatever the shell publishes on."""
+    variables = {"TICKER_CHANNEL": "en", "TICKER_LOCK_CHANNEL": "en", "TICKER_UNLOCK_CHANNEL": "en"}
+    locked = json.loads(quick("lock", "--reason", "A key was stolen", "--json", node=node, **variables))
+    assert [each["channel"] for each in locked["locks"]] == ["ar", "en"]
+    assert json.loads(quick("unlock", "--json", node=node, **variables)) == {"locks": []}
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

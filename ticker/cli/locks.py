@@ -17,9 +17,9 @@ channels = option(
     "-c",
     "--channel",
     "channels",
-    envvar="TICKER_CHANNEL",
+    allow_from_autoenv=False,  # a variable of the shell must not make a lock smaller than it looks
     multiple=True,
-    help="May be repeated.  [default: all channels]",
+    help="A channel; may be repeated. No variable sets it.  [default: all channels]",
 )
 as_json = option("--json", "as_json", is_flag=True, help="Print the locks as JSON.")
 

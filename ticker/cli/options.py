@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import math
+import os
 import sys
 from collections.abc import Callable, Iterable
 from functools import wraps
 from pathlib import Path
-from typing import Any, NoReturn, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TypeVar
 from urllib.parse import quote
 
 import click
 
 from ticker import settings
 from ticker.errors import FieldError, Invalid, Misconfigured, TickerError
+
+if TYPE_CHECKING:
+    from click.types import OptionHelpExtra
 
 REFUSED, MISUSED, UNREACHABLE = 1, 2, 3
 OPTIONS = {
@@ -38,9 +42,34 @@ R = TypeVar("R")
 Command = Callable[..., Any]
 
 
+class Option(click.Option):
+    """An option whose variable follows one rule (docs/publish.md): TICKER_ and its name in capitals if commands share it
+    (`envvar`); else the command's name stands between the two. What Python calls it doesn't matter.
+    """
+
+    def variable(self, ctx: click.Context) -> str | None:
+        """The environment variable that sets it; None if only the command line can."""
+        if self.envvar:
+            return str(self.envvar)
+        if not self.allow_from_autoenv or ctx.auto_envvar_prefix is None:
+            return None
+        name = next(name for name in self.opts if name.startswith("--"))
+        return f"{ctx.auto_envvar_prefix}_{name[2:].replace('-', '_').upper()}"
+
+    def resolve_envvar_value(self, ctx: click.Context) -> str | None:
+        named = self.variable(ctx)
+        return os.environ.get(named) or None if named else None
+
+    def get_help_extra(self, ctx: click.Context) -> OptionHelpExtra:
+        extra = super().get_help_extra(ctx)
+        if named := self.variable(ctx):
+            extra["envvars"] = (named,)
+        return extra
+
+
 def option(*names: str, **given: Any) -> Callable[[Command], Command]:
-    """An option, whose help names its environment variable: every one has one."""
-    return click.option(*names, show_envvar=True, **given)
+    """An option, whose help names its environment variable."""
+    return click.option(*names, cls=Option, show_envvar=True, **given)
 
 
 class Seconds(click.FloatRange):
