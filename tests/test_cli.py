@@ -232,6 +232,46 @@ def test_a_file_that_holds_nothing_or_no_text_is_refused(shared: Any, channel: s
     assert shared.board(channel) == []
 
 
+@contextlib.contextmanager
+def at_a_terminal(*arguments: str, node: Any) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """A command whose input is a terminal, and the end of it where somebody types."""
+    typing, terminal = os.openpty()
+    pipe = subprocess.PIPE
+    command = [sys.executable, "-m", "ticker", *arguments]
+    process = subprocess.Popen(command, env=shell(node), stdin=terminal, stdout=pipe, stderr=pipe)
+    os.close(terminal)
+    try:
+        yield process, typing
+    finally:
+        process.kill()
+        process.communicate()
+        os.close(typing)
+
+
+@pytest.mark.parametrize(
+    ("count", "more", "typed", "published"),
+    [
+        (21, [], b"y\n", 21),
+        (21, [], b"n\n", 0),
+        (21, [], b"\n", 0),
+        (21, ["--yes"], b"", 21),
+        (20, [], b"", 20),
+    ],
+)
+def test_many_lines_of_a_file_are_asked_about_on_a_terminal(
+    shared: Any, channel: str, tmp_path: Path, count: int, more: list[str], typed: bytes, published: int
+) -> None:
+    file = tmp_path / "many.txt"
+    file.write_text("\n".join(f"Line {number}" for number in range(count)))
+    with at_a_terminal("publish", "-c", channel, "--file", str(file), *more, node=shared) as (command, typing):
+        os.write(typing, typed)
+        printed, said = command.communicate(timeout=WITHIN)
+    assert len(printed.split()) == published
+    assert (b"21 lines on " + channel.encode() in said) == bool(typed)
+    assert command.returncode == (DONE if published else 1)
+    assert len(shared.get(f"/v1/channels/{channel}/events?limit=100")["events"]) == published
+
+
 # Changing
 
 
@@ -799,7 +839,6 @@ def test_a_port_that_is_taken_is_said_in_a_sentence(tmp_path: Path) -> None:
 LOADED = """
 import sys
 from ticker.cli.main import main
-from ticker.cli.options import Option
 try:
     main(sys.argv[1:])
 except SystemExit:
