@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -45,7 +46,8 @@ def test_a_line_is_scheduled_listed_shown_and_recalled(node: RunningNode) -> Non
     result = quickly("publish", "-c", "en", "--in", "10m", "--note-to-desk", "Ask Ann", "Polls close", node=node)
     draft = result.stdout.strip()
     assert draft.startswith("d_")
-    assert "(Europe/Madrid), in 10 min" in result.stderr
+    said = r"It goes out at \d{4}-\d\d-\d\d \d\d:\d\d:\d\d\+0[12]:00 \(Europe/Madrid\), in 10 min\."
+    assert re.match(said, result.stderr)
     assert f"{draft}  scheduled due " in quick("draft", "list", "-c", "en", node=node)
     shown = quick("draft", "show", "-c", "en", draft, node=node)
     assert "Polls close" in shown
@@ -187,4 +189,15 @@ def test_no_draft_is_said_to_people_alone(node: RunningNode) -> None:
 
 
 def test_a_draft_that_is_not_there(node: RunningNode) -> None:
-    assert "There is no draft" in refused("draft", "show", "-c", "en", "d_1", node=node)
+    for command in ("show", "submit", "discard", "publish"):
+        said = refused("draft", command, "-c", "en", "d_1", node=node)
+        assert "There is no draft" in said
+        assert said.endswith("`ticker draft list -c en` lists those that you may see.\n")
+    assert "draft list" not in refused("draft", "show", "-c", "nowhere", "d_1", node=node)
+
+
+def test_a_refile_is_of_a_line_that_stands(node: RunningNode) -> None:
+    draft = quick("publish", "-c", "en", "--draft", "Teh trains run", node=node).strip()
+    result = quickly("draft", "edit", "-c", "en", draft, "The trains run", "--refile", node=node)
+    assert result.returncode == 2
+    assert "This one is of a new line: leave it out." in result.stderr

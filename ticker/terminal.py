@@ -53,7 +53,7 @@ def version(line: dict[str, Any]) -> str:
 def draft(given: dict[str, Any]) -> str:
     """In one row: what it is, when it is due, and what it says."""
     words = given.get("text") or f"[{given['kind']} {given['line']}]"
-    due = f" due {given['due']['newsroom']} (in {_span(given['due']['in'])})" if given.get("due") else ""
+    due = f" due {_clock(given['due'])} (in {_span(given['due']['in'])})" if given.get("due") else ""
     return f"{given['id']}  {given['state']}{due}  {words}  by {given['by']['name']}"
 
 
@@ -65,7 +65,7 @@ def waits(given: dict[str, Any]) -> str:
             return f"It is open, and does not go out yet. To hand it over: ticker draft submit {which}"
         case "scheduled":
             due = given["due"]
-            when = f"{due['newsroom']} ({due['timezone']}), in {_span(due['in'])}"
+            when = f"{_clock(due)} ({due['timezone']}), in {_span(due['in'])}"
             return f"It goes out at {when}. To recall it: ticker draft discard {which}"
         case "submitted" if given["needs_approval"]:
             return f"It waits for a second person, who approves it with: ticker draft approve {which}"
@@ -93,7 +93,7 @@ def whole_draft(given: dict[str, Any]) -> str:
     rows = {name: value for name, value in given.items() if name not in ("history", "approval", "due")}
     rows |= {name: value["name"] for name, value in rows.items() if name in ("by", "approved_by") and value}
     if given.get("due"):
-        rows["due"] = f"{given['due']['newsroom']} ({given['due']['timezone']}), in {_span(given['due']['in'])}"
+        rows["due"] = f"{_clock(given['due'])} ({given['due']['timezone']}), in {_span(given['due']['in'])}"
     steps = []
     for step in given["history"]:
         by = f" by {step['by']['name']}" if step["by"] else ""
@@ -137,6 +137,12 @@ def _span(seconds: float) -> str:
         if count:
             parts.append(f"{count} {unit}")
     return " ".join(parts[:2]) or "a moment"
+
+
+def _clock(due: dict[str, Any]) -> str:
+    """A time on the newsroom's clocks, to the second, with its offset."""
+    at = str(due["newsroom"])
+    return f"{at[:10]} {at[11:19]}{at[-6:]}"
 
 
 def moment(time: str) -> str:

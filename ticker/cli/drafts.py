@@ -12,8 +12,8 @@ import click
 from ticker import terminal
 from ticker.cli import options
 from ticker.cli.fields import change, changes_a_line, wishes, without_the_empty
-from ticker.cli.options import draft_path, drafts_path, option, print_answer, publish_in, speaks_with_a_key
-from ticker.cli.steps import take
+from ticker.cli.options import drafts_path, option, print_answer, publish_in, speaks_with_a_key
+from ticker.cli.steps import read, take
 
 if TYPE_CHECKING:
     from ticker.client import Client
@@ -69,7 +69,7 @@ def _all(client: Client, channel: str, state: str | None) -> Iterator[dict[str, 
 @speaks_with_a_key
 def show_draft(client: Client, channel: str, draft_id: str, as_json: bool) -> None:
     """Print one draft with all its fields and its history."""
-    found = client.call("GET", draft_path(channel, draft_id))
+    found = read(client, channel, draft_id)
     click.echo(json.dumps(found, ensure_ascii=False) if as_json else terminal.whole_draft(found))
 
 
@@ -78,12 +78,12 @@ def show_draft(client: Client, channel: str, draft_id: str, as_json: bool) -> No
 @draft_id
 @click.argument("words", required=False, metavar="[TEXT]")
 @changes_a_line
-@option("--unschedule", is_flag=True, help="Take its time away: it waits until somebody publishes it.")
+@option("--unschedule", is_flag=True, help="Take its time away, so that it doesn't go out by itself.")
 @option(
     "--line-version",
     type=click.IntRange(min=1),
     metavar="NUMBER",
-    help="If the line of the draft has changed: the version that you have read.",
+    help="If the draft's line has changed: write the draft against this version, which you have read.",
 )
 @options.as_json
 @speaks_with_a_key
@@ -103,7 +103,7 @@ def edit(
 
     An empty value removes a field: --link "" removes the link. TEXT - reads it from standard input.
 
-    An approval doesn't hold for a changed draft: who must agree has to approve it again.
+    A change takes an approval away: a second person must approve the draft again.
     """
     if unschedule and (given["at"] is not None or given["within"] is not None):
         raise click.UsageError("--unschedule takes the time away that --at or --in gives. Give only one of them.")
@@ -149,8 +149,8 @@ def approve(
 ) -> None:
     """Agree to a draft that another person submitted.
 
-    It is published at its own time. If it has none, it is published after --in, or else after the channel's hold, some
-    seconds in which `ticker draft discard` recalls it.
+    It goes out at its own time. If it has none, it goes out after --in. Without --in, it goes out after the channel's
+    hold: some seconds in which `ticker draft discard` recalls it.
     """
     body = {name: value for name, value in given.items() if value is not None} | {"confirm": list(confirm)}
     print_answer(take(client, channel, draft_id, "approve", body | _time(within)), as_json)

@@ -29,9 +29,11 @@ def describes_a_line(command: Command) -> Command:
     return _each(
         command,
         option("--urgency", type=URGENCIES, help="How urgent it is, from flash, the highest, to update."),
-        option("--link", metavar="URL", help="The address of more about it (http or https)."),
+        option("--link", metavar="URL", help="A link to more about it (http or https)."),
         option("--source", metavar="TEXT", help="Where it comes from. Readers see it."),
-        option("--story", metavar="SLUG", help="Ties lines of one story together, on every channel."),
+        option(
+            "--story", metavar="SLUG", help="The story that it belongs to. It ties lines together, on every channel."
+        ),
         expires_in,
         option("--language", metavar="TAG", help="The language, if it isn't the channel's: en or pt-BR (BCP 47)."),
         option("--direction", type=click.Choice(["ltr", "rtl"]), help="Only if the language doesn't determine it."),
@@ -44,7 +46,7 @@ def changes_a_line(command: Command) -> Command:
     return _each(
         command,
         describes_a_line,
-        option("--pinned/--not-pinned", default=None, help="Keep it above the others, or no longer."),
+        option("--pinned/--not-pinned", default=None, help="Keep it above the other lines, or no longer."),
         option("--refile", is_flag=True, help="TEXT only mends a slip: the line isn't marked as corrected."),
         options.at,
         options.within,

@@ -42,7 +42,7 @@ MANY = 20  # lines of a file; more are seldom meant
 
 @click.command()
 @options.channel
-@click.argument("words", required=False, metavar="TEXT")
+@click.argument("words", required=False, metavar="[TEXT]")
 @option("--file", "file", type=click.File("r", "utf-8-sig"), help="Publish each line of this file. -: standard input.")
 @option("--yes", is_flag=True, help=f"Publish more than {MANY} lines of a file without asking.")
 @describes_a_line

@@ -32,9 +32,9 @@ as_json = option("--json", "as_json", is_flag=True, help="Print the locks as JSO
 @as_json
 @speaks_with_a_key
 def lock(client: Client, channels: tuple[str, ...], reason: str | None, show: bool, as_json: bool) -> None:
-    """Lock the desk: until it is unlocked, lines can be withheld, and nothing else goes out. Needs a chief's key.
+    """Lock the desk: nothing goes out until `ticker unlock`. Lines can still be withheld.
 
-    It prints what is locked then. `ticker unlock` unlocks it.
+    Needs a chief's or an admin's key. Prints what is locked then.
     """
     if show == (reason is not None):
         raise click.UsageError(
@@ -51,7 +51,10 @@ def lock(client: Client, channels: tuple[str, ...], reason: str | None, show: bo
 @as_json
 @speaks_with_a_key
 def unlock(client: Client, channels: tuple[str, ...], as_json: bool) -> None:
-    """Unlock the desk. The person who locked it can't, unless they are an admin. Prints what is still locked."""
+    """Unlock the desk. The person who locked it can't, unless they are an admin.
+
+    Needs a chief's or an admin's key. Prints what is still locked.
+    """
     from ticker.client import Unreachable
 
     try:

@@ -36,7 +36,7 @@ OPTIONS = {
 }
 """What a command calls the fields of the API that it names otherwise."""
 SAME_NAME = frozenset(
-    {"urgency", "source", "sources", "story", "note", "language", "direction", "role", "owner", "confirm", "reason"}
+    "urgency source sources story note language direction pinned refile role owner confirm reason state".split()
 )
 
 P = ParamSpec("P")
@@ -104,9 +104,11 @@ on_brake = option(
     help="If a warning blocks it: refuse it, or submit it as a draft, which a second person decides.  "
     "[default: refuse]",
 )
-at = option("--at", "at", metavar="TIME", help="Publish it at this time, with its offset: 2026-05-04T16:30:00+02:00.")
+at = option(
+    "--at", "at", metavar="TIME", help="When it goes out: a time with its offset, such as 2026-05-04T16:30:00+02:00."
+)
 within = option(
-    "--in", "within", metavar="DURATION", help="Publish it after this time, such as 5s, 10m or 2h. 0s: at once."
+    "--in", "within", metavar="DURATION", help="When it goes out, from now on: 5s, 10m or 2h. 0s is at once."
 )
 note_to_desk = option("--note-to-desk", metavar="TEXT", help="A remark for the other editors. Readers never see it.")
 config = option(
@@ -151,7 +153,7 @@ def _asks(command: Command) -> Command:
         default=10.0,
         show_default=True,
         metavar="SECONDS",
-        help="How long to try again if the node can't be reached. Whatever is sent twice is done once.",
+        help="How long to try again if the node can't be reached. What is sent again is done only once.",
     )
     @wraps(command)
     @answered

@@ -10,6 +10,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+import click
 import msgspec
 
 from ticker import terminal, text
@@ -35,12 +36,27 @@ ROUNDING = timedelta(milliseconds=2)  # the node rounds times up to the millisec
 FIELDS: Final = frozenset(Patch.__struct_fields__) - {"refile"}
 
 
+def read(client: Client, channel: str, draft_id: str) -> dict[str, Any]:
+    """The draft. Ends the command if there is none, or none that this key may see."""
+    from ticker.client import ServerRefused
+
+    try:
+        found: dict[str, Any] = client.call("GET", draft_path(channel, draft_id))
+    except ServerRefused as error:
+        if error.status == 404 and draft_id in str(error):
+            fail(f"{error} `ticker draft list -c {channel}` lists those that you may see.", REFUSED)
+        raise
+    return found
+
+
 def take(client: Client, channel: str, draft_id: str, verb: Verb, body: dict[str, Any] | None = None) -> dict[str, Any]:
     """The draft after the step. Ends the command if the node refuses it."""
     from ticker.client import ServerRefused
 
     path = draft_path(channel, draft_id)
-    before = client.call("GET", path)
+    before = read(client, channel, draft_id)
+    if body and body.get("refile") and not before["line"]:
+        raise click.UsageError("--refile is for a draft that changes a line. This one is of a new line: leave it out.")
     to = path if verb in METHODS else f"{path}/{verb}"
     try:
         answer: dict[str, Any] = client.call(METHODS.get(verb, "POST"), to, body, {"If-Match": before["etag"]})
@@ -50,7 +66,7 @@ def take(client: Client, channel: str, draft_id: str, verb: Verb, body: dict[str
             _expect_current(client, channel, before)
         if error.status != 412:
             raise
-        now: dict[str, Any] = client.call("GET", path)
+        now = read(client, channel, draft_id)
         if not (error.unsettled and _taken(client.key_id, before, now, verb, body or {})):
             fail(_changed(channel, before, now), REFUSED)
         if now["state"] in ("missed", "conflict"):
