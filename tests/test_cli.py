@@ -29,6 +29,7 @@ from click.testing import CliRunner
 
 from tests.patience import WITHIN, environment
 from ticker.cli.main import main
+from ticker.cli.options import Option
 
 DONE, REFUSED, MISUSED, UNREACHABLE = 0, 1, 2, 3
 NOWHERE = "http://127.0.0.1:9"  # the discard port: nobody listens
@@ -229,6 +230,46 @@ def test_a_file_that_holds_nothing_or_no_text_is_refused(shared: Any, channel: s
         assert name == "missing.txt" or "ticker: " in result.stderr
     assert quickly("publish", "-c", channel, "-", node=shared, given=b"\xff\xfe").returncode == MISUSED
     assert shared.board(channel) == []
+
+
+@contextlib.contextmanager
+def at_a_terminal(*arguments: str, node: Any) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """A command whose input is a terminal, and the end of it where somebody types."""
+    typing, terminal = os.openpty()
+    pipe = subprocess.PIPE
+    command = [sys.executable, "-m", "ticker", *arguments]
+    process = subprocess.Popen(command, env=shell(node), stdin=terminal, stdout=pipe, stderr=pipe)
+    os.close(terminal)
+    try:
+        yield process, typing
+    finally:
+        process.kill()
+        process.communicate()
+        os.close(typing)
+
+
+@pytest.mark.parametrize(
+    ("count", "more", "typed", "published"),
+    [
+        (21, [], b"y\n", 21),
+        (21, [], b"n\n", 0),
+        (21, [], b"\n", 0),
+        (21, ["--yes"], b"", 21),
+        (20, [], b"", 20),
+    ],
+)
+def test_many_lines_of_a_file_are_asked_about_on_a_terminal(
+    shared: Any, channel: str, tmp_path: Path, count: int, more: list[str], typed: bytes, published: int
+) -> None:
+    file = tmp_path / "many.txt"
+    file.write_text("\n".join(f"Line {number}" for number in range(count)))
+    with at_a_terminal("publish", "-c", channel, "--file", str(file), *more, node=shared) as (command, typing):
+        os.write(typing, typed)
+        printed, said = command.communicate(timeout=WITHIN)
+    assert len(printed.split()) == published
+    assert (b"21 lines on " + channel.encode() in said) == bool(typed)
+    assert command.returncode == (DONE if published else 1)
+    assert len(shared.get(f"/v1/channels/{channel}/events?limit=100")["events"]) == published
 
 
 # Changing
@@ -848,16 +889,8 @@ def commands() -> list[tuple[tuple[str, ...], click.Context]]:
 EVERY_COMMAND = {" ".join(path) or "ticker": context for path, context in commands()}
 
 
-def options(context: click.Context) -> list[click.Option]:
-    return [x for x in context.command.params if isinstance(x, click.Option) and x.name != "version"]
-
-
-def variable(option: click.Option, context: click.Context) -> str | None:
-    """The environment variable that click reads for the option."""
-    if option.envvar:
-        return option.envvar if isinstance(option.envvar, str) else option.envvar[0]
-    automatic = option.allow_from_autoenv and context.auto_envvar_prefix and option.name
-    return f"{context.auto_envvar_prefix}_{option.name.upper()}" if automatic and option.name else None
+def options(context: click.Context) -> list[Option]:
+    return [each for each in context.command.params if isinstance(each, Option)]
 
 
 @pytest.mark.parametrize("name", EVERY_COMMAND)
@@ -869,17 +902,41 @@ def test_help_names_every_option_and_its_variable(name: str) -> None:
     assert len(shown) > 100
     for option in options(context):
         assert option.opts[-1] in shown
-        named = variable(option, context)
+        named = option.variable(context)
         assert named is None or named in shown, option.name
 
 
+SHARED = {"--url", "--key", "--retry-for", "--channel"}
+BY_HAND_ALONE = {("lock", "--channel"), ("unlock", "--channel")}
+
+
 @pytest.mark.parametrize("name", EVERY_COMMAND)
-def test_every_option_has_a_variable(name: str) -> None:
+def test_every_options_variable_follows_the_rule_of_the_docs(name: str) -> None:
+    """TICKER_ and the option's name in capitals; the command's name comes between if the option is not shared."""
     context = EVERY_COMMAND[name]
-    without = [
-        option.name for option in options(context) if not (variable(option, context) or "").startswith("TICKER_")
-    ]
-    assert without == []
+    for option in options(context):
+        written = next(each for each in option.opts if each.startswith("--"))
+        shared = name in ("serve", "check") or (written in SHARED and (name, written) != ("key create", "--channel"))
+        words = ["ticker", *([] if shared else name.split()), *written[2:].split("-")]
+        expected = None if (name, written) in BY_HAND_ALONE else "_".join(words).upper()
+        assert option.variable(context) == expected
+        assert all(not param.envvar or isinstance(param, Option) for param in context.command.params)
+
+
+def test_variables_named_as_python_names_them_are_not_read(shared: Any, channel: str) -> None:
+    env = {"TICKER_PUBLISH_WITHIN": "1h", "TICKER_PUBLISH_AS_DRAFT": "1", "TICKER_PUBLISH_AS_JSON": "1"}
+    assert re.fullmatch(r"[0-9]+-[0-9]+", quick("publish", "-c", channel, "On the air", node=shared, **env).strip())
+    for env in ({"TICKER_PUBLISH_IN": "1h"}, {"TICKER_PUBLISH_DRAFT": "1"}):
+        assert quick("publish", "-c", channel, "Later", node=shared, **env).startswith("d_")
+    assert json.loads(quick("publish", "-c", channel, "JSON", node=shared, TICKER_PUBLISH_JSON="1"))["text"] == "JSON"
+
+
+def test_a_variable_of_the_machine_does_not_stop_every_command() -> None:
+    """Images often set such a variable to their own version."""
+    assert "Usage:" in quick("publish", "--help", TICKER_VERSION="1.2.3")
+    assert (
+        quickly("channel", "list", "--url", NOWHERE, "--retry-for", "0", TICKER_VERSION="1").returncode == UNREACHABLE
+    )
 
 
 def test_no_variable_means_two_things() -> None:
@@ -887,7 +944,7 @@ def test_no_variable_means_two_things() -> None:
     meant: dict[str, set[str]] = {}
     for context in EVERY_COMMAND.values():
         for option in options(context):
-            if named := variable(option, context):
+            if named := option.variable(context):
                 meant.setdefault(named, set()).add(option.opts[-1])
     assert {named: opts for named, opts in meant.items() if len(opts) > 1} == {}
 

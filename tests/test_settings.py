@@ -92,10 +92,24 @@ def test_durations(value: str, seconds: int) -> None:
     assert duration(value) == seconds
 
 
-@pytest.mark.parametrize("value", ["", "٣s", "0s", "00d", "-1h", "2", "h", "1.5h", "2 h", "2h30m", "2H", "1w", "never"])
+@pytest.mark.parametrize("value", ["", "٣s", "-", "2", "h", "1.5h", "2 h", "2h30m", "2H", "1w", "never", "--1h"])
 def test_what_is_no_duration_is_refused(value: str) -> None:
     with pytest.raises(ValueError, match="is not a duration"):
         duration(value)
+
+
+@pytest.mark.parametrize(
+    ("value", "why"), [("0s", "is too short; 1s is"), ("00d", "is too short"), ("-1h", "negative")]
+)
+def test_a_duration_of_no_length_is_refused_with_the_reason(value: str, why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        duration(value)
+
+
+def test_no_time_at_all_is_taken_where_it_means_at_once() -> None:
+    assert [duration(value, least=0) for value in ("0s", "0m", "00d")] == [0, 0, 0]
+    with pytest.raises(ValueError, match="negative"):
+        duration("-5s", least=0)
 
 
 # Bad

@@ -24,7 +24,7 @@ import httpx
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 
-from ticker import __version__
+from ticker import __version__, identity
 from ticker.errors import Misconfigured
 from ticker.redacting import without_secrets
 
@@ -32,11 +32,17 @@ TIMEOUT = 10.0  # seconds for one request
 RECONNECT = 0.2, 5.0  # seconds between two attempts to connect: the first, and the longest
 RETRY_STATUS = frozenset({502, 503, 504})
 CHANGES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout)
 
 
 class ServerRefused(Exception):
     """The node answered, and said no. `errors` are the fields at fault, `warnings` what is to be confirmed by
-    its name, each with its reason."""
+    its name, each with its reason.
+
+    `unsettled`: an earlier attempt got no answer that settles it, so the change may have been made by that one.
+    """
+
+    unsettled = False
 
     def __init__(self, status: int, problem: dict[str, Any]) -> None:
         super().__init__(str(problem.get("detail") or f"It answered {status}."))
@@ -49,7 +55,10 @@ class Unreachable(Exception):
     """No answer of a node, or none that settles it, for as long as we tried.
 
     `answered`: a node is there and can't do it now; else the address may be wrong.
+    `unsettled`: an attempt was sent and may have been carried out.
     """
+
+    unsettled = False
 
     def __init__(self, said: str, *, answered: bool = False) -> None:
         super().__init__(f"{said.rstrip('. ')}.")
@@ -70,24 +79,43 @@ class Client:
         transport = httpx.HTTPTransport(proxy=self._proxy)
         self._http = httpx.Client(base_url=self._url, headers=headers, timeout=TIMEOUT, transport=transport)
         self._retry_for = retry_for
+        named = identity.parts(key) if key else None
+        self.key_id = named[0] if named else identity.ENVIRONMENT
+        """The id by which the node names the key that we use."""
 
     def call(
-        self, method: str, path: str, body: dict[str, Any] | None = None, headers: dict[str, str] | None = None
+        self,
+        method: str,
+        path: str,
+        body: dict[str, Any] | None = None,
+        headers: dict[str, str] | None = None,
+        *,
+        again: bool = True,
     ) -> Any:
-        """The answer's JSON, an object. Raises ServerRefused, Unreachable."""
+        """The answer's JSON, an object. Raises ServerRefused, Unreachable.
+
+        `again`: whether a change may be sent again when no node has answered, though it may have been made. The node
+        knows a repeat of some changes by their Idempotency-Key, but not of all.
+        """
         sent = {"Idempotency-Key": str(uuid.uuid4())} if method in CHANGES else {}
         give_up = time.monotonic() + self._retry_for
-        wait = 0.2
+        wait, unsettled = 0.2, False
         while True:
             try:
                 answer = self._http.request(method, path, json=body, headers={**sent, **(headers or {})})
-            except httpx.HTTPError as error:
-                failed = Unreachable(f"{self._shown} can't be reached: {error or type(error).__name__}")
-            else:
                 if answer.status_code not in RETRY_STATUS:
                     return self._settled(answer)
                 failed = self._refused_for_now(answer.status_code, _parsed(answer.content), answer.reason_phrase)
-            if time.monotonic() + wait > give_up:
+                unsettled |= method in CHANGES
+            except httpx.HTTPError as error:
+                failed = Unreachable(f"{self._shown} can't be reached: {error or type(error).__name__}")
+                unsettled |= method in CHANGES and not isinstance(error, NEVER_SENT)
+            except (ServerRefused, Unreachable) as settled:
+                settled.unsettled = unsettled
+                raise
+            lost = unsettled and not failed.answered
+            if time.monotonic() + wait > give_up or (lost and not again):
+                failed.unsettled = lost
                 raise failed
             time.sleep(wait)
             wait = min(wait * 2, 2.0)

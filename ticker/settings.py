@@ -63,12 +63,17 @@ class Settings(Struct, frozen=True, kw_only=True):
     """Whether keys may be printed where standard output is no terminal."""
 
 
-def duration(value: str) -> int:
-    """Seconds, from `90s`, `30m`, `2h` or `7d`. Raises ValueError."""
-    match = _DURATION.fullmatch(value.strip())
-    if not match or int(match[1]) == 0:
-        raise ValueError(f"{_shown(value)} is not a duration. Write it as 90s, 30m, 2h or 7d.")
-    if (seconds := int(match[1]) * _UNITS[match[2]]) > DURATION_MAX:
+def duration(value: str, *, least: int = 1) -> int:
+    """Seconds, at least `least`, from `90s`, `30m`, `2h` or `7d`. Raises ValueError."""
+    written = value.strip()
+    match = _DURATION.fullmatch(written)
+    if not match:
+        wrong = "is negative" if _DURATION.fullmatch(written.removeprefix("-")) else "is not a duration"
+        raise ValueError(f"{_shown(value)} {wrong}. Write it as 90s, 30m, 2h or 7d.")
+    seconds = int(match[1]) * _UNITS[match[2]]
+    if seconds < least:
+        raise ValueError(f"{_shown(value)} is too short; {least}s is the minimum.")
+    if seconds > DURATION_MAX:
         raise ValueError(f"{_shown(value)} is too long; {DURATION_MAX // 86_400}d is the maximum.")
     return seconds
 
@@ -175,7 +180,7 @@ def _hold(given: object) -> dict[str, int]:
 
 
 def _hold_of(value: str) -> int:
-    seconds = 0 if value.strip() == "0s" else duration(value)
+    seconds = duration(value, least=0)
     if seconds > HOLD_MAX:
         raise ValueError(f"{_shown(value)} is too long; {HOLD_MAX}s is the maximum.")
     return seconds

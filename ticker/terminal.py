@@ -24,8 +24,7 @@ def frame(given: dict[str, Any]) -> str:
 
 def board(given: dict[str, Any]) -> str:
     lines = given["lines"]
-    count = "1 line" if len(lines) == 1 else f"{len(lines)} lines"
-    head = f"── {given['channel']} · {count} · {given['cursor'] or 'nothing yet'}"
+    head = f"── {given['channel']} · {_count(len(lines), 'line')} · {given['cursor'] or 'nothing yet'}"
     return "\n".join([head, *(f"   {told(line)}" for line in lines)])
 
 
@@ -54,20 +53,37 @@ def version(line: dict[str, Any]) -> str:
 def draft(given: dict[str, Any]) -> str:
     """In one row: what it is, when it is due, and what it says."""
     words = given.get("text") or f"[{given['kind']} {given['line']}]"
-    due = f" due {given['due']['newsroom']} (in {_span(given['due']['in'])})" if given.get("due") else ""
+    due = f" due {_clock(given['due'])} (in {_span(given['due']['in'])})" if given.get("due") else ""
     return f"{given['id']}  {given['state']}{due}  {words}  by {given['by']['name']}"
 
 
 def waits(given: dict[str, Any]) -> str:
-    """In a sentence, what a draft waits for."""
+    """What a draft waits for, and the command that goes on with it."""
+    which = f"-c {given['channel']} {given['id']}"
     match given["state"]:
+        case "open":
+            return f"It is open, and does not go out yet. To hand it over: ticker draft submit {which}"
         case "scheduled":
             due = given["due"]
-            return f"It goes out at {due['newsroom']} ({due['timezone']}), in {_span(due['in'])}."
+            when = f"{_clock(due)} ({due['timezone']}), in {_span(due['in'])}"
+            return f"It goes out at {when}. To recall it: ticker draft discard {which}"
+        case "submitted" if given["needs_approval"]:
+            return f"It waits for a second person, who approves it with: ticker draft approve {which}"
         case "submitted":
-            return "It waits for a second person to approve it." if given["needs_approval"] else "It is submitted."
+            return f"It is submitted, and waits for an editor: ticker draft publish {which}"
         case "released":
             return f"It is on the air as {given['line']}."
+        case "missed":
+            return f"It was missed: it could not go out at its time. To publish it now: ticker draft publish {which}"
+        case "conflict":
+            why = given["history"][-1].get("note") or "Its line has changed since it was written."
+            return (
+                f"It is in conflict. {why} Read the line: ticker show -c {given['channel']} {given['line']}. If the "
+                f"draft is still right: ticker draft edit {which} --line-version NUMBER. If not: "
+                f"ticker draft discard {which}"
+            )
+        case "discarded":
+            return "It is discarded, and won't go out."
         case state:
             return f"It is {state}."
 
@@ -77,7 +93,7 @@ def whole_draft(given: dict[str, Any]) -> str:
     rows = {name: value for name, value in given.items() if name not in ("history", "approval", "due")}
     rows |= {name: value["name"] for name, value in rows.items() if name in ("by", "approved_by") and value}
     if given.get("due"):
-        rows["due"] = f"{given['due']['newsroom']} ({given['due']['timezone']}), in {_span(given['due']['in'])}"
+        rows["due"] = f"{_clock(given['due'])} ({given['due']['timezone']}), in {_span(given['due']['in'])}"
     steps = []
     for step in given["history"]:
         by = f" by {step['by']['name']}" if step["by"] else ""
@@ -92,18 +108,24 @@ def check(given: dict[str, Any]) -> str:
         f"{'BLOCKS ' if each['blocking'] else 'advice '} {each['code']}: {each['detail']}" for each in given["warnings"]
     ]
     rows += [f"similar  {told(line)}" for line in given["similar"]]
-    rows += [f"reach    {each['channel']}: {each['readers']} open banners" for each in given["reach"]["channels"]]
+    rows += [
+        f"reach    {each['channel']}: {_count(each['readers'], 'open banner')}" for each in given["reach"]["channels"]
+    ]
     if given["reach"]["lacking"]:
-        rows.append(f"lacking  {', '.join(given['reach']['lacking'])} has no line of this story")
+        rows.append(f"lacking  no line of this story yet on {', '.join(given['reach']['lacking'])}")
     return "\n".join(rows)
 
 
-def locks(given: list[dict[str, Any]]) -> str:
+def locks(given: list[dict[str, Any]], between: str = "\n") -> str:
     rows = [
         f"{each['channel']} is locked by {each['by']['name']} since {moment(each['at'])}: {each['reason']}"
         for each in given
     ]
-    return "\n".join(rows) or "The desk is not locked."
+    return between.join(rows) or "The desk is not locked."
+
+
+def _count(number: int, what: str) -> str:
+    return f"1 {what}" if number == 1 else f"{number} {what}s"
 
 
 def _span(seconds: float) -> str:
@@ -115,6 +137,12 @@ def _span(seconds: float) -> str:
         if count:
             parts.append(f"{count} {unit}")
     return " ".join(parts[:2]) or "a moment"
+
+
+def _clock(due: dict[str, Any]) -> str:
+    """A time on the newsroom's clocks, to the second, with its offset."""
+    at = str(due["newsroom"])
+    return f"{at[:10]} {at[11:19]}{at[-6:]}"
 
 
 def moment(time: str) -> str:

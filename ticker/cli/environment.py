@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 
 from ticker.cli.main import main
+from ticker.cli.options import Option
 from ticker.errors import Misconfigured
 from ticker.identity import TOKEN_MAX
 from ticker.settings import ADMIN_KEY_MIN
@@ -53,8 +54,8 @@ def unknown_variables() -> list[str]:
 
 def _variables(command: click.Command, context: click.Context) -> Iterator[str]:
     for option in command.params:
-        if isinstance(option, click.Option):
-            yield str(option.envvar or f"{context.auto_envvar_prefix}_{option.name}".upper())
+        if isinstance(option, Option) and (named := option.variable(context)):
+            yield named
     if isinstance(command, click.Group):
         for name in command.list_commands(context):
             if child := command.get_command(context, name):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ticker.cli.options import option, path_part, speaks_with_a_key
+from ticker.cli.options import UNREACHABLE, fail, option, path_part, speaks_with_a_key
 
 if TYPE_CHECKING:
     from ticker.client import Client
@@ -35,7 +35,18 @@ def create_key(client: Client, name: str, role: str, channels: tuple[str, ...], 
     if channels and role in ("chief", "admin"):
         raise click.UsageError(f"The role {role} has access to every channel: --channel is for other roles.")
     body = {"name": name, "role": role, "channels": list(channels)} | ({"owner": owner} if owner else {})
-    made = client.call("POST", "/v1/keys", body)
+    from ticker.client import Unreachable
+
+    try:
+        made = client.call("POST", "/v1/keys", body, again=False)
+    except Unreachable as error:  # sent again, it would make a second key
+        if not error.unsettled:
+            raise
+        fail(
+            f"{error} The key may have been made, and then nobody has it. Look with `ticker key list`, revoke it with "
+            "`ticker key revoke ID`, and make another one.",
+            UNREACHABLE,
+        )
     click.echo(f"Key {made['id']} for {made['name']}, {made['role']}. Store it now: it is not shown again.", err=True)
     click.echo(made["key"])
 

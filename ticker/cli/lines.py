@@ -6,68 +6,56 @@ import asyncio
 import json
 import os
 import sys
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
-import msgspec
 
 from ticker import terminal
 from ticker.cli import options
-from ticker.cli.options import Command, duration, option, path_part, speaks_to_a_node, speaks_with_a_key
+from ticker.cli.fields import (
+    change,
+    changes_a_line,
+    checked_body,
+    describes_a_line,
+    expires_in,
+    fields,
+    given_words,
+    wishes,
+)
+from ticker.cli.options import (
+    drafts_path,
+    line_path,
+    lines_path,
+    option,
+    print_answer,
+    speaks_to_a_node,
+    speaks_with_a_key,
+)
 from ticker.errors import Invalid, Misconfigured
 from ticker.line import NewLine, Patch, checked
 
 if TYPE_CHECKING:
     from ticker.client import Client
 
-URGENCIES = click.Choice(["flash", "bulletin", "urgent", "update"])
-CLEARED = frozenset({"url", "source", "story", "note"})  # what a line may be without
-
-expires_in = option("--expires-in", metavar="DURATION", help="90s, 30m, 2h, 7d or never, from now on.")
-
-
-def _describes_a_line(command: Command) -> Command:
-    """Options for what a line carries beside its words. What isn't given is the channel's, or stays as it is."""
-    carried = [
-        option("--urgency", type=URGENCIES, help="How urgent: flash before bulletin, urgent and update."),
-        option("--link", metavar="URL", help="A link to more (http or https)."),
-        option("--source", help="The source, as readers see it."),
-        option("--story", metavar="SLUG", help="Ties lines of one story together, across channels too."),
-        expires_in,
-        option("--language", metavar="TAG", help="BCP 47, such as en or pt-BR."),
-        option("--direction", type=click.Choice(["ltr", "rtl"]), help="If the language doesn't determine it."),
-        option("--note", help="The reason, or a remark, as readers see it."),
-    ]
-    for each in reversed(carried):
-        command = each(command)
-    return command
-
-
 MANY = 20  # lines of a file; more are seldom meant
-
-note_to_desk = option("--note-to-desk", help="A remark for the other editors, if it waits.")
 
 
 @click.command()
 @options.channel
-@click.argument("words", required=False, metavar="TEXT")
-@option("--file", "file", type=click.File("r", "utf-8-sig"), help="Publish each line of a file (-: standard input).")
-@option("--yes", is_flag=True, help=f"Don't ask before more than {MANY} lines of a file.")
-@_describes_a_line
-@option("--pinned", is_flag=True, default=None, help="Keep it above the others.")
+@click.argument("words", required=False, metavar="[TEXT]")
+@option("--file", "file", type=click.File("r", "utf-8-sig"), help="Publish each line of this file. -: standard input.")
+@option("--yes", is_flag=True, help=f"Publish more than {MANY} lines of a file without asking.")
+@describes_a_line
+@option("--pinned", is_flag=True, default=None, help="Keep it above the other lines.")
 @options.at
 @options.within
-@option("--draft", "as_draft", is_flag=True, help="Save it as a draft; `ticker draft` goes on with it.")
+@option("--draft", "as_draft", is_flag=True, help="Publish nothing: save it as a draft, for `ticker draft`.")
 @option(
-    "--check", is_flag=True, help="Publish nothing: print what to look at first. Exit status 1 if a warning blocks."
+    "--check", is_flag=True, help="Publish nothing: print the warnings. The exit status is 1 if one of them blocks."
 )
 @options.confirm
-@option(
-    "--on-brake",
-    type=click.Choice(["refuse", "draft"]),
-    help="What becomes of a line that a warning blocks. draft: a person decides.  [default: refuse]",
-)
-@note_to_desk
+@options.on_brake
+@options.note_to_desk
 @options.as_json
 @speaks_with_a_key
 def publish(
@@ -83,8 +71,8 @@ def publish(
 ) -> None:
     """Publish TEXT as a line, and print its id. TEXT - reads it from standard input.
 
-    With --at or --in it goes out later, and if a second person must agree, when they have: then the id of the draft is
-    printed, which starts with d_.
+    If it has to wait (--at, --in, or a second person), the id of a draft is printed, which starts with d_. Standard
+    error says what it waits for.
 
     With --file, each line of the file is published as one line. The file has the newest line first, so its last line is
     published first. Nothing is published unless every line of the file is valid.
@@ -92,26 +80,32 @@ def publish(
     if (words is None) == (file is None):
         raise click.UsageError('Give either TEXT or --file, as in: ticker publish -c en "text"')
     if as_draft and (given["confirm"] or given["on_brake"]):
-        raise click.UsageError("A draft is checked when it is submitted. Give --confirm to `ticker draft submit`.")
+        raise click.UsageError(
+            "Warnings stop a draft only when it is submitted. Leave out --confirm and --on-brake; give --confirm to "
+            "`ticker draft submit`."
+        )
     from ticker.client import ServerRefused, Unreachable
 
-    texts = _lines_of(file) if file else [_given_words(words)]
-    wishes = _wishes(given)
-    bodies = [_checked({"text": text, **_fields(**given)}, NewLine) | wishes for text in texts]
+    texts = _lines_of(file) if file else [given_words(str(words))]
+    wished = wishes(given)
+    bodies = [checked_body({"text": text, **fields(**given)}, NewLine) | wished for text in texts]
     if check:
-        found = [client.call("POST", f"{_lines_path(channel)}/check", body) for body in bodies]
+        found = [client.call("POST", f"{lines_path(channel)}/check", body) for body in bodies]
         _print_checks(found, as_json)
         return
     if len(bodies) > MANY and sys.stdin.isatty() and not yes:
-        click.confirm(f"Publish {len(bodies)} lines on {channel}?", abort=True, err=True)
-    path = drafts_path(channel) if as_draft else _lines_path(channel)
+        what = "Save as drafts" if as_draft else "Publish"
+        click.confirm(f"{what}: {len(bodies)} lines on {channel}?", abort=True, err=True)
+    path = drafts_path(channel) if as_draft else lines_path(channel)
     for number, body in enumerate(bodies, 1):
         try:
             answer = client.call("POST", path, body)
         except (ServerRefused, Unreachable):
             if number > 1:
                 click.echo(
-                    f"ticker: {number - 1} of {len(bodies)} lines are published; stopped at {body['text']!r}", err=True
+                    f"ticker: {number - 1} of {len(bodies)} lines were sent, the last of the file first. It stopped at "
+                    f"{body['text']!r}. Delete the lines below that one before you publish the file again.",
+                    err=True,
                 )
             raise
         print_answer(answer, as_json)
@@ -123,13 +117,8 @@ def publish(
 @options.channel
 @click.argument("line_id", metavar="ID")
 @click.argument("words", required=False, metavar="[TEXT]")
-@_describes_a_line
-@option("--pinned/--not-pinned", default=None, help="Keep it above the others, or no longer.")
-@option("--refile", is_flag=True, help="TEXT mends a slip of the pen: the line is not marked as corrected.")
-@options.at
-@options.within
-@options.confirm
-@note_to_desk
+@changes_a_line
+@options.on_brake
 @options.as_json
 @speaks_with_a_key
 def correct(
@@ -137,57 +126,59 @@ def correct(
 ) -> None:
     """Correct a line. TEXT replaces its text on every banner; each option replaces the field that it names.
 
-    An empty value removes a field: --link "" removes the link.
+    An empty value removes a field: --link "" removes the link. TEXT - reads it from standard input.
+
+    If the correction has to wait (--at, --in, or a second person), the line stays as it is, and the id of a draft is
+    printed, which starts with d_.
     """
-    wishes = _wishes(given)
-    body: dict[str, Any] = {"text": _given_words(words)} if words is not None else {}
-    body |= {name: None if value == "" and name in CLEARED else value for name, value in _fields(**given).items()}
-    if not body:
-        raise click.UsageError("Give what to correct: TEXT, or one of the options.")
-    body |= {"refile": True} if refile else {}
-    body = _checked(body, Patch) | wishes
-    print_answer(client.call("PATCH", _line_path(channel, line_id), body), as_json)
+    wished = wishes(given)
+    body = change(words, refile, given)
+    if not body.keys() - {"refile"}:
+        raise click.UsageError(
+            'Say what to correct: TEXT, or an option such as --source. As in: ticker correct -c en ID "text"'
+        )
+    print_answer(client.call("PATCH", line_path(channel, line_id), body | wished), as_json)
 
 
 @click.command()
 @options.channel
 @click.argument("line_id", metavar="ID")
-@option("--note", help="The reason, as readers see it.")
+@option("--note", metavar="TEXT", help="The reason. Readers see it.")
 @options.as_json
 @speaks_with_a_key
 def withhold(client: Client, channel: str, line_id: str, note: str | None, as_json: bool) -> None:
-    """Take a line's text off every banner until the line is released."""
-    body = _checked({"status": "withheld", **_fields(note=note)}, Patch)
-    print_answer(client.call("PATCH", _line_path(channel, line_id), body), as_json)
+    """Take a line's text off every banner, until `ticker release` puts it back. It never has to wait."""
+    body = checked_body({"status": "withheld", **fields(note=note)}, Patch)
+    print_answer(client.call("PATCH", line_path(channel, line_id), body), as_json)
 
 
 @click.command()
 @options.channel
 @click.argument("line_id", metavar="ID")
-@option("--note", help="The result of the check, as readers see it.")
+@option("--note", metavar="TEXT", help="The result of the check. Readers see it.")
 @expires_in
 @options.as_json
 @speaks_with_a_key
 def release(client: Client, channel: str, line_id: str, as_json: bool, **given: Any) -> None:
-    """Put a withheld line back on every banner. Use --expires-in if it has expired meanwhile."""
-    body = _checked({"status": "usable", **_fields(**given)}, Patch)
-    print_answer(client.call("PATCH", _line_path(channel, line_id), body), as_json)
+    """Put a withheld line back on every banner. If it has expired meanwhile, give --expires-in."""
+    body = checked_body({"status": "usable", **fields(**given)}, Patch)
+    print_answer(client.call("PATCH", line_path(channel, line_id), body), as_json)
 
 
 @click.command()
 @options.channel
 @click.argument("line_id", metavar="ID")
-@option("--note", help="The reason, as readers see it.")
+@option("--note", metavar="TEXT", help="The reason. Readers see it.")
 @options.as_json
 @speaks_with_a_key
 def cancel(client: Client, channel: str, line_id: str, note: str | None, as_json: bool) -> None:
     """Cancel a line for good: its text leaves every banner and doesn't come back.
 
-    If a second person must agree, the line is withheld at once, and the id of the draft is printed, which starts with
-    d_.
+    If a second person must agree, the line is only withheld for now, and the id of a draft is printed, which starts
+    with d_.
     """
-    body = _checked(_fields(note=note), Patch)
-    print_answer(client.call("DELETE", _line_path(channel, line_id), body), as_json)
+    body = checked_body(fields(note=note), Patch)
+    print_answer(client.call("DELETE", line_path(channel, line_id), body), as_json)
 
 
 @click.command("list")
@@ -196,7 +187,7 @@ def cancel(client: Client, channel: str, line_id: str, note: str | None, as_json
 @speaks_to_a_node
 def list_lines(client: Client, channel: str, as_json: bool) -> None:
     """Print what a channel shows now, as readers see it: pinned lines first, then the newest."""
-    board = client.call("GET", _lines_path(channel))
+    board = client.call("GET", lines_path(channel))
     click.echo(json.dumps(board, ensure_ascii=False) if as_json else terminal.board(board))
 
 
@@ -212,7 +203,7 @@ def show(client: Client, channel: str, line_id: str, versions: bool, audit: bool
     if versions and audit:
         raise click.UsageError("Give either --versions or --audit.")
     part = "/audit" if audit else "/versions" if versions else ""
-    found = client.call("GET", f"{_line_path(channel, line_id)}{part}")
+    found = client.call("GET", f"{line_path(channel, line_id)}{part}")
     if as_json:
         click.echo(json.dumps(found, ensure_ascii=False))
     elif part:
@@ -222,7 +213,16 @@ def show(client: Client, channel: str, line_id: str, versions: bool, audit: bool
 
 
 @click.command()
-@option("-c", "--channel", "channels", envvar="TICKER_CHANNEL", required=True, multiple=True, help="May be repeated.")
+@option(
+    "-c",
+    "--channel",
+    "channels",
+    envvar="TICKER_CHANNEL",
+    metavar="SLUG",
+    required=True,
+    multiple=True,
+    help="A channel. May be repeated.",
+)
 @option("--json", "as_json", is_flag=True, help="Print each frame as it comes, one JSON object a line.")
 @speaks_to_a_node
 def tail(client: Client, channels: tuple[str, ...], as_json: bool) -> None:
@@ -240,50 +240,16 @@ def tail(client: Client, channels: tuple[str, ...], as_json: bool) -> None:
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - nobody reads on; nor is what waits to be flushed there
 
 
-def _lines_path(channel: str) -> str:
-    return f"/v1/channels/{path_part(channel, '--channel')}/lines"
-
-
-def _line_path(channel: str, line_id: str) -> str:
-    return f"{_lines_path(channel)}/{path_part(line_id, 'ID')}"
-
-
-def _fields(*, link: str | None = None, expires_in: str | None = None, **given: Any) -> dict[str, Any]:
-    """Those that were given, as the API names them."""
-    fields = {name: value for name, value in {**given, "url": link}.items() if value is not None}
-    if expires_in == "never":
-        fields["expires"] = None
-    elif expires_in is not None:
-        fields["expires_in"] = duration(expires_in)
-    return fields
-
-
-Input = TypeVar("Input", NewLine, Patch)
-
-
-def _checked(body: dict[str, Any], kind: type[Input]) -> dict[str, Any]:
-    """The body, which fits a line's rules. Raises Invalid: what the node would refuse isn't sent."""
-    checked(msgspec.convert(body, kind))
-    return body
-
-
-def _given_words(words: str | None) -> str:
-    if words != "-":
-        return str(words)
-    try:
-        return sys.stdin.buffer.read().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise Misconfigured(f"Standard input is not UTF-8: {error.reason} at byte {error.start}.") from error
-
-
 def _lines_of(file: Any) -> list[str]:
     """The file's lines, oldest (last) first. Nothing leaves before each of them would be taken."""
     try:
         lines = [line for line in file.read().split("\n") if line.strip()]
     except UnicodeDecodeError as error:
-        raise Misconfigured(f"The file is not UTF-8: {error.reason} at byte {error.start}.") from error
+        raise Misconfigured(
+            f"The file is not UTF-8: {error.reason} at byte {error.start}. Save it as UTF-8."
+        ) from error
     if not lines:
-        raise Misconfigured("The file contains no line. Nothing was published.")
+        raise Misconfigured("The file contains no line. Write one line of text a row. Nothing was published.")
     for number, line in enumerate(lines, 1):
         try:
             checked(NewLine(text=line))
@@ -292,31 +258,8 @@ def _lines_of(file: Any) -> list[str]:
     return lines[::-1]
 
 
-def print_answer(answer: dict[str, Any], as_json: bool) -> None:
-    """The id of a line or a draft; of a draft also, on standard error, what it waits for."""
-    click.echo(json.dumps(answer, ensure_ascii=False) if as_json else answer["id"])
-    if "state" in answer:
-        click.echo(terminal.waits(answer), err=True)
-
-
 def _print_checks(found: list[dict[str, Any]], as_json: bool) -> None:
     for each in found:
         click.echo(json.dumps(each, ensure_ascii=False) if as_json else terminal.check(each))
     if any(warning["blocking"] for each in found for warning in each["warnings"]):
         sys.exit(options.REFUSED)
-
-
-def _wishes(given: dict[str, Any]) -> dict[str, Any]:
-    """Those of the options that say how it goes out, taken out of the others and named as the API names them."""
-    at, within = given.pop("at"), given.pop("within")
-    named = {name: given.pop(name, None) for name in ("confirm", "on_brake", "note_to_desk")}
-    wishes = {name: list(value) if name == "confirm" else value for name, value in named.items() if value}
-    if at is not None:
-        wishes["publish_at"] = at
-    if within is not None:
-        wishes["publish_in"] = duration(within, "publish_in")
-    return wishes
-
-
-def drafts_path(channel: str) -> str:
-    return f"/v1/channels/{path_part(channel, '--channel')}/drafts"

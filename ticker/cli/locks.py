@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ticker import terminal
-from ticker.cli.options import option, speaks_with_a_key
+from ticker.cli.options import REFUSED, fail, option, speaks_with_a_key
 
 if TYPE_CHECKING:
     from ticker.client import Client
@@ -17,21 +17,25 @@ channels = option(
     "-c",
     "--channel",
     "channels",
-    envvar="TICKER_CHANNEL",
+    allow_from_autoenv=False,  # a variable of the shell must not make a lock smaller than it looks
     multiple=True,
-    help="May be repeated.  [default: all channels]",
+    metavar="SLUG",
+    help="Only this channel. May be repeated.  [default: all channels; no variable sets it]",
 )
 as_json = option("--json", "as_json", is_flag=True, help="Print the locks as JSON.")
 
 
 @click.command()
 @channels
-@option("--reason", help="Why, for the other editors.")
+@option("--reason", metavar="TEXT", help="Why. The other editors read it.")
 @option("--show", is_flag=True, help="Lock nothing: print which channels are locked.")
 @as_json
 @speaks_with_a_key
 def lock(client: Client, channels: tuple[str, ...], reason: str | None, show: bool, as_json: bool) -> None:
-    """Lock the desk: nothing goes out until it is unlocked, but lines can be withheld. Needs a chief's key."""
+    """Lock the desk: nothing goes out until `ticker unlock`. Lines can still be withheld.
+
+    Needs a chief's or an admin's key. Prints what is locked then.
+    """
     if show == (reason is not None):
         raise click.UsageError(
             'Give either --reason or --show, as in: ticker lock --reason "An account was taken over"'
@@ -47,8 +51,25 @@ def lock(client: Client, channels: tuple[str, ...], reason: str | None, show: bo
 @as_json
 @speaks_with_a_key
 def unlock(client: Client, channels: tuple[str, ...], as_json: bool) -> None:
-    """Unlock the desk. Another person than the one who locked it must do so, or an admin."""
-    _print(client.call("DELETE", "/v1/lock", _named(channels)), as_json)
+    """Unlock the desk. The person who locked it can't, unless they are an admin.
+
+    Needs a chief's or an admin's key. Prints what is still locked.
+    """
+    from ticker.client import Unreachable
+
+    try:
+        answer = client.call("DELETE", "/v1/lock", _named(channels), again=False)
+    except Unreachable as error:  # sent again, it would undo a lock that somebody has put on meanwhile
+        if not error.unsettled:
+            raise
+        answer = client.call("GET", "/v1/lock")
+        if left := [each for each in answer["locks"] if not channels or each["channel"] in channels]:
+            fail(
+                f"The answer to the unlocking was lost, and this is locked now: {terminal.locks(left, '; ')}. If it "
+                "should be unlocked all the same, run the command again.",
+                REFUSED,
+            )
+    _print(answer, as_json)
 
 
 def _named(channels: tuple[str, ...]) -> dict[str, Any]:

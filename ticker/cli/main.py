@@ -46,7 +46,7 @@ class LazyGroup(click.Group):
     cls=LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100, "auto_envvar_prefix": "TICKER"},
 )
-@click.version_option(__version__, prog_name="ticker")
+@click.version_option(__version__, prog_name="ticker", allow_from_autoenv=False)  # an image may keep its version there
 def main() -> None:
     """A breaking-news live ticker that a newsroom runs itself.
 

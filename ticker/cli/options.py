@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import math
+import os
 import sys
 from collections.abc import Callable, Iterable
 from functools import wraps
 from pathlib import Path
-from typing import Any, NoReturn, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TypeVar
 from urllib.parse import quote
 
 import click
 
 from ticker import settings
 from ticker.errors import FieldError, Invalid, Misconfigured, TickerError
+
+if TYPE_CHECKING:
+    from click.types import OptionHelpExtra
 
 REFUSED, MISUSED, UNREACHABLE = 1, 2, 3
 OPTIONS = {
@@ -27,10 +32,11 @@ OPTIONS = {
     "note_to_desk": "--note-to-desk",
     "checked_by": "--checked-by",
     "on_brake": "--on-brake",
+    "version": "--line-version",
 }
 """What a command calls the fields of the API that it names otherwise."""
 SAME_NAME = frozenset(
-    {"urgency", "source", "sources", "story", "note", "language", "direction", "role", "owner", "confirm", "reason"}
+    "urgency source sources story note language direction pinned refile role owner confirm reason state".split()
 )
 
 P = ParamSpec("P")
@@ -38,9 +44,33 @@ R = TypeVar("R")
 Command = Callable[..., Any]
 
 
+class Option(click.Option):
+    """An option whose variable follows one rule: TICKER_ and its name in capitals if commands share it
+    (`envvar`); else the command's name stands between the two. What Python calls it doesn't matter."""
+
+    def variable(self, ctx: click.Context) -> str | None:
+        """The environment variable that sets it; None if only the command line can."""
+        if self.envvar:
+            return str(self.envvar)
+        if not self.allow_from_autoenv or ctx.auto_envvar_prefix is None:
+            return None
+        name = next(name for name in self.opts if name.startswith("--"))
+        return f"{ctx.auto_envvar_prefix}_{name[2:].replace('-', '_').upper()}"
+
+    def resolve_envvar_value(self, ctx: click.Context) -> str | None:
+        named = self.variable(ctx)
+        return os.environ.get(named) or None if named else None
+
+    def get_help_extra(self, ctx: click.Context) -> OptionHelpExtra:
+        extra = super().get_help_extra(ctx)
+        if named := self.variable(ctx):
+            extra["envvars"] = (named,)
+        return extra
+
+
 def option(*names: str, **given: Any) -> Callable[[Command], Command]:
-    """An option, whose help names its environment variable: every one has one."""
-    return click.option(*names, show_envvar=True, **given)
+    """An option, whose help names its environment variable."""
+    return click.option(*names, cls=Option, show_envvar=True, **given)
 
 
 class Seconds(click.FloatRange):
@@ -58,16 +88,29 @@ class Seconds(click.FloatRange):
         return seconds
 
 
-channel = option("-c", "--channel", envvar="TICKER_CHANNEL", required=True, help="The channel's slug, such as en.")
+channel = option(
+    "-c", "--channel", envvar="TICKER_CHANNEL", metavar="SLUG", required=True, help="The channel, such as en."
+)
 as_json = option("--json", "as_json", is_flag=True, help="Print the whole answer as JSON.")
 confirm = option(
     "--confirm",
     multiple=True,
     metavar="WARNING",
-    help="Publish in spite of this warning, such as marker or script; may be repeated.",
+    help="Go on in spite of this warning, such as marker or script. May be repeated.",
 )
-at = option("--at", "at", metavar="TIME", help="Go out at this time, such as 2026-05-04T16:30:00+02:00.")
-within = option("--in", "within", metavar="DURATION", help="Go out in 5s, 10m or 2h from now.")
+on_brake = option(
+    "--on-brake",
+    type=click.Choice(["refuse", "draft"]),
+    help="If a warning blocks it: refuse it, or submit it as a draft, which a second person decides.  "
+    "[default: refuse]",
+)
+at = option(
+    "--at", "at", metavar="TIME", help="When it goes out: a time with its offset, such as 2026-05-04T16:30:00+02:00."
+)
+within = option(
+    "--in", "within", metavar="DURATION", help="When it goes out, from now on: 5s, 10m or 2h. 0s is at once."
+)
+note_to_desk = option("--note-to-desk", metavar="TEXT", help="A remark for the other editors. Readers never see it.")
 config = option(
     "--config",
     envvar="TICKER_CONFIG",
@@ -90,12 +133,19 @@ def speaks_to_a_node(command: Command) -> Command:
 
 def speaks_with_a_key(command: Command) -> Command:
     """Options of every command that changes something, or asks for what is the editors'; it gets `client`."""
-    keyed = option("--key", envvar="TICKER_KEY", help="Your key. Prefer TICKER_KEY: other users can see options.")
+    keyed = option(
+        "--key",
+        envvar="TICKER_KEY",
+        metavar="KEY",
+        help="Your key. Better set TICKER_KEY: other users can see options.",
+    )
     return keyed(_asks(command))
 
 
 def _asks(command: Command) -> Command:
-    @option("--url", envvar="TICKER_URL", default="http://127.0.0.1:8000", show_default=True, help="The node.")
+    @option(
+        "--url", envvar="TICKER_URL", default="http://127.0.0.1:8000", show_default=True, help="The node's address."
+    )
     @option(
         "--retry-for",
         envvar="TICKER_RETRY_FOR",
@@ -103,7 +153,7 @@ def _asks(command: Command) -> Command:
         default=10.0,
         show_default=True,
         metavar="SECONDS",
-        help="How long to retry if the node can't be reached. A change is made only once, however often it is sent.",
+        help="How long to try again if the node can't be reached. What is sent again is done only once.",
     )
     @wraps(command)
     @answered
@@ -115,12 +165,17 @@ def _asks(command: Command) -> Command:
         try:
             return command(*args, client=Client(url, key, retry_for), **kwargs)
         except ServerRefused as error:
-            hint = " Name a key with --key or TICKER_KEY." if error.status == 401 else ""
+            hint = " Name a key with TICKER_KEY or --key." if error.status == 401 else ""
             said = _at_fault(error.errors) or _braked(error.warnings) or str(error)
             fail(f"{said}{hint}", REFUSED)
         except Unreachable as error:
             hint = "" if error.answered else " Is --url (TICKER_URL) right, and the node up?"
-            fail(f"{error}{hint}", UNREACHABLE)
+            doubt = (
+                " What you asked for may have been done all the same: look before you repeat it."
+                if error.unsettled
+                else ""
+            )
+            fail(f"{error}{doubt}{hint}", UNREACHABLE)
 
     return run
 
@@ -161,19 +216,31 @@ def _braked(warnings: Iterable[tuple[str, str]]) -> str:
     if not said:
         return ""
     confirm = " ".join(f"--confirm {code}" for code, _ in said)
-    return f"{' '.join(detail for _, detail in said)} Nothing was published. If it is meant so, add {confirm}."
+    return (
+        f"{' '.join(detail for _, detail in said)} Nothing was published. If it is meant so, repeat it with {confirm}."
+    )
 
 
 def _given_as(field: str) -> str:
     return OPTIONS.get(field) or (f"--{field}" if field in SAME_NAME else field)
 
 
-def duration(value: str, field: str = "expires_in") -> int:
+def duration(value: str, field: str = "expires_in", *, least: int = 1) -> int:
     """Seconds, from `90s`, `30m`, `2h` or `7d`. Raises Invalid."""
     try:
-        return settings.duration(value)
+        return settings.duration(value, least=least)
     except ValueError as error:
         raise Invalid(FieldError(field, str(error))) from error
+
+
+def publish_in(value: str) -> int:
+    """Seconds until something is published; 0 is at once. Raises Invalid."""
+    from ticker.draft import AHEAD_MAX
+
+    seconds = duration(value, "publish_in", least=0)
+    if seconds > AHEAD_MAX:
+        raise Invalid(FieldError("publish_in", f"{value} is too far ahead; {AHEAD_MAX // 86_400}d is the maximum."))
+    return seconds
 
 
 def path_part(name: str, option: str) -> str:
@@ -181,3 +248,28 @@ def path_part(name: str, option: str) -> str:
     if not name.strip():
         raise click.UsageError(f"{option} is empty.")
     return quote(name, safe="")
+
+
+def lines_path(channel: str) -> str:
+    return f"/v1/channels/{path_part(channel, '--channel')}/lines"
+
+
+def line_path(channel: str, line_id: str) -> str:
+    return f"{lines_path(channel)}/{path_part(line_id, 'ID')}"
+
+
+def drafts_path(channel: str) -> str:
+    return f"/v1/channels/{path_part(channel, '--channel')}/drafts"
+
+
+def draft_path(channel: str, draft_id: str) -> str:
+    return f"{drafts_path(channel)}/{path_part(draft_id, 'ID')}"
+
+
+def print_answer(answer: dict[str, Any], as_json: bool) -> None:
+    """The id of a line or a draft; of a draft also, on standard error, what it waits for."""
+    click.echo(json.dumps(answer, ensure_ascii=False) if as_json else answer["id"])
+    if "state" in answer:
+        from ticker import terminal
+
+        click.echo(terminal.waits(answer), err=True)
