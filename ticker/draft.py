@@ -258,7 +258,7 @@ def edit(draft: Draft, given: Edit, channel: Channel, key: Key, now: datetime) -
     """The draft with other words, for a later time or against a later version. It loses an approval; what was
     scheduled without one stays so if its words are the same or were checked; what was missed or in conflict is open
     again."""
-    _expect(draft, "edit", *LIVING)
+    _expect(draft, "edited", *LIVING)
     new = draft.new if given.new is None else given.new
     patch = draft.patch if given.patch is None else given.patch
     fields = new or patch
@@ -293,7 +293,7 @@ def submit(draft: Draft, channel: Channel, key: Key, now: datetime) -> Draft:
     """Handed over. If nobody else has to agree and it has a time, it is scheduled for then."""
     if draft.state in ("submitted", "scheduled") and draft.submitter == key.person:
         return draft
-    _expect(draft, "submit", "open", "missed", "conflict")
+    _expect(draft, "submitted", "open", "missed", "conflict")
     needs = draft.needs_approval or must_be_approved(channel, key, draft.kind, draft.fields.urgency)
     handed = _stepped(replace(draft, state="submitted", approval=None, needs_approval=needs), now, "submitted", key)
     if needs or draft.publish_at is None:
@@ -310,7 +310,7 @@ def approve(
     """
     if draft.state in ("scheduled", "released") and draft.approval and draft.approval.by == key.actor:
         return draft
-    _expect(draft, "approve", "submitted")
+    _expect(draft, "approved", "submitted")
     expect_to_approve(draft, key)
     due = draft.publish_at if draft.publish_at is not None and draft.publish_at > now else at
     expect_alive_at(draft.fields, due)
@@ -340,7 +340,7 @@ def send_back(draft: Draft, key: Key, now: datetime, why: str) -> Draft:
     last = draft.history[-1]
     if draft.state == "open" and (last.did, last.person, last.note) == ("returned", key.person, why):
         return draft
-    _expect(draft, "return", "submitted", "scheduled")
+    _expect(draft, "returned", "submitted", "scheduled")
     return _stepped(replace(draft, state="open", approval=None), now, "returned", key, why)
 
 
@@ -351,7 +351,7 @@ def schedule(draft: Draft, channel: Channel, key: Key, now: datetime, at: dateti
     """
     if draft.state == "released":
         return draft
-    _expect(draft, "publish", *LIVING)
+    _expect(draft, "published", *LIVING)
     needs = draft.needs_approval or must_be_approved(channel, key, draft.kind, draft.fields.urgency)
     expect_alive_at(draft.fields, at)
     if draft.approval is not None or not needs:
@@ -367,7 +367,7 @@ def discard(draft: Draft, key: Key, now: datetime) -> Draft:
     """Ended without a line. Raises Conflict if it is on the air already."""
     if draft.state == "discarded":
         return draft
-    _expect(draft, "discard", *LIVING)
+    _expect(draft, "discarded", *LIVING)
     return _stepped(replace(draft, state="discarded"), now, "discarded", key)
 
 
@@ -453,10 +453,12 @@ def _within_limits(history: tuple[Step, ...]) -> tuple[Step, ...]:
     return history[:old] + history[old + 1 :]
 
 
-def _expect(draft: Draft, verb: str, *states: State) -> None:
+def _expect(draft: Draft, done: str, *states: State) -> None:
     if draft.state not in states:
-        on_air = f" Its line is {draft.line}: withhold or cancel that." if draft.state == "released" else ""
-        raise Conflict(f"The draft is {draft.state}: you can't {verb} it any more.{on_air}")
+        next_step = f"Its line is {draft.line}: withhold or cancel that."
+        if draft.state != "released":
+            next_step = f"Only one that is {' or '.join(states)} can be {done}."
+        raise Conflict(f"The draft is {draft.state}. {next_step}")
 
 
 def _only(patch: Patch, *names: str) -> bool:

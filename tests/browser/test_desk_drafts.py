@@ -183,6 +183,32 @@ def test_a_warning_is_ticked_by_its_own_box(node: RunningNode, page: Page, ed: P
     expect(page.locator("#warnings")).to_be_empty()
 
 
+def test_other_words_of_what_is_scheduled_are_warned_of_before_they_are_saved(
+    node: RunningNode, page: Page, ed: Person
+) -> None:
+    waiting = ed.ask("POST", lines_of("en"), 202, {"text": "Rain in the hills", "publish_in": 600})
+    enter(page, node, ed.token)
+    row = draft(page, "Rain in the hills")
+    row.get_by_role("button", name="Edit").click()
+    row.get_by_role("textbox", name="Text").fill("XXX in the hills")
+    row.get_by_role("button", name="Save").click()
+    expect(row.locator(".trouble")).to_contain_text("Tick each warning")
+    assert ed.ask("GET", f"{drafts_of('en')}/{waiting['id']}", 200)["text"] == "Rain in the hills"
+    row.get_by_role("checkbox").check()
+    row.get_by_role("button", name="Save").click()
+    expect(draft(page, "XXX in the hills").locator(".state")).to_have_text("Scheduled")
+    ed.ask("DELETE", f"{drafts_of('en')}/{waiting['id']}", 200)
+    assert not [each for each in complaints(page) if "409" not in each]
+
+
+def test_who_is_to_agree_sees_the_time_that_a_draft_is_for(node: RunningNode, page: Page, ed: Person) -> None:
+    body = {"text": "Flood at noon", "urgency": "flash", "publish_in": 3_600}
+    waiting = ed.ask("POST", lines_of("en"), 202, body)
+    enter(page, node, ed.token)
+    expect(draft(page, "Flood at noon").locator(".due")).to_contain_text(re.compile(r"\(Europe/Madrid\), in (59|1)"))
+    ed.ask("DELETE", f"{drafts_of('en')}/{waiting['id']}", 200)
+
+
 def test_a_draft_is_saved_and_published_later(node: RunningNode, page: Page, ed: Person) -> None:
     enter(page, node, ed.token, "quick")
     write(page, "Saved for later")

@@ -38,8 +38,8 @@ def create_key(client: Client, name: str, role: str, channels: tuple[str, ...], 
     from ticker.client import Unreachable
 
     try:
-        made = client.call("POST", "/v1/keys", body, again=False)
-    except Unreachable as error:  # sent again, it would make a second key
+        made = client.call("POST", "/v1/keys", body)
+    except Unreachable as error:
         if not error.unsettled:
             raise
         fail(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
+from typing import Final
 
 import msgspec
 from msgspec import Struct
@@ -15,7 +16,7 @@ from ticker.desk.keys import allow, allow_admin
 from ticker.desk.sessions import Sessions
 from ticker.errors import Forbidden, Malformed, NewswireUnavailable, NotFound
 from ticker.fanout.relay import Relay
-from ticker.identity import Action, Key
+from ticker.identity import Action, Key, Role
 from ticker.newswire import IdempotencyKey
 
 IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
@@ -29,6 +30,13 @@ _NOT_ALLOWED: Mapping[Action, str] = {
     "approve": "approve or return what was submitted",
     "lock": "lock or unlock the desk; chiefs and admins may",
     "administer": "make, list or revoke keys; admins may",
+}
+
+_ROLES: Final[dict[Role, str]] = {
+    "contributor": "a contributor",
+    "editor": "an editor",
+    "chief": "a chief",
+    "admin": "an admin",
 }
 
 
@@ -73,7 +81,7 @@ class Access:
 def expect(key: Key, action: Action) -> None:
     """Raises Forbidden if the key's role may not do it."""
     if not key.may(action):
-        raise Forbidden(f"The key {key.name!r} is a {key.role}'s: it can't {_NOT_ALLOWED[action]}.")
+        raise Forbidden(f"The key {key.name!r} belongs to {_ROLES[key.role]}: it can't {_NOT_ALLOWED[action]}.")
 
 
 def if_match_of(request: Request) -> str | None:
