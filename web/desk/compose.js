@@ -5,6 +5,8 @@
  * Rule 2: while nobody knows whether a line went out, it is locked, and only ever sent again under the same
  *         Idempotency-Key: it can't go out twice, and it can't change between two tries.
  * Rule 3: both survive a reload and a crash of the browser, if it lets us keep a draft.
+ *
+ * More than 400 lines: one form, whose words, parcel, hold and kept copy change together.
  */
 
 import { randomKey, Refused, Unheard } from "./api.js";
