@@ -20,6 +20,7 @@ from ticker.background.reporting import report_presence
 from ticker.desk.access import Access
 from ticker.desk.answers import Answers
 from ticker.desk.checks import Checks
+from ticker.desk.draft_pages import DraftPages
 from ticker.desk.drafts import Drafts
 from ticker.desk.keyring import Keys
 from ticker.desk.keys import Keyring
@@ -82,9 +83,10 @@ class Node:
         self.app = Starlette(
             routes=[
                 *self.live.routes(),  # first: every page in the world knocks there after a restart
-                *checks.routes(),
                 *Lines(self.newswire, access, checks, proposals, answers).routes(),
+                *checks.routes(),
                 *drafts.routes(),
+                *DraftPages(self.newswire, access, proposals).routes(),
                 *Locks(self.newswire, self.relay, access, security_log).routes(),
                 *Keys(self.relay, access, self.keyring).routes(),
                 *DeskPages(web, self.relay, self.keyring, sessions, settings.timezone).routes(),

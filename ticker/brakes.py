@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import lru_cache
 from typing import Final, Literal
 
@@ -81,41 +81,36 @@ def refile(before: str, after: str) -> Warning | None:
     return Warning("refile", "text", detail, True)
 
 
-def flash_brake(channel: Channel, events: Iterable[Event], now: datetime) -> Warning | None:
+def flash_brake(brake: Brake, flashes: int) -> Warning | None:
     """Too many flashes in a short time: the next one is a slip, or a programme that has run wild."""
-    brake = channel.flash_brake
-    if brake is None:
+    if flashes < brake.most:
         return None
-    flashes = {event.line.id for event in _since(events, now, brake) if event.line.urgency == "flash"}
-    if len(flashes) < brake.most:
-        return None
-    detail = f"This would be flash number {len(flashes) + 1} within {_span(brake)}. A flash is rare."
+    detail = f"This would be flash number {flashes + 1} within {_span(brake)}. A flash is rare."
     return Warning("flash-brake", "urgency", detail, True)
 
 
-def burst(channel: Channel, events: Iterable[Event], by: str, now: datetime) -> Warning | None:
+def burst(brake: Brake, lines: int) -> Warning | None:
     """Too many lines by one key in a short time."""
-    brake = channel.burst_brake
-    if brake is None:
+    if lines < brake.most:
         return None
-    lines = {event.line.id for event in _since(events, now, brake) if event.act.by.id == by}
-    if len(lines) < brake.most:
-        return None
-    return Warning(
-        "burst", "text", f"This would be line number {len(lines) + 1} of one key within {_span(brake)}.", True
-    )
+    return Warning("burst", "text", f"This would be line number {lines + 1} of one key within {_span(brake)}.", True)
 
 
-def looks_back(channel: Channel, *, flash: bool) -> int:
-    """For how many seconds of events the brakes ask that look back, for a new line; 0 if none does."""
-    brakes = [channel.burst_brake, channel.flash_brake if flash else None]
-    return max((brake.seconds for brake in brakes if brake), default=0)
+def lines_by(key_id: str, events: Iterable[Event], since: datetime) -> set[str]:
+    """The new lines of one key since then, by their ids."""
+    new = (event for event in events if event.line.version == 1 and event.line.published > since)
+    return {event.line.id for event in new if event.act.by.id == key_id}
 
 
-def _since(events: Iterable[Event], now: datetime, brake: Brake) -> Iterable[Event]:
-    """New lines of that time."""
-    since = now - timedelta(seconds=brake.seconds)
-    return (event for event in events if event.line.version == 1 and event.line.published > since)
+def became_flash(events: Iterable[Event], since: datetime) -> bool:
+    """Whether a line has become a flash since then. `events`: all of the line's, oldest first."""
+    before = None
+    for event in events:
+        urgency = event.line.urgency
+        if urgency == "flash" != before and event.line.updated > since:
+            return True
+        before = urgency
+    return False
 
 
 def _span(brake: Brake) -> str:

@@ -279,7 +279,7 @@ def edit(draft: Draft, given: Edit, channel: Channel, key: Key, now: datetime) -
     expect_alive_at(fields, publish_at)
     needs = draft.needs_approval or must_be_approved(channel, key, kind, fields.urgency)
     says_the_same = all(changes[name] == getattr(draft, name) for name in ("new", "patch", "version"))
-    confirmed = draft.confirmed if says_the_same else given.confirmed
+    confirmed = draft.confirmed if says_the_same and given.confirmed is None else given.confirmed
     state: State = draft.state
     if state in ("missed", "conflict"):
         state = "open"

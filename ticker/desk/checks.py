@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+import asyncio
+from contextlib import AbstractAsyncContextManager, nullcontext
+from datetime import datetime, timedelta
+from typing import Final
 
 from msgspec import UNSET
 from starlette.requests import Request
@@ -11,10 +14,11 @@ from starlette.routing import Route
 
 from ticker import brakes
 from ticker.brakes import Warning
-from ticker.channel import Channel
+from ticker.channel import Brake, Channel
 from ticker.desk.access import Access
 from ticker.desk.intake import query_of, sent
 from ticker.desk.wishes import Publication, part_of, wishes_of
+from ticker.draft import Draft, State
 from ticker.fanout.relay import Relay
 from ticker.http.answers import json_answer
 from ticker.identity import Key
@@ -22,6 +26,8 @@ from ticker.line import Line, NewLine, Patch, checked
 from ticker.newswire import Newswire
 
 RECENT_MAX = 2_000  # events that a brake looks back on; 10 ms to read
+SCHEDULED: Final[tuple[State, ...]] = ("scheduled",)
+WAITING_MAX = 500  # scheduled drafts that a brake looks at, those changed last
 SIMILAR_AMONG = 500  # events that are searched for lines like a new one
 
 
@@ -32,20 +38,34 @@ class Checks:
         self._newswire = newswire
         self._relay = relay
         self._access = access
+        self._turns: dict[str, asyncio.Lock] = {}
+
+    def in_turn(self, channel: Channel) -> AbstractAsyncContextManager[object]:
+        """Between a check and what it lets out, nothing else is checked on a channel whose brakes count."""
+        if channel.flash_brake is None and channel.burst_brake is None:
+            return nullcontext()
+        return self._turns.setdefault(channel.slug, asyncio.Lock())
 
     def routes(self) -> list[Route]:
         return [Route("/v1/channels/{channel}/lines/check", self.check, methods=["POST"])]
 
-    async def of_new(self, channel: Channel, key: Key, new_line: NewLine) -> list[Warning]:
-        """The brakes for a new line."""
+    async def of_new(
+        self, channel: Channel, key: Key, new_line: NewLine, at: datetime | None = None, draft: str | None = None
+    ) -> list[Warning]:
+        """The brakes for a new line that goes out now, or at a time; as this draft."""
         found: list[Warning | None] = [brakes.marker(new_line.text, channel)]
         if new_line.language is UNSET:
             found.append(brakes.script(new_line.text, channel))
-        found += await self._looking_back(channel, key, is_flash=new_line.urgency == "flash", is_new=True)
+        if channel.flash_brake is not None and new_line.urgency == "flash":
+            found.append(await self._flash_brake(channel, channel.flash_brake, at, draft))
+        if channel.burst_brake is not None:
+            found.append(await self._burst(channel, channel.burst_brake, key, draft))
         return [warning for warning in found if warning]
 
-    async def of_change(self, channel: Channel, key: Key, line: Line, patch: Patch) -> list[Warning]:
-        """The brakes for a change of a line that stands so."""
+    async def of_change(
+        self, channel: Channel, line: Line, patch: Patch, at: datetime | None = None, draft: str | None = None
+    ) -> list[Warning]:
+        """The brakes for a change, now or at a time, of a line that stands so."""
         found: list[Warning | None] = []
         if isinstance(patch.text, str) and patch.text != line.text:
             found.append(brakes.marker(patch.text, channel))
@@ -53,20 +73,46 @@ class Checks:
                 found.append(brakes.script(patch.text, channel))
             if patch.refile and isinstance(line.text, str):
                 found.append(brakes.refile(line.text, patch.text))
-        if patch.urgency == "flash" and line.urgency != "flash":
-            found += await self._looking_back(channel, key, is_flash=True, is_new=False)
+        if channel.flash_brake is not None and patch.urgency == "flash" and line.urgency != "flash":
+            found.append(await self._flash_brake(channel, channel.flash_brake, at, draft))
         return [warning for warning in found if warning]
 
-    async def _looking_back(self, channel: Channel, key: Key, *, is_flash: bool, is_new: bool) -> list[Warning | None]:
-        seconds = brakes.looks_back(channel, flash=is_flash)
-        if not seconds:
-            return []
-        now = self._newswire.now()
-        events = await self._newswire.recent(channel.slug, now - timedelta(seconds=seconds), RECENT_MAX)
-        return [
-            brakes.flash_brake(channel, events, now) if is_flash else None,
-            brakes.burst(channel, events, key.id, now) if is_new else None,
+    async def _flash_brake(
+        self, channel: Channel, brake: Brake, at: datetime | None, draft: str | None
+    ) -> Warning | None:
+        """Flashes that went out, lines that became one, and those that are scheduled for about that time."""
+        at = at or self._newswire.now()
+        since = at - timedelta(seconds=brake.seconds)
+        flashes: set[str] = set()
+        for event in await self._newswire.recent(channel.slug, since, RECENT_MAX):
+            line = event.line
+            if line.urgency != "flash" or line.id in flashes:
+                continue
+            is_new = line.published > since
+            if is_new or brakes.became_flash(await self._newswire.versions(channel.slug, line.id), since):
+                flashes.add(line.id)
+        scheduled = [
+            each
+            for each in await self._scheduled(channel, draft)
+            if each.fields.urgency == "flash" and each.due and abs(each.due - at) < timedelta(seconds=brake.seconds)
         ]
+        return brakes.flash_brake(brake, len(flashes) + len(scheduled))
+
+    async def _burst(self, channel: Channel, brake: Brake, key: Key, draft: str | None) -> Warning | None:
+        """Lines of this key that went out, and those that it has scheduled."""
+        since = self._newswire.now() - timedelta(seconds=brake.seconds)
+        lines = brakes.lines_by(key.id, await self._newswire.recent(channel.slug, since, RECENT_MAX), since)
+        scheduled = [
+            each
+            for each in await self._scheduled(channel, draft)
+            if each.new is not None and each.by.id == key.id and each.created > since
+        ]
+        return brakes.burst(brake, len(lines) + len(scheduled))
+
+    async def _scheduled(self, channel: Channel, draft: str | None) -> list[Draft]:
+        """Those that go out by themselves, but for the one that is looked at."""
+        page = await self._newswire.drafts(channel.slug, SCHEDULED, WAITING_MAX)
+        return [each for each in page.drafts if each.id != draft]
 
     async def check(self, request: Request) -> Response:
         """Nothing is published or kept."""

@@ -6,11 +6,8 @@ Rule 2: nothing that is answered here is public, and no word of a draft is logge
 
 from __future__ import annotations
 
-import hashlib
 import re
-import secrets
-from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any, Final
 from zoneinfo import ZoneInfo
@@ -27,15 +24,13 @@ from ticker.desk import fields
 from ticker.desk.access import Access, expect, idempotency_key, if_match_of
 from ticker.desk.answers import Answers
 from ticker.desk.checks import Checks
-from ticker.desk.fields import LIMIT_MAX
+from ticker.desk.draft_pages import may_see
 from ticker.desk.intake import query_of, sent
 from ticker.desk.proposals import Proposals
 from ticker.desk.timing import due_of
 from ticker.desk.wishes import confirmed, confirms, desk_words, part_of, unconfirmed
-from ticker.draft import LIVING, Draft, Edit, NotDue, Place, State
+from ticker.draft import LIVING, Draft, Edit, NotDue
 from ticker.errors import Conflict, FieldError, Invalid, Stale
-from ticker.http.answers import json_answer
-from ticker.http.fields import is_held
 from ticker.identity import Key
 from ticker.line import IF_MATCH_MAX, Line, Patch, checked
 from ticker.newswire import Newswire, no_draft
@@ -59,19 +54,12 @@ class Drafts:
         self._answers = answers
         self._proposals = proposals
         self._zone = timezone
-        self._run = secrets.token_hex(4)
-        self._changes: Counter[str] = Counter()
-        newswire.on_desk_change(self._note_change)
-
-    def _note_change(self, channel: str) -> None:
-        self._changes[channel] += 1
 
     def routes(self) -> list[Route]:
         drafts = "/v1/channels/{channel}/drafts"
         one = f"{drafts}/{{draft_id}}"
         return [
             Route(drafts, self.create, methods=["POST"]),
-            Route(drafts, self.page),
             Route(one, self.edit, methods=["PATCH"]),
             Route(one, self.discard, methods=["DELETE"]),
             Route(one, self.one),
@@ -82,40 +70,6 @@ class Drafts:
         ]
 
     # Reading
-
-    async def page(self, request: Request) -> Response:
-        """Some drafts, the one changed last first. `state`: one or more, with commas; those that have not ended
-        without it."""
-        key, channel = await self._access.entitled(request)
-        expect(key, "draft")
-        asked = query_of(request, "state", "limit", "after")
-        states, limit = fields.states(asked.get("state")), fields.limit(asked.get("limit"))
-        after = fields.place(asked.get("after"))
-        tag = self._tag(key, channel, request.url.query)
-        if is_held(request.headers.get("if-none-match", ""), tag):
-            return Response(status_code=304, headers={"ETag": tag, "Cache-Control": "no-cache"})
-        drafts, more = await self._seen_by(key, channel, states, limit, after)
-        rest = str(drafts[-1].place) if more else None
-        body = {"drafts": [self._proposals.object(draft) for draft in drafts], "next": rest}
-        return json_answer(body, cache="no-cache", headers={"ETag": tag})
-
-    async def _seen_by(
-        self, key: Key, channel: Channel, states: Collection[State], limit: int, after: Place | None
-    ) -> tuple[list[Draft], bool]:
-        found: list[Draft] = []
-        while True:
-            page = await self._newswire.drafts(channel.slug, states, LIMIT_MAX if found else limit, after)
-            found += [draft for draft in page.drafts if _may_see(key, draft)]
-            if len(found) > limit or not page.more or not page.drafts:
-                return found[:limit], len(found) > limit or page.more
-            if len(found) == limit:
-                return found, page.more
-            after = page.drafts[-1].place
-
-    def _tag(self, key: Key, channel: Channel, query: str) -> str:
-        """Changes with any draft of the channel."""
-        asked = hashlib.sha256(f"{key.id} {key.role} {query}".encode()).hexdigest()[:16]
-        return f'"{self._run}-{self._changes[channel.slug]}-{asked}"'
 
     async def one(self, request: Request) -> Response:
         _, _, draft = await self._asked(request, self._access.entitled)
@@ -131,7 +85,7 @@ class Drafts:
         if not ID.fullmatch(draft_id):
             raise no_draft(channel.slug, draft_id)
         draft = await self._newswire.draft(channel.slug, draft_id)
-        if not _may_see(key, draft):
+        if not may_see(key, draft):
             raise no_draft(channel.slug, draft_id)
         if if_match:
             _expect(draft, if_match_of(request))
@@ -200,18 +154,30 @@ class Drafts:
             edit = Edit(
                 patch=fields.merged_change(draft.patch, given), version=line.version, publish_at=at, note_to_desk=note
             )
-        if draft.state == "scheduled":
-            edited = replace(draft, new=edit.new, patch=edit.patch, version=edit.version)
-            if not _says_the_same(edited, draft):
-                edit = edit._replace(confirmed=await self._expect_unbraked(channel, key, edited, given.confirm))
+        async with self._checks.in_turn(channel):
+            if draft.state == "scheduled":
+                edit = await self._checked_again(channel, key, draft, edit, given.confirm)
 
-        def change(kept: Draft) -> Draft:
-            edited = rules.edit(kept, edit, channel, key, now)
-            if kept.state != draft.state:
-                raise Stale(f"The draft has become {kept.state} meanwhile. Read it again before you edit it.")
-            return edited
+            def change(kept: Draft) -> Draft:
+                edited = rules.edit(kept, edit, channel, key, now)
+                if kept.state != draft.state:
+                    raise Stale(f"The draft has become {kept.state} meanwhile. Read it again before you edit it.")
+                return edited
 
-        return await self._changed(draft, request, change)
+            return await self._changed(draft, request, change)
+
+    async def _checked_again(
+        self, channel: Channel, key: Key, draft: Draft, edit: Edit, confirm: tuple[str, ...]
+    ) -> Edit:
+        """The edit of a scheduled draft, with what was confirmed if it brings other words or another time. What was
+        confirmed for the same words stays confirmed."""
+        at = draft.publish_at if isinstance(edit.publish_at, UnsetType) else edit.publish_at
+        edited = replace(draft, new=edit.new, patch=edit.patch, version=edit.version, publish_at=at)
+        known = draft.confirmed if _says_the_same(edited, draft) else ()
+        if at is None or (_says_the_same(edited, draft) and at == draft.publish_at):
+            return edit
+        more = await self._expect_unbraked(channel, key, edited, (*known, *confirm), at)
+        return edit._replace(confirmed=_joined(known, more))
 
     async def discard(self, request: Request) -> Response:
         """Recalled: it won't go out. Of one that is on the air, the answer names the line."""
@@ -228,14 +194,15 @@ class Drafts:
         given = await fields.optional(request, fields.Submission)
         confirms(given.confirm)
         await self._expect_current(channel, key, draft)
-        confirm = await self._expect_unbraked(channel, key, draft, given.confirm)
-        now = self._newswire.now()
+        async with self._checks.in_turn(channel):
+            confirm = await self._expect_unbraked(channel, key, draft, given.confirm, draft.publish_at)
+            now = self._newswire.now()
 
-        def change(kept: Draft) -> Draft:
-            after = rules.submit(kept, channel, key, now)
-            return after if after is kept else replace(after, confirmed=confirm)
+            def change(kept: Draft) -> Draft:
+                after = rules.submit(kept, channel, key, now)
+                return after if after is kept else replace(after, confirmed=confirm)
 
-        return await self._changed(draft, request, change)
+            return await self._changed(draft, request, change)
 
     async def approve(self, request: Request) -> Response:
         key, channel, draft = await self._asked(request, self._access.writable, if_match=True)
@@ -246,17 +213,19 @@ class Drafts:
         now = self._newswire.now()
         rules.expect_to_approve(draft, key)
         await self._expect_current(channel, key, draft)
-        confirm = await self._expect_unbraked(channel, key, draft, given.confirm)
         at = due_of(None, given.publish_in, now, self._zone) or now + timedelta(
             seconds=await self._hold(channel, draft)
         )
         sources, checked_by = fields.remark("sources", given.sources), fields.remark("checked_by", given.checked_by)
 
-        def change(kept: Draft) -> Draft:
-            after = rules.approve(kept, key, now, at, sources, checked_by)
-            return after if after is kept else replace(after, confirmed=_joined(kept.confirmed, confirm))
+        async with self._checks.in_turn(channel):
+            confirm = await self._expect_unbraked(channel, key, draft, given.confirm, draft.publish_at or at)
 
-        return await self._changed(draft, request, change)
+            def change(kept: Draft) -> Draft:
+                after = rules.approve(kept, key, now, at, sources, checked_by)
+                return after if after is kept else replace(after, confirmed=_joined(kept.confirmed, confirm))
+
+            return await self._changed(draft, request, change)
 
     async def send_back(self, request: Request) -> Response:
         key, _, draft = await self._asked(request, self._access.writable, if_match=True)
@@ -277,23 +246,24 @@ class Drafts:
         if draft.state == "released":
             return self._released(draft)
         await self._expect_current(channel, key, draft)
-        confirm = await self._expect_unbraked(channel, key, draft, given.confirm)
+        now = self._newswire.now()
+        at = due_of(None, given.publish_in, now, self._zone)
+        async with self._checks.in_turn(channel):
+            confirm = await self._expect_unbraked(channel, key, draft, given.confirm, at)
 
-        def scheduled(kept: Draft, now: datetime, at: datetime) -> Draft:
-            _expect_same(kept, draft)
-            after = rules.schedule(kept, channel, key, now, at)
-            return after if after is kept else replace(after, confirmed=_joined(kept.confirmed, confirm))
+            def scheduled(kept: Draft, now: datetime, at: datetime) -> Draft:
+                _expect_same(kept, draft)
+                after = rules.schedule(kept, channel, key, now, at)
+                return after if after is kept else replace(after, confirmed=_joined(kept.confirmed, confirm))
 
-        if given.publish_in is not UNSET:
-            now = self._newswire.now()
-            at = due_of(None, given.publish_in, now, self._zone) or now
-            return await self._changed(draft, request, lambda kept: scheduled(kept, now, at), status=202)
-        try:
-            settled, outcome = await self._newswire.settle(
-                channel, draft.id, lambda kept, now: scheduled(kept, now, now)
-            )
-        except NotDue:
-            settled, outcome = await self._newswire.draft(channel.slug, draft.id), None
+            if at is not None:
+                return await self._changed(draft, request, lambda kept: scheduled(kept, now, at), status=202)
+            try:
+                settled, outcome = await self._newswire.settle(
+                    channel, draft.id, lambda kept, now: scheduled(kept, now, now)
+                )
+            except NotDue:
+                settled, outcome = await self._newswire.draft(channel.slug, draft.id), None
         match settled.state:
             case "released":
                 if outcome:
@@ -348,14 +318,15 @@ class Drafts:
         raise _passed(line)
 
     async def _expect_unbraked(
-        self, channel: Channel, key: Key, draft: Draft, confirm: tuple[str, ...]
+        self, channel: Channel, key: Key, draft: Draft, confirm: tuple[str, ...], at: datetime | None
     ) -> tuple[str, ...]:
-        """The brakes that were confirmed. Raises Braked for others."""
+        """The brakes that were confirmed, of what goes out now or at a time. Raises Braked for others."""
         if draft.new is not None:
-            warnings = await self._checks.of_new(channel, key, draft.new)
+            warnings = await self._checks.of_new(channel, key, draft.new, at, draft.id)
         else:
             assert draft.patch is not None
-            warnings = await self._checks.of_change(channel, key, await self._line_of(draft), draft.patch)
+            line = await self._line_of(draft)
+            warnings = await self._checks.of_change(channel, line, draft.patch, at, draft.id)
         if braked := unconfirmed(warnings, confirm):
             raise braked
         return confirmed(warnings, confirm)
@@ -366,10 +337,6 @@ class Drafts:
         if urgency is UNSET:
             urgency = (await self._line_of(draft)).urgency
         return channel.hold[urgency]
-
-
-def _may_see(key: Key, draft: Draft) -> bool:
-    return key.may("edit") or draft.author == key.person
 
 
 def _expect(draft: Draft, if_match: str | None) -> None:

@@ -6,6 +6,8 @@ Rule 2: what was answered to an Idempotency-Key is answered again before anythin
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 from msgspec import UNSET, Struct
 from msgspec.structs import asdict, replace
 from starlette.requests import Request
@@ -75,25 +77,26 @@ class Lines:
         given = await sent(request, Publication)
         new_line, wishes = checked(part_of(given, NewLine)), wishes_of(given)
         once = _once(request, key, new_line, wishes)
-        warnings = await self._checks.of_new(channel, key, new_line)
-        braked = unconfirmed(warnings, wishes.confirm)
-        waits = wishes.waits or must_be_approved(channel, key, "publish", new_line.urgency)
-        if braked or waits:
-            if answered := await self._answered(channel, once, 201):
-                return answered
-            if braked and wishes.on_brake == "refuse":
-                raise braked
-            return await self._proposals.propose(
-                key,
-                channel,
-                wishes,
-                new=new_line,
-                once=once,
-                braked=braked,
-                confirm=confirmed(warnings, wishes.confirm),
-            )
-        act = Act(by=key.actor, confirmed=confirmed(warnings, wishes.confirm))
-        outcome = await self._newswire.publish(channel, new_line, act=act, once=once)
+        async with self._checks.in_turn(channel):
+            warnings = await self._checks.of_new(channel, key, new_line, self._proposals.due(wishes))
+            braked = unconfirmed(warnings, wishes.confirm)
+            waits = wishes.waits or must_be_approved(channel, key, "publish", new_line.urgency)
+            if braked or waits:
+                if answered := await self._answered(channel, once, 201):
+                    return answered
+                if braked and wishes.on_brake == "refuse":
+                    raise braked
+                return await self._proposals.propose(
+                    key,
+                    channel,
+                    wishes,
+                    new=new_line,
+                    once=once,
+                    braked=braked,
+                    confirm=confirmed(warnings, wishes.confirm),
+                )
+            act = Act(by=key.actor, confirmed=confirmed(warnings, wishes.confirm))
+            outcome = await self._newswire.publish(channel, new_line, act=act, once=once)
         return await self._answers.published(channel, outcome)
 
     # Changing
@@ -108,7 +111,8 @@ class Lines:
         _expect_mere_refile(patch)
         once = _once(request, key, patch, wishes)
         if patch.status != "withheld":
-            return await self._change(request, key, channel, patch, wishes, once)
+            async with self._checks.in_turn(channel) if patch.urgency == "flash" else nullcontext():
+                return await self._change(request, key, channel, patch, wishes, once)
         expect(key, "withhold")
         if wishes.waits:
             raise Invalid(FieldError("publish_at", "Withholding never waits. Leave the time out."))
@@ -126,7 +130,7 @@ class Lines:
         line_id = request.path_params["line_id"]
         for tries_left in reversed(range(REFILE_TRIES)):
             line = await self._newswire.line(channel.slug, line_id)
-            warnings = await self._checks.of_change(channel, key, line, patch)
+            warnings = await self._checks.of_change(channel, line, patch, self._proposals.due(wishes))
             braked = unconfirmed(warnings, wishes.confirm)
             waits = wishes.waits or _must_be_approved(channel, key, patch, line)
             if braked or waits:

@@ -16,7 +16,7 @@ from ticker.desk.fields import LIMIT_MAX
 from ticker.desk.timing import due_of, shown
 from ticker.desk.wishes import Wishes
 from ticker.draft import Draft, Edit
-from ticker.errors import Braked, Conflict
+from ticker.errors import Braked, Conflict, Invalid
 from ticker.http.answers import json_answer
 from ticker.identity import Key
 from ticker.line import Line, NewLine, Patch
@@ -30,6 +30,14 @@ class Proposals:
     def __init__(self, newswire: Newswire, timezone: ZoneInfo) -> None:
         self._newswire = newswire
         self._zone = timezone
+
+    def due(self, wishes: Wishes) -> datetime | None:
+        """When it is to go out, in UTC; None if no time is named, or none that can be: that is refused later, because
+        the request may be a repeat that was in time."""
+        try:
+            return due_of(wishes.publish_at, wishes.publish_in, self._newswire.now(), self._zone)
+        except Invalid:
+            return None
 
     async def propose(
         self,
