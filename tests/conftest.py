@@ -176,7 +176,7 @@ class RunningNode:
     # What editors do
 
     def publish(self, channel: str, text: str, **fields: Any) -> dict[str, Any]:
-        """In whatever script: most tests don't care for the channel's language."""
+        """In any script: most tests don't care for the channel's language."""
         return self._change(
             "POST", f"/v1/channels/{channel}/lines", json={"text": text, "confirm": ["script"], **fields}
         )

@@ -807,7 +807,7 @@ def test_nobody_is_told_who_published_but_editors(node: RunningNode, channel: st
         assert "editor " not in httpx.get(node.url + path).text
 
 
-# Whatever is sent
+# Any input
 
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=300) | st.datetimes().map(str)

@@ -163,7 +163,7 @@ def test_what_we_use_of_theirs_is_there(theirs: type) -> None:
 
 
 def test_a_protocol_is_made_as_uvicorn_makes_one() -> None:
-    """`http=` takes whatever can be called with these."""
+    """`http=` takes anything that can be called with these."""
     made: list[dict[str, Any]] = []
     config = uvicorn.Config("ticker:app", http=lambda **given: made.append(given), ws="none")  # type: ignore[arg-type]
     source = inspect.getsource(uvicorn.Server.startup)

@@ -28,7 +28,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 
 @pytest.fixture
 def prefix() -> str:
-    """Channels stay on their shards whatever the prefix: their slug alone is the hash tag."""
+    """Channels stay on their shards with any prefix: their slug alone is the hash tag."""
     return f"test-{uuid4().hex}"
 
 

@@ -595,7 +595,7 @@ async def reading(
 async def reading_on_both(
     house: House, sockets: int, streams: int = 0
 ) -> AsyncIterator[tuple[list[Follower], list[Stream]]]:
-    """As many on each node: anew, where the proxy has taken one of these for dead because the machine was busy."""
+    """As many on each node: again, if the proxy has taken one of these for dead because the machine was busy."""
     async with asyncio.timeout(WITHIN):
         while True:
             async with contextlib.AsyncExitStack() as stack:
@@ -696,7 +696,7 @@ async def test_when_a_node_is_killed_its_readers_are_back_on_the_other_at_once(h
 async def test_a_node_that_is_stopped_loses_no_reader_a_line(house: House) -> None:
     """Lines go out all the while; every reader, also those sent elsewhere, has seen each of them, once, in order.
 
-    They wait for whoever is far behind: the board that brings a reader up to date has ten.
+    They wait for a reader that is far behind: the board that brings a reader up to date has ten.
     """
     async with reading_on_both(house, sockets=10) as (followers, _):
         ids: list[str] = []

@@ -491,7 +491,7 @@ def test_a_check_publishes_nothing_and_says_what_to_look_at(desk: Desk) -> None:
     assert desk.ed.ask("POST", f"{lines_of('ar')}/check", 200, arabic)["similar"]
 
 
-# One request, whatever becomes of it
+# One request, with each outcome
 
 
 @pytest.mark.parametrize(
@@ -546,7 +546,7 @@ def test_a_cancel_under_the_lock_withholds_at_once(desk: Desk) -> None:
     desk.ann.ask("POST", lines_of("ar"), 201, {"text": "مطر"})
     desk.ann.ask("DELETE", line_of(line), 423)
     assert desk.node.get(line_of(line))["status"] == "withheld"
-    desk.node.http.delete("/v1/lock")  # an admin may, whoever locked
+    desk.node.http.delete("/v1/lock")  # an admin may, even if another person locked it
     assert desk.ann.ask("DELETE", line_of(line), 200)["status"] == "canceled"
 
 
@@ -722,7 +722,7 @@ def tried(desk: Desk, who: Person, action: Action, *, own: bool) -> int:
 
 
 def a_line(desk: Desk, author: Person) -> Object:
-    """On the air, whoever wrote it."""
+    """On the air, with any author."""
     answer = author.http.post(lines_of("en"), json={"text": "A line"})
     if answer.status_code == 202:  # a contributor's
         desk.ann.ask("POST", f"{draft_of(answer.json())}/approve", 200, {"publish_in": 0})

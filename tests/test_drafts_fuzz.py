@@ -1,6 +1,6 @@
 """Every address of drafts and the lock, asked at random by people of every role, with what nobody should send.
 
-Whatever comes, a node answers with no 5xx, and each draft's history is a walk through the picture of draft.py.
+A node answers no input with a 5xx, and each draft's history is a walk through the picture of draft.py.
 """
 
 from __future__ import annotations

@@ -95,7 +95,7 @@ def test_the_served_widget_is_small_and_exports_what_it_always_did(node: Running
 
 
 def test_extras_are_loaded_by_their_hash(node: RunningNode) -> None:
-    """Or a page that pinned the script would run whatever the server has."""
+    """Otherwise a page that pinned the script would run any file that the server has."""
     digest = base64.b64encode(hashlib.sha256(raw(node, "/ticker.extras.js")[1]).digest()).decode()
     assert f'"sha256-{digest}"' in raw(node, "/ticker.js")[1].decode()
 

@@ -149,7 +149,7 @@ def told(node: RunningNode, data: bytes) -> list[Any]:
 
 def test_what_strangers_ask_leaves_nothing_behind(served: RunningNode) -> None:
     """Each in 300 spellings: what is kept of them, in whichever cache, has a limit in bytes."""
-    for data in COSTLY.values():  # whatever is loaded at a first use
+    for data in COSTLY.values():  # anything that is loaded at a first use
         told(served, data)
     before = memory(served)
     for number in range(300):

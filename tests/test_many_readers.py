@@ -59,7 +59,7 @@ class Listener(asyncio.Protocol):
 
 @pytest.fixture
 async def listeners() -> AsyncIterator[list[Listener]]:
-    """Whoever listens hangs up when the test is over."""
+    """Every reader disconnects when the test is over."""
     listeners: list[Listener] = []
     yield listeners
     for listener in listeners:

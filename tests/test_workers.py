@@ -26,7 +26,7 @@ WORKERS = 3
 READERS = 48  # on three workers by the kernel's hash: that one of them gets none happens once in 90 million runs
 LISTENING = "0A"  # a socket's state in /proc/net/tcp
 
-NO_KEEPING = httpx.Limits(max_keepalive_connections=0)  # so that the kernel picks the worker anew each time
+NO_KEEPING = httpx.Limits(max_keepalive_connections=0)  # so that the kernel picks a worker again each time
 
 Start = Callable[..., RunningNode]
 

@@ -146,6 +146,6 @@ def label_for(language: str) -> str:
 
 
 def no_such_channel(slug: str, known: Iterable[str] | None = None) -> str:
-    """The sentence for a slug that names no channel. Editors are told those that there are."""
+    """The sentence for a slug that names no channel. For editors, it lists the channels that exist."""
     there_are = "at /v1/channels" if known is None else ", ".join(known)
     return f"There is no channel {shown(slug)!r}. The channels are {there_are}."

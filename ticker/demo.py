@@ -4,7 +4,7 @@ The first lines come at once, so that a newcomer sees something. From then on th
 while somebody watches, and once in several minutes while nobody does, so that a later visitor finds a board of the last
 two hours. A newswire gives each line the time of its publication, so none can be dated back.
 
-Rule 1: only lines of its own are touched.
+Rule 1: only its own lines are touched.
 Rule 2: there is one line of each story. A line is replaced when its story comes again, or expires by its channel's
         `expires_in`;
         the mark of a retraction after `MARKED_FOR`.

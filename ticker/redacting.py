@@ -10,7 +10,7 @@ _SECRET_OPTION = re.compile(r"([?&][^=&#]*(?:password|secret|token|key)=)[^&#]*"
 
 
 def without_secrets(url: str) -> str:
-    """A URL, or what was meant to be one, as anybody may see it: no user, no password, no secret option.
+    """A URL, or what was meant to be one, in a form that anybody may see: no user, no password, no secret option.
 
     A password may hold characters that end the host's part of a URL. So all up to the last @ is taken out.
     """

@@ -116,7 +116,7 @@ def count(text: str) -> int:
 
 
 def shown(value: str) -> str:
-    """What was sent, as an error may repeat it: at most 64 characters, all of them to be seen."""
+    """What was sent, as an error may repeat it: at most 64 characters, all of them visible."""
     cut = value if len(value) <= ECHO_MAX else value[: ECHO_MAX - 1] + "…"
     return "".join(c if c.isprintable() else f"U+{ord(c):04X}" for c in cut)
 

@@ -17,6 +17,6 @@ WORD = "attack-"
 """Stands in each line before a number that no other line has."""
 
 LATE = 0.1  # seconds from the editor's POST to the last reader
-SERVED_WITHIN = 5.0  # seconds in which an editor is answered, whatever he asks for
+SERVED_WITHIN = 5.0  # seconds in which an editor is answered, for any request
 GROWTH_MAX = 64 * 1_048_576  # bytes; the node's memory and the kernel's for its connections
 HELD_MAX = 60.0  # seconds a connection may last that is no reader's

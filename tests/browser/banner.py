@@ -54,7 +54,7 @@ def host(node: RunningNode, tags: str) -> str:
 
 @contextlib.contextmanager
 def killed(node: RunningNode) -> Iterator[None]:
-    """kill -9; whatever comes, it is started again: other tests use it too."""
+    """Kill the node with kill -9. It is started again even if the test fails, because other tests use it too."""
     node.kill()
     try:
         yield

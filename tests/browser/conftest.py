@@ -58,7 +58,7 @@ FRESH = [f"fresh-{number}" for number in range(70)]
 
 @pytest.fixture(scope="module")
 def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningNode]:
-    """One for all tests of a file, with the beats. Who ends it, starts it again."""
+    """One node for all tests of a file, with beats. A test that stops it starts it again."""
     config = CHANNELS + "".join(f'[channels.{slug}]\nhold = "0s"\n' for slug in FRESH)
     node = RunningNode(tmp_path_factory.mktemp("node"), config=config, constants={})
     yield node

@@ -184,7 +184,7 @@ def test_a_server_late_with_its_sign_of_life_is_said_to_be_delayed(start_node: A
     sign_in(page, node)
     node.publish("en", WORDS)
     expect(line(page, WORDS)).to_be_visible()
-    page.clock.pause_at(page.evaluate("Date.now()") / 1_000 + 36)  # ten seconds later it would connect anew
+    page.clock.pause_at(page.evaluate("Date.now()") / 1_000 + 36)  # ten seconds later it would reconnect
     expect(connection(page)).to_have_text("Delayed")
     expect(page.locator("#doubt")).to_contain_text("late")
 

@@ -79,7 +79,7 @@ def test_a_session_that_ends_keeps_what_was_typed(node: Any, desk: Page) -> None
     expect(line(desk, WORDS)).to_be_visible()
 
 
-# Whoever else is signed in
+# Another person is signed in
 
 
 def test_every_change_says_to_which_sign_in_it_belongs(

@@ -1,4 +1,4 @@
-"""Lines that are recalled while they are held: no reader ever sees one, whatever becomes of the nodes.
+"""Lines that are recalled while they are held: no reader ever sees one, even if nodes die.
 
     python -m tests.chaos.recalls [--newswire sqlite|redis] [--tries 500] [--readers 200] [--seed N]
 

@@ -21,7 +21,7 @@ class Verdict:
     """
     1. Every acknowledged change is in the history once, and nothing is there twice.
     2. The history is one chain, in one order.
-    3. Whatever a reader was sent stands so in the history, in the history's order, and none went back.
+    3. Everything that a reader was sent is in the history, in the same order, and no reader went back.
     4. Every reader shows the fold of the history, and so does every node, within 10 s of the last fault.
     5. No request was answered with a surprise.
     """

@@ -1,4 +1,4 @@
-"""Cursors grow whatever the clock does, as every newswire promises."""
+"""Cursors grow even if the clock steps back, as every newswire promises."""
 
 from __future__ import annotations
 

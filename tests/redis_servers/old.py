@@ -1,4 +1,4 @@
-"""A stand-in for a server too old to be had."""
+"""A stand-in for a server that is too old to install."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def old_redis(version: str) -> Iterator[int]:
-    """A stand-in for a server too old to be had: it answers INFO with this version, and OK to all else."""
+    """A stand-in for a server that is too old to install: it answers INFO with this version, and OK to all else."""
     listener = socket.create_server(("127.0.0.1", 0))
     ended = threading.Event()
 

@@ -53,11 +53,11 @@ class TcpProxy:
         self.cut()
 
     def stall(self, *, up: bool = True, down: bool = True, newcomers: bool = True) -> None:
-        """Nothing passes any more in these directions, and nobody is told. It waits, and passes when healed."""
+        """Nothing passes any more in these directions, and neither side notices. It waits, and passes when healed."""
         self._call(lambda: self._stall(up, down, newcomers))
 
     def slow(self, seconds: float) -> None:
-        """Whatever passes, comes so much later."""
+        """Delay everything that passes by this much."""
         self._delay = seconds
 
     def heal(self) -> None:
@@ -158,7 +158,7 @@ class TcpProxy:
     def close(self) -> None:
         asyncio.run_coroutine_threadsafe(stop_listening(self._server), self._loop).result(WITHIN)
         self.refuse()
-        self.heal()  # whatever waits, goes; nobody is there to take it
+        self.heal()  # what waits is sent on, although nobody receives it
         until(lambda: not self._ways)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(WITHIN)

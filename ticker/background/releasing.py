@@ -1,6 +1,6 @@
 """Drafts go out when they are due. Knows the newswire and its clock; knows no desk, no reader.
 
-Every node runs this. The newswire releases a draft once, whoever asks it to, so that nodes need not agree who does.
+Every node runs this. The newswire releases a draft once, however many nodes ask, so nodes need no leader.
 Rule 1: nothing is polled: it sleeps until the next draft is due, and wakes when a draft or a lock has changed.
 Rule 2: what is due first goes out first; of two that are due at once, the older one.
 Rule 3: a draft that can't be released now (the desk is locked, the newswire is away) holds up no other channel.

@@ -15,7 +15,7 @@ log = logging.getLogger("ticker")
 
 
 async def report_presence(presence: PresenceStore, hub: Hub) -> None:
-    """Report until canceled. While the newswire is away nothing is told; it forgets by itself what is old."""
+    """Report until canceled. Nothing is reported while the newswire is unreachable; it drops old reports by itself."""
     while True:
         try:
             await presence.report(hub.readers())

@@ -122,7 +122,7 @@ class RelayedChannel:
             waiting.set()
 
     def load(self, snapshot: Snapshot) -> None:
-        """Begin anew from what the newswire has, and send that to every reader if it is something else."""
+        """Reload the board from the newswire, and send it to every reader if it has changed."""
         before = self.cursor
         if before is not None and snapshot.cursor != before:
             log.warning("The board of %s is reloaded: %s, after %s", self.channel.slug, snapshot.cursor, before)
@@ -142,7 +142,7 @@ class RelayedChannel:
             waiting.set()
 
     async def arrival(self, cursor: str) -> None:
-        """Wait until the event is folded in, or the board is loaded anew."""
+        """Wait until the event is folded in, or the board is reloaded."""
         try:
             if cursor not in self._recent:
                 await self._arrivals[cursor].wait()

@@ -70,7 +70,7 @@ class Ring:
     kernel touches both queues within our call and this thread alone (no polling thread, nothing that may wait:
     MSG_DONTWAIT), so what we read and write there needs no barriers.
 
-    Raises OSError where this isn't to be had.
+    Raises OSError if this isn't available.
     """
 
     def __init__(self) -> None:
@@ -131,7 +131,7 @@ class Ring:
         if size > len(self._data):
             self._make_room(size)
         self._data[:size] = data
-        head = self._head[0]  # start fresh, whatever an earlier call has left
+        head = self._head[0]  # start fresh, even if an earlier call has left something
         self._read[0] = self._written[0]
         first = head % self._slots
         _fill(self._fds, first, array("i", handles))

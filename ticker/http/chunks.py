@@ -1,7 +1,7 @@
 """A body in chunks (RFC 9112, section 7.1), in its strictest reading, and our limits. Pure: bytes in, bytes out.
 
 h11 would do, but it takes a bare line feed for the end of a line there, and other servers don't: who disagrees on where
-a body ends disagrees on where the next request begins. So h11 is given what is written anew here. Trailers are dropped:
+a body ends disagrees on where the next request begins. So h11 is given what is rewritten here. Trailers are dropped:
 what they say comes after everything was decided.
 """
 

@@ -146,7 +146,7 @@ class Newswire(Protocol):
         """What was answered on this channel to a request with this Idempotency-Key. Raises KeyReused; if the key was
         used on another channel, perhaps not before the change that follows."""
 
-    # Drafts. Whoever settles one does so in the step that publishes its line: once, whatever dies.
+    # Drafts. A draft is settled in the step that publishes its line, so it happens once, even if a node dies.
 
     async def keep_draft(self, draft: Draft, *, once: IdempotencyKey | None = None) -> Draft:
         """Keep a new draft. If the same request has become one before, that one is the answer. Raises KeyReused, and
@@ -217,7 +217,7 @@ class Newswire(Protocol):
 
 
 def cursor_after(last: Cursor | None, now: int) -> Cursor:
-    """The cursor of an event at `now`, in milliseconds; it is after the last one whatever the clock says."""
+    """The cursor of an event at `now`, in milliseconds; it is after the last one even if the clock has stepped back."""
     if last is None or now > last.ms:
         return Cursor(now, 0)
     return Cursor(last.ms, last.n + 1)

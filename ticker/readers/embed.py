@@ -92,7 +92,7 @@ class Embeds:
         return Response(html, headers=headers, media_type="text/html")
 
     async def frame(self, request: Request) -> Response:
-        """The banner as a page of its own. Its lines are in it, and the banner takes their place."""
+        """The banner as a separate page. The page contains the lines, and the banner replaces them."""
         slug = request.path_params["channel"]
         if (channel := self._relay.channels.get(slug)) is None:
             return no_channel(request, self._templates, self._relay, framed=True)

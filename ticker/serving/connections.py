@@ -8,7 +8,7 @@ Rule 2: there is a limit to their number. At the limit the one goes whose client
         nothing but those, the newcomer goes.
 Rule 3: so it is with the bytes that are kept for them: of requests that are not whole, of answers that are not read.
 
-So neither silence nor slowness keeps an editor out, nor takes the open files that the newswire needs.
+So silent or slow clients can't keep an editor out, and can't take the open files that the newswire needs.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Who asks, as far as a request's head says: which credential it brings, and whether it signs in. Knows the paths."""
+"""Who sends a request, judged by its head: which credential it has, and whether it signs in. Knows the paths."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ export const countBanners = (more) => {
 
 /**
  * @param {(Change|Change[]) & {announced?: boolean}} what several banners may bring, and is announced once
- * @param {string} key of its line: what was to be announced of that before holds no more
+ * @param {string} key of its line: an earlier announcement about that line is dropped
  * @param {boolean} isAlert now, rather than with what else comes
  * @param {...Node} words
  */

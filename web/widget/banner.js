@@ -55,7 +55,7 @@ export class Banner {
   #held = [];
   /** What came while the page was hidden, the last of each line. @type {Map<string, Change>} */
   #unseen = new Map();
-  /** Ids of what is to be shown next: withdrawn lines before all. @type {string[]} */
+  /** Ids of the lines to show next, withdrawn lines first. @type {string[]} */
   #queue = [];
   /** Whose turn it is, and its place. */
   #current = "";

@@ -1,4 +1,4 @@
-/** What few banners need: built into a file of its own, ../ticker.extras.js, that is loaded by those (load-extras.js). */
+/** Parts that few banners need, built into ../ticker.extras.js. Only those banners load that file (load-extras.js). */
 
 export { Belt } from "./belt.js";
 export { directionOf } from "./direction.js";

@@ -41,7 +41,7 @@ const WEBSOCKET = 0;
 const STREAM = 1;
 const POLLING = 2;
 
-/** Why a connection was ended: another is to be made at once, and it isn't a failure. */
+/** Why a connection was ended: the next one is made at once, and this isn't a failure. */
 const RECONNECT = 0;
 
 /** By server. @type {Record<string, Feed>} */
@@ -345,7 +345,7 @@ export class Feed {
     );
   }
 
-  // Frames, and what is told of them
+  // Frames, and what listeners get from them
 
   /** @param {string} data */
   #receive(data) {

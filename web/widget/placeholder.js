@@ -5,7 +5,7 @@ import { announcer } from "./announce.js";
 /** What follows in the page, and is inside a tag that isn't closed. No one means it to be shown until there are lines. */
 const FOLLOWS = "main,article,header,footer,h1,script";
 
-/** Of which banners the console was told that they aren't closed. */
+/** Banners whose missing closing tag the console has already reported. */
 const warned = new WeakSet();
 
 /**

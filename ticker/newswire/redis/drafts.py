@@ -75,7 +75,7 @@ class _WithoutLine(Exception):
 
 
 class Drafts:
-    """`changed` is told of each channel of which this node has changed a draft."""
+    """`changed` is called with each channel in which this node has changed a draft."""
 
     def __init__(
         self,
@@ -130,7 +130,7 @@ class Drafts:
             found = await self._asking.do("ZRANGE", self._asking.key(slug, "due"), 0, limit - 1, "WITHSCORES")
             return [(ms, member, slug) for ms, member in _pairs(found)]
 
-        # Whoever waits for one of them goes by the clock, so each look shows whether it was put forward or back.
+        # Waiting for one of them relies on the clock, so each look shows whether the clock was put forward or back.
         each, _ = await asyncio.gather(asyncio.gather(*(of(slug) for slug in channels)), self._clock.ask())
         first = heapq.nsmallest(limit, (due for dues in each for due in dues))
         return [Due(slug, member.partition(" ")[2], ms) for ms, member, slug in first]

@@ -1,6 +1,6 @@
 """Hearing what is announced, and proving that it is heard. Knows subscriptions; knows no reader.
 
-The subscription never reconnects in silence: whatever ends it ends `tail`, and whoever follows catches up.
+The subscription never reconnects in silence: when it ends, `tail` ends too, and the follower catches up.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ log = logging.getLogger("ticker.newswire")
 
 
 class Following:
-    """`note` is told of every event that is heard, before anyone else."""
+    """`note` is called with every event that arrives, before anyone else gets it."""
 
     def __init__(
         self, asking: Asking, node: str, channels: Mapping[str, Channel], note: Callable[[Event], None]

@@ -1,4 +1,4 @@
-"""For how long each node wants what to be kept: nobody deletes what another one keeps. Knows spans; deletes nothing."""
+"""How long each node keeps things: no node deletes what another one keeps. Knows spans; deletes nothing."""
 
 from __future__ import annotations
 

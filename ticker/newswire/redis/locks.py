@@ -10,7 +10,7 @@ from ticker.newswire.redis.records import decode_lock, encode
 
 
 class Locks:
-    """`changed` is told of each channel whose lock this node has changed."""
+    """`changed` is called with each channel whose lock this node has changed."""
 
     def __init__(self, asking: Asking, changed: Callable[[str], None]) -> None:
         self._asking = asking

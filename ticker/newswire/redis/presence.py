@@ -15,7 +15,7 @@ from ticker.newswire.stores import PRESENCE_FOR, Presence
 
 
 class Readers:
-    """A hash a channel: each node's count, and when it was told."""
+    """One hash for each channel: each node's count, and when it was reported."""
 
     def __init__(
         self,

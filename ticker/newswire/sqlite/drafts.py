@@ -35,7 +35,7 @@ _encode = msgspec.json.encode
 
 
 class Drafts:
-    """`changed` is told of each channel of which a draft or the lock has changed, as soon as that is kept."""
+    """`changed` is called with each channel whose drafts or lock have changed, as soon as that is kept."""
 
     def __init__(
         self,

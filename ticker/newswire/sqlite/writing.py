@@ -21,7 +21,7 @@ _decode_lock = msgspec.json.Decoder(Lock).decode
 
 
 class Writing:
-    """`announce` is told of each event that was kept, in the order in which they were."""
+    """`announce` is called with each event that was kept, in that order."""
 
     def __init__(
         self, transactions: Transactions, clock: MachineClock, reading: Reading, announce: Callable[[Event], None]

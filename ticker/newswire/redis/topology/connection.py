@@ -1,7 +1,7 @@
 """One connection to Redis: commands and messages. Knows one server; doesn't know why it is that one.
 
 Every connection has a time limit. None of them reconnects in silence: a command that fails is tried again
-by whoever knows whether it may be, and a subscription that is cut off says so.
+by the caller, who knows whether that is safe, and a subscription that is cut off says so.
 """
 
 from __future__ import annotations
