@@ -18,6 +18,8 @@ import httpx
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.measuring import pytest_runtest_protocol as pytest_runtest_protocol
+from tests.measuring import pytest_sessionstart as pytest_sessionstart
 from tests.patience import AT_LEISURE, NO_BEATS, ON_REDIS, WITHIN, be_patient, environment
 from tests.ports import free_port
 from tests.skips import pytest_sessionfinish as pytest_sessionfinish
@@ -171,7 +173,7 @@ class RunningNode:
     def close(self) -> None:
         self.http.close()
         if self.process and self.process.poll() is None:
-            self.kill()
+            self._end(signal.SIGUSR1)
 
     # What editors do
 

@@ -45,6 +45,8 @@ ON_REDIS = {
 
 # What Python imports before anything else. It changes a module as it is imported: one that isn't costs nothing.
 SITE = """
+import os
+import signal
 import sys
 from importlib.machinery import PathFinder
 
@@ -69,6 +71,13 @@ class Patience:
 
 
 sys.meta_path.insert(0, Patience)
+
+if "coverage" in sys.modules:
+    def end(number, frame):
+        sys.modules["coverage"].Coverage.current().save()
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    signal.signal(signal.SIGUSR1, end)
 """
 
 
