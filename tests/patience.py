@@ -17,6 +17,8 @@ import httpx
 import websockets.asyncio.client
 import websockets.sync.client
 
+from tests import measuring
+
 WITHIN = 90.0  # seconds for what must come
 
 NO_BEATS = {"ticker.fanout.relay.BEAT": 3_600.0}  # none comes between two frames of which a test says what they are
@@ -45,8 +47,6 @@ ON_REDIS = {
 
 # What Python imports before anything else. It changes a module as it is imported: one that isn't costs nothing.
 SITE = """
-import os
-import signal
 import sys
 from importlib.machinery import PathFinder
 
@@ -71,13 +71,6 @@ class Patience:
 
 
 sys.meta_path.insert(0, Patience)
-
-if "coverage" in sys.modules:
-    def end(number, frame):
-        sys.modules["coverage"].Coverage.current().save()
-        os.kill(os.getpid(), signal.SIGKILL)
-
-    signal.signal(signal.SIGUSR1, end)
 """
 
 
@@ -92,7 +85,7 @@ def environment(folder: Path, constants: Mapping[str, float] = AT_LEISURE) -> di
         assert hasattr(importlib.import_module(module), constant), f"there is no {name}"
         modules[module][constant] = value
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "sitecustomize.py").write_text(SITE.format(constants=dict(modules)))
+    (folder / "sitecustomize.py").write_text(SITE.format(constants=dict(modules)) + measuring.SITE)
     ours = {name: value for name, value in os.environ.items() if not name.startswith("TICKER_")}
     path = os.pathsep.join(filter(None, [str(folder), ours.get("PYTHONPATH")]))
     return ours | {"PYTHONPATH": path}
