@@ -21,7 +21,6 @@ UNMEASURED = {
     "what they measure is time, CPU or memory, and tracing costs all three": (
         "test_attack.py",
         "test_bench.py",
-        "test_limits.py",
         "test_linear.py",
         "test_many_readers.py",
     ),
