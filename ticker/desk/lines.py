@@ -33,7 +33,7 @@ from ticker.desk.wishes import (
     wishes_of,
 )
 from ticker.draft import must_be_approved
-from ticker.errors import Braked, Busy, FieldError, Invalid, Locked, Stale
+from ticker.errors import Braked, Conflict, FieldError, Invalid, Locked, Stale
 from ticker.identity import Actor, Key
 from ticker.line import Act, Approval, Line, NewLine, Patch, checked, withholds
 from ticker.line import expect as expect_version
@@ -181,7 +181,9 @@ class Lines:
             except Stale:
                 continue
         else:
-            raise Busy("Too many others are changing this line at this moment. Nothing was changed: try again.")
+            if patch.status == "withheld":
+                await self._take_off(request, key, channel, line, UNSET)
+            raise Conflict("Others are changing this line all the time. Your change was not made: send it again.")
         if braked and wishes.on_brake == "refuse":
             raise braked
         if patch.status == "withheld":  # the rest waits
