@@ -35,7 +35,7 @@ test: .venv/dev .venv/node
 	@scripts/need openssl openssl
 	@scripts/need cc build-essential
 	@scripts/need node nodejs
-	@$(BIN)/pytest --numprocesses $(TESTERS) --dist loadfile $(ARGS)
+	@$(BIN)/pytest --numprocesses $(TESTERS) --dist loadfile $(or $(ARGS),--cov)
 
 # Pure rules, and the newswire's contract on SQLite and Redis, in less than a minute: tests/fast.py chooses.
 test-fast: .venv/dev

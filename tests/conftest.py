@@ -18,6 +18,9 @@ import httpx
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.measuring import end
+from tests.measuring import pytest_runtest_protocol as pytest_runtest_protocol
+from tests.measuring import pytest_sessionstart as pytest_sessionstart
 from tests.patience import AT_LEISURE, NO_BEATS, ON_REDIS, WITHIN, be_patient, environment
 from tests.ports import free_port
 from tests.skips import pytest_sessionfinish as pytest_sessionfinish
@@ -162,6 +165,10 @@ class RunningNode:
     def _end(self, number: signal.Signals) -> int:
         assert self.process
         self.process.send_signal(number)
+        return self._ended()
+
+    def _ended(self) -> int:
+        assert self.process
         status = self.process.wait(WITHIN)
         assert self.process.stdout
         self.process.stdout.close()
@@ -171,7 +178,8 @@ class RunningNode:
     def close(self) -> None:
         self.http.close()
         if self.process and self.process.poll() is None:
-            self.kill()
+            end(self.process)
+            self._ended()
 
     # What editors do
 

@@ -17,6 +17,8 @@ import httpx
 import websockets.asyncio.client
 import websockets.sync.client
 
+from tests import measuring
+
 WITHIN = 90.0  # seconds for what must come
 
 NO_BEATS = {"ticker.fanout.relay.BEAT": 3_600.0}  # none comes between two frames of which a test says what they are
@@ -83,7 +85,7 @@ def environment(folder: Path, constants: Mapping[str, float] = AT_LEISURE) -> di
         assert hasattr(importlib.import_module(module), constant), f"there is no {name}"
         modules[module][constant] = value
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "sitecustomize.py").write_text(SITE.format(constants=dict(modules)))
+    (folder / "sitecustomize.py").write_text(SITE.format(constants=dict(modules)) + measuring.SITE)
     ours = {name: value for name, value in os.environ.items() if not name.startswith("TICKER_")}
     path = os.pathsep.join(filter(None, [str(folder), ours.get("PYTHONPATH")]))
     return ours | {"PYTHONPATH": path}

@@ -27,6 +27,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
+from tests import measuring
 from tests.patience import WITHIN, environment
 from ticker.cli.main import main
 from ticker.cli.options import Option
@@ -122,7 +123,7 @@ def started(*arguments: str, node: Any, **env: str) -> Iterator[subprocess.Popen
     try:
         yield process
     finally:
-        process.kill()
+        measuring.end(process)
         process.communicate()
 
 
@@ -243,7 +244,7 @@ def at_a_terminal(*arguments: str, node: Any) -> Iterator[tuple[subprocess.Popen
     try:
         yield process, typing
     finally:
-        process.kill()
+        measuring.end(process)
         process.communicate()
         os.close(typing)
 

@@ -6,6 +6,7 @@ import contextlib
 import json
 import threading
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import httpx
@@ -102,6 +103,7 @@ def deeds(node: RunningNode, draft: str) -> list[str]:
     return [step["did"] for step in history]
 
 
+TOMORROW = (datetime.now(UTC) + timedelta(days=1)).isoformat(timespec="seconds")
 STEPS = {
     "submit": ([], ["created", "submitted"], "submitted"),
     "publish": (["--in", "1h"], ["created", "scheduled"], "scheduled"),
@@ -112,6 +114,8 @@ STEPS = {
         ["created", "edited"],
         "open",
     ),
+    "edit its time": (["--at", TOMORROW, "--note-to-desk", "Ask  Ann"], ["created", "edited"], "open"),
+    "edit its time away": (["--unschedule", "--note-to-desk", "Ask Ann"], ["created", "edited"], "open"),
 }
 
 
@@ -246,7 +250,27 @@ def test_a_change_that_may_have_been_made_is_said_to_be_looked_at(node: RunningN
     assert "may have been done" not in never.stderr
 
 
+def test_a_key_that_may_have_been_made_is_said_to_be_looked_for(node: RunningNode) -> None:
+    with a_network_that_loses_the_answer_to_a_change(node) as url:
+        result = quickly("key", "create", "Maybe", "--url", url, "--retry-for", "0", node=node)
+    assert (result.returncode, result.stdout) == (UNREACHABLE, "")
+    assert "The key may have been made, and then nobody has it" in result.stderr
+    never = quickly("key", "create", "Never", "--url", "http://127.0.0.1:9", "--retry-for", "0", node=node)
+    assert never.returncode == UNREACHABLE
+    assert "may have been made" not in never.stderr
+
+
 # A draft of a change whose line has moved on
+
+
+def test_a_draft_of_a_line_that_is_canceled_is_not_written_anew(node: RunningNode) -> None:
+    line = quick("publish", "-c", "en", "Ferries stop at 17:00", node=node).strip()
+    draft = quick("correct", "-c", "en", line, "Ferries stop at 18:00", "--in", "1h", node=node).strip()
+    quick("cancel", "-c", "en", line, node=node)
+    result = quickly("draft", "publish", "-c", "en", draft, node=node)
+    assert result.returncode == REFUSED
+    assert "canceled" in result.stderr
+    assert "--line-version" not in result.stderr
 
 
 def test_a_draft_of_a_changed_line_is_written_anew_against_its_version(node: RunningNode) -> None:

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from tests import measuring
 from tests.conftest import RunningNode
 from tests.patience import WITHIN
 from tests.test_cli import UNREACHABLE, quickly, shell
@@ -96,7 +97,7 @@ def next_frame(node: RunningNode, url: str, **env: str) -> Any:
     with subprocess.Popen(command, env=shell(node, **env), stdout=subprocess.PIPE, text=True) as tail:
         assert tail.stdout
         printed = tail.stdout.readline()
-        tail.terminate()
+        measuring.end(tail)
     return json.loads(printed)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ipaddress
 import os
 import pty
 import re
@@ -17,6 +18,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests import measuring
 from tests.conftest import ADMIN_KEY
 from tests.patience import AT_LEISURE, WITHIN, environment
 from ticker.introduction import _beside, reachable
@@ -35,7 +37,7 @@ def serving(folder: Path, *options: str, **env: str) -> Iterator[subprocess.Pope
     try:
         yield process
     finally:
-        process.kill()
+        measuring.end(process)
         process.communicate()
 
 
@@ -101,8 +103,7 @@ def test_a_terminal_is_told_and_no_file_is_made(tmp_path: Path) -> None:
     said = b""
     while b"#once=" not in said:
         said += os.read(ours, 4_096)
-    process.kill()
-    process.wait(WITHIN)
+    measuring.end(process)
     os.close(ours)
     assert b"The first key" in said
     assert len(SECRET.findall(said.decode())) == 2
@@ -150,6 +151,11 @@ def test_an_address_of_its_own_is_told_as_it_is_given() -> None:
     assert reachable("ticker.example") == "ticker.example"
     assert reachable("127.0.0.1") == "127.0.0.1"
     assert reachable("::1") == "[::1]"
+
+
+@pytest.mark.parametrize("everywhere", ["", "0.0.0.0", "::"])
+def test_a_node_that_listens_everywhere_tells_an_address_of_this_machine(everywhere: str) -> None:
+    assert not ipaddress.ip_address(reachable(everywhere)).is_unspecified
 
 
 def test_secrets_lie_beside_the_newswire_or_where_the_node_was_started(tmp_path: Path) -> None:

@@ -254,6 +254,46 @@ def test_a_stop_that_comes_just_as_a_worker_ends_reaches_the_others() -> None:
     assert (stopped.returncode, stopped.stderr) == (0, "")
 
 
+UNFIT = """
+import sys, time
+from ticker.serving.workers import keep_running
+
+raise SystemExit(keep_running(2, lambda place: time.sleep(3_600) if place else sys.exit(2)))
+"""
+
+
+def test_a_worker_that_cannot_be_configured_so_ends_them_all() -> None:
+    command = [sys.executable, "-c", UNFIT]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=WITHIN)
+    assert (ended.returncode, ended.stderr) == (2, "")
+
+
+BREAKS_ONCE = """
+import os, pathlib, signal, sys
+from ticker.serving.workers import keep_running
+
+has_broken = pathlib.Path(sys.argv[1])
+
+def work(place):
+    if not has_broken.exists():
+        has_broken.touch()
+        raise ValueError("A bug")
+    os.kill(os.getppid(), signal.SIGTERM)
+    signal.pause()
+
+raise SystemExit(keep_running(1, work))
+"""
+
+
+def test_a_worker_that_breaks_is_in_the_log_and_started_again(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", BREAKS_ONCE, str(tmp_path / "has-broken")]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=WITHIN)
+    assert ended.returncode == 0
+    assert ended.stderr.startswith("Worker 0 broke\n")
+    assert "ValueError: A bug" in ended.stderr
+    assert "Worker 0 ended with status 1 and is restarted" in ended.stderr
+
+
 def test_a_file_serves_one_process_and_says_so(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "ticker", "serve", "--workers", "2", "--newswire", "sqlite:///ticker.db"]
     refused = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=WITHIN)
