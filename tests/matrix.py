@@ -8,7 +8,7 @@ import re
 from tests.conftest import ROOT
 
 KINDS = ("publish", "correct", "cancel", "release")
-MEANWHILE = ("corrected", "withheld", "canceled", "reinstated", "expired", "refiled", "pinned")
+MEANWHILE = ("corrected", "withheld", "canceled", "reinstated", "expired", "refiled", "pinned", "withheld again")
 STAGES = ("edited", "approved", "due", "due too late")
 ROW = re.compile(r"^\| ([a-z, ]+) \| ([a-z, ]+) \| ([a-z, ]+) \| ([a-z, ]+) \| ([a-z]+) \| ([a-z]+) \|$", re.M)
 
@@ -35,7 +35,7 @@ RULES = table()
 
 def begins_withheld(kind: str, change: str) -> bool:
     """Whether the line of the case was withheld when the draft was written."""
-    return kind == "release" or change == "reinstated"
+    return kind == "release" or change in ("reinstated", "withheld again")
 
 
 def cases(*stages: str) -> list[tuple[str, str, str, str]]:

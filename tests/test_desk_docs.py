@@ -89,7 +89,6 @@ def test_two_people_step_by_step(node: RunningNode, tmp_path: Path) -> None:
         ("Ben", True, "usable"),
         ("Ben", False, "usable"),
         ("Ben", False, "withheld"),
-        ("Ben", False, "withheld"),  # the cancel's own note
         ("Ben", False, "canceled"),
     ]
     assert all(each["by"]["id"] for each in versions)

@@ -343,7 +343,20 @@ def test_who_must_be_approved(role: Role, kind: Kind, urgency: Any, approve: tup
         "urgency or correct": urgency in approve or "correct" in approve,
         "cancel": "cancel" in approve,
     }[MUST_BE_APPROVED[role, kind]]
-    assert rules.must_be_approved(replace(EN, approve=approve), a_key("Ada", role), kind, urgency) == expected
+    changes: dict[Kind, NewLine | Patch] = {
+        "publish": RAIN if urgency is UNSET else replace(RAIN, urgency=urgency),
+        "correct": Patch(text="Snow", urgency=urgency),
+        "cancel": Patch(status="canceled"),
+        "release": Patch(status="usable"),
+    }
+    if kind == "publish" and urgency is UNSET:
+        urgency = RAIN.urgency
+        expected = expected or urgency in approve
+    channel, key = replace(EN, approve=approve), a_key("Ada", role)
+    assert rules.must_be_approved(channel, key, changes[kind]) == expected
+    if kind == "release":  # its note is words: the same as of a correction
+        noted = Patch(status="usable", note="Checked")
+        assert rules.must_be_approved(channel, key, noted) == (expected or "correct" in approve)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import re
+import statistics
+import time
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -589,6 +591,33 @@ def test_a_draft_is_nothing_to_those_who_may_not_see_it(desk: Desk) -> None:
         assert_alike(answers[0], answers[1], draft["id"], unknown)
     assert draft["id"] not in [each["id"] for each in desk.cora.ask("GET", drafts_of("en"), 200)["drafts"]]
     desk.ed.ask("GET", f"{drafts_of('ar')}/{draft['id']}", 404)
+
+
+def test_an_answer_takes_as_long_for_a_draft_as_for_none(desk: Desk) -> None:
+    """To those who may not see it. Noise passes by itself, so it counts if one of some tries is alike."""
+    draft = desk.ed.ask("POST", drafts_of("en"), 201, {"text": "Secret embargo " * 10, "note_to_desk": "Secret note"})
+    ids = (draft["id"], "d_" + "0" * 32)
+    with httpx.Client(base_url=desk.node.url) as nobody:
+        for who, template in (
+            (nobody, "/v1/channels/en/drafts/{}"),
+            (nobody, "/v1/channels/en/lines/{}"),
+            (desk.cora.http, "/v1/channels/en/drafts/{}"),
+        ):
+            paths = [template.format(each) for each in ids]
+            ratios = [ratio_of_medians(who, paths[0], paths[1]) for _ in range(3)]
+            while not any(0.85 <= ratio <= 1.15 for ratio in ratios) and len(ratios) < 12:
+                ratios.append(ratio_of_medians(who, paths[0], paths[1]))
+            assert any(0.85 <= ratio <= 1.15 for ratio in ratios), f"{template}: {ratios}"
+
+
+def ratio_of_medians(who: httpx.Client, one: str, other: str) -> float:
+    """How much longer the answers to the one take, asked for in turn with the other."""
+    took: dict[str, list[float]] = {one: [], other: []}
+    for path in [one, other, other, one] * 50:
+        began = time.perf_counter()
+        who.get(path)
+        took[path].append(time.perf_counter() - began)
+    return statistics.median(took[one]) / statistics.median(took[other])
 
 
 def assert_alike(one: httpx.Response, other: httpx.Response, one_id: str, other_id: str) -> None:

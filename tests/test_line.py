@@ -439,4 +439,7 @@ def test_the_tag_of_the_version_before_is_stale() -> None:
     ],
 )
 def test_a_change_that_withholds_and_does_nothing_else_is_told_from_others(fields: dict[str, Any], does: bool) -> None:
-    assert withholds(Patch(**fields)) == does
+    line = begin(checked(NewLine(text="Rain")), EN, START)
+    assert withholds(line, Patch(**fields)) == does
+    held = amend(line, Patch(status="withheld", note="Being checked"), LATER)
+    assert not withholds(held, Patch(**fields)), "another note of a line that is withheld already is words"

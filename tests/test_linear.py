@@ -21,7 +21,7 @@ import pytest
 from tests.test_intake import FORM, part, request
 from ticker.desk.intake import BODY_MAX, query_of, sent
 from ticker.desk.keyring import KeyRequest
-from ticker.desk.lines import Note
+from ticker.desk.lines import Cancellation
 from ticker.errors import TickerError
 from ticker.line import NewLine, Patch, checked
 from ticker.settings import read_channels
@@ -236,7 +236,7 @@ BODIES: dict[str, tuple[str, Callable[[int], bytes]]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("kind", [NewLine, Patch, Note, KeyRequest])
+@pytest.mark.parametrize("kind", [NewLine, Patch, Cancellation, KeyRequest])
 @pytest.mark.parametrize("name", BODIES)
 def test_every_body_is_read_or_refused_in_proportion_to_its_size(name: str, kind: type[Any]) -> None:
     media_type, body = BODIES[name]

@@ -58,6 +58,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "reinstated": {"status": "usable"},
     "refiled": {"text": "Rainn", "refile": True},
     "pinned": {"pinned": True},
+    "withheld again": {"status": "withheld"},
 }
 
 

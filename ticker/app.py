@@ -27,6 +27,7 @@ from ticker.desk.keys import Keyring
 from ticker.desk.lines import Lines
 from ticker.desk.locks import Locks
 from ticker.desk.pages import DeskPages
+from ticker.desk.pending import Pending
 from ticker.desk.proposals import Proposals
 from ticker.desk.security_log import SecurityLog
 from ticker.desk.sessions import Sessions
@@ -70,7 +71,8 @@ class Node:
         sessions = Sessions(self.newswire, self.keyring, settings.public_url, security_log)
         access = Access(self.relay, sessions)
         checks, answers = Checks(self.newswire, self.relay, access), Answers(self.newswire, self.relay)
-        proposals = Proposals(self.newswire, settings.timezone)
+        pending = Pending(self.newswire)
+        proposals = Proposals(self.newswire, pending, settings.timezone)
         drafts = Drafts(self.newswire, access, checks, answers, proposals, settings.timezone)
         self.releasing = Releasing(self.newswire, settings.channels)
         self.live = Live(self.relay)
@@ -83,7 +85,7 @@ class Node:
         self.app = Starlette(
             routes=[
                 *self.live.routes(),  # first: every page in the world knocks there after a restart
-                *Lines(self.newswire, access, checks, proposals, answers).routes(),
+                *Lines(self.newswire, access, checks, pending, proposals, answers).routes(),
                 *checks.routes(),
                 *drafts.routes(),
                 *DraftPages(self.newswire, access, proposals).routes(),

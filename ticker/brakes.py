@@ -46,13 +46,13 @@ class Warning(Struct, frozen=True):
 # Brakes
 
 
-def marker(text: str, channel: Channel) -> Warning | None:
-    """Words that say that a text isn't meant for the public, or a text that is nothing but a test."""
+def marker(text: str, channel: Channel, field: str = "text") -> Warning | None:
+    """Words that say that a text, a source or a note isn't meant for the public, or one that is nothing but a test."""
     found = _pattern(channel.markers).search(text) if channel.markers else None
     if found is None and not _is_a_test(text):
         return None
-    said = "nothing but a test" if found is None else f"“{found[0]}” in it"
-    return Warning("marker", "text", f"The text has {said}, so it doesn't seem to be meant for the public.", True)
+    said = "is nothing but a test" if found is None else f"has “{found[0]}” in it"
+    return Warning("marker", field, f"The {field} {said}, so it doesn't seem to be meant for the public.", True)
 
 
 def script(text: str, channel: Channel) -> Warning | None:
@@ -81,25 +81,30 @@ def refile(before: str, after: str) -> Warning | None:
     return Warning("refile", "text", detail, True)
 
 
-def flash_brake(brake: Brake, flashes: int) -> Warning | None:
-    """Too many flashes in a short time: the next one is a slip, or a programme that has run wild."""
+def flash_brake(brake: Brake, flashes: int, *, more: bool = False) -> Warning | None:
+    """Too many flashes in a short time: the next one is a slip, or a programme that has run wild. `more`: there may be
+    more than were counted."""
+    if flashes < brake.most and more:
+        return Warning("flash-brake", "urgency", _UNCOUNTED.format("flashes", _span(brake)), True)
     if flashes < brake.most:
         return None
     detail = f"This would be flash number {flashes + 1} within {_span(brake)}. A flash is rare."
     return Warning("flash-brake", "urgency", detail, True)
 
 
-def burst(brake: Brake, lines: int) -> Warning | None:
-    """Too many lines by one key in a short time."""
+def burst(brake: Brake, lines: int, *, more: bool = False) -> Warning | None:
+    """Too many lines by one key in a short time. `more`: there may be more than were counted."""
+    if lines < brake.most and more:
+        return Warning("burst", "text", _UNCOUNTED.format("lines of this key", _span(brake)), True)
     if lines < brake.most:
         return None
     return Warning("burst", "text", f"This would be line number {lines + 1} of one key within {_span(brake)}.", True)
 
 
 def lines_by(key_id: str, events: Iterable[Event], since: datetime) -> set[str]:
-    """The new lines of one key since then, by their ids."""
+    """The new lines that one key has put on the air since then, by their ids; drafts of others too."""
     new = (event for event in events if event.line.version == 1 and event.line.published > since)
-    return {event.line.id for event in new if event.act.by.id == key_id}
+    return {event.line.id for event in new if (event.act.released_by or event.act.by).id == key_id}
 
 
 def became_flash(events: Iterable[Event], since: datetime) -> bool:
@@ -111,6 +116,9 @@ def became_flash(events: Iterable[Event], since: datetime) -> bool:
             return True
         before = urgency
     return False
+
+
+_UNCOUNTED: Final = "So much has changed or is scheduled here that the {} within {} can't be counted."
 
 
 def _span(brake: Brake) -> str:
@@ -146,7 +154,8 @@ def _is_a_test(text: str) -> bool:
 
 
 def _digits(text: str) -> list[str]:
-    return [str(unicodedata.digit(each)) for each in text if each.isdigit()]
+    """What the text has of numbers, in any script: 三 is one too."""
+    return [str(unicodedata.numeric(each)) for each in text if each.isnumeric()]
 
 
 # Advice

@@ -10,6 +10,8 @@ Rule 2: nobody approves what they have ever written, edited or submitted, under 
 Rule 3: a change written against a version that has passed never overwrites: it is a conflict.
 Rule 4: nothing is released before it is due, by the newswire's clock. `settle` alone releases.
 Rule 5: words that go out by themselves have passed the brakes: other words are scheduled again only after a check.
+
+More than 400 lines: it is one state machine, and its steps stand in the order of the picture.
 """
 
 from __future__ import annotations
@@ -35,11 +37,13 @@ Deed = Literal[
 ]
 
 LIVING: Final[tuple[State, ...]] = ("open", "submitted", "scheduled", "missed", "conflict")
+ON_THEIR_WAY: Final[tuple[State, ...]] = ("submitted", "scheduled")
 ENDED: Final[tuple[State, ...]] = ("released", "discarded")
 AHEAD_MAX = 90 * 86_400  # seconds; what is due later belongs in a calendar
 KEPT_FOR = 30 * 86_400  # seconds that a draft is kept after its end
 HISTORY_MAX = 100  # steps; the oldest go first that say nothing of a person which a later one doesn't say
 _WRITING: Final[tuple[Deed, ...]] = ("created", "edited", "submitted")
+_TIMING: Final[tuple[Deed, ...]] = ("approved", "scheduled")
 LIVING_MAX = 20_000  # drafts of a channel that have not ended; a programme that makes more has run wild
 
 
@@ -53,6 +57,8 @@ class Step(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Whose key it was (`Key.person`): not for display."""
     note: str | None = None
     """The reason for a return or a conflict."""
+    confirmed: tuple[str, ...] = ()
+    """The warnings that were passed over in this step, by name."""
 
 
 class Draft(Struct, frozen=True, kw_only=True):
@@ -115,6 +121,16 @@ class Draft(Struct, frozen=True, kw_only=True):
         """Everyone who has had a hand in it. A later edit may leave an earlier one's words as they are."""
         return {step.person for step in self.history if step.person and step.did in _WRITING}
 
+    @property
+    def timed(self) -> Step | None:
+        """The step that last gave it its time: an approval, or being scheduled or published."""
+        return next((step for step in reversed(self.history) if step.did in _TIMING), None)
+
+    @property
+    def brings_back(self) -> bool:
+        """Whether it would put a withheld line back on the air."""
+        return self.patch is not None and self.patch.status == "usable"
+
 
 class Place(NamedTuple):
     """Where a draft stands among those of its channel, the one changed last first. It stays where it is when the draft
@@ -157,20 +173,21 @@ def kind_of(new: NewLine | None, patch: Patch | None) -> Kind:
             return "correct"
 
 
-def must_be_approved(channel: Channel, key: Key, kind: Kind, urgency: str | UnsetType) -> bool:
-    """Whether a second person must agree to a change by this key, before it goes out. `urgency`: that the line would
-    have then; UNSET if it stays as it is."""
+def must_be_approved(channel: Channel, key: Key, change: NewLine | Patch) -> bool:
+    """Whether a second person must agree to a change by this key, before it goes out."""
+    new, patch = (change, None) if isinstance(change, NewLine) else (None, change)
+    kind = kind_of(new, patch)
     if not key.may("publish") or (kind == "cancel" and not key.may("cancel")):
         return True
     match kind:
         case "publish":
-            return urgency in channel.approve
+            return change.urgency in channel.approve
         case "correct":
-            return "correct" in channel.approve or urgency in channel.approve
+            return "correct" in channel.approve or change.urgency in channel.approve
         case "cancel":
             return "cancel" in channel.approve
-        case "release":
-            return False
+        case "release":  # the note is words that nobody has agreed to
+            return isinstance(change.note, str) and "correct" in channel.approve
 
 
 def due_at(publish_at: datetime | None, publish_in: float | UnsetType, now: datetime) -> datetime | None:
@@ -238,7 +255,7 @@ def write(
         patch=patch,
         publish_at=publish_at,
         note_to_desk=note_to_desk,
-        needs_approval=must_be_approved(channel, key, kind, fields.urgency),
+        needs_approval=must_be_approved(channel, key, fields),
     )
 
 
@@ -277,7 +294,7 @@ def edit(draft: Draft, given: Edit, channel: Channel, key: Key, now: datetime) -
     if all(getattr(draft, name) == value for name, value in changes.items()):
         return draft
     expect_alive_at(fields, publish_at)
-    needs = draft.needs_approval or must_be_approved(channel, key, kind, fields.urgency)
+    needs = draft.needs_approval or must_be_approved(channel, key, fields)
     says_the_same = all(changes[name] == getattr(draft, name) for name in ("new", "patch", "version"))
     confirmed = draft.confirmed if says_the_same and given.confirmed is None else given.confirmed
     state: State = draft.state
@@ -285,8 +302,10 @@ def edit(draft: Draft, given: Edit, channel: Channel, key: Key, now: datetime) -
         state = "open"
     elif state == "scheduled" and (needs or publish_at is None or confirmed is None):
         state = "submitted" if needs else "open"
-    changes |= {"state": state, "approval": None, "needs_approval": needs, "confirmed": confirmed or ()}
-    return _stepped(replace(draft, **changes), now, "edited", key)
+    changes |= {"state": state, "approval": None, "needs_approval": needs}
+    if not says_the_same:
+        changes["confirmed"] = ()
+    return pass_over(_stepped(replace(draft, **changes), now, "edited", key), confirmed or ())
 
 
 def submit(draft: Draft, channel: Channel, key: Key, now: datetime) -> Draft:
@@ -294,7 +313,7 @@ def submit(draft: Draft, channel: Channel, key: Key, now: datetime) -> Draft:
     if draft.state in ("submitted", "scheduled") and draft.submitter == key.person:
         return draft
     _expect(draft, "submitted", "open", "missed", "conflict")
-    needs = draft.needs_approval or must_be_approved(channel, key, draft.kind, draft.fields.urgency)
+    needs = draft.needs_approval or must_be_approved(channel, key, draft.fields)
     handed = _stepped(replace(draft, state="submitted", approval=None, needs_approval=needs), now, "submitted", key)
     if needs or draft.publish_at is None:
         return handed
@@ -319,11 +338,11 @@ def approve(
     return _stepped(replace(draft, state="scheduled", publish_at=due, approval=approval), now, "approved", key)
 
 
-def expect_to_approve(draft: Draft, key: Key) -> None:
+def expect_to_approve(draft: Draft, key: Key, what: str = "this draft") -> None:
     """Raises Forbidden for the person who wrote or submitted it."""
     if key.person in draft.writers:
         raise Forbidden(
-            "A second person must approve this draft: you wrote, edited or submitted it, with this key or another."
+            f"A second person must approve {what}: you wrote, edited or submitted it, with this key or another."
         )
 
 
@@ -333,6 +352,14 @@ def clash(draft: Draft, line: Line, now: datetime) -> Draft:
         return draft
     why = f"The line was changed meanwhile: it is at version {line.version} now ({line.status})."
     return _stepped(replace(draft, state="conflict", approval=None), now, "conflict", note=why)
+
+
+def hold_back(draft: Draft, key: Key, now: datetime) -> Draft:
+    """In conflict, because somebody has taken the line off the air again that it would put back."""
+    if draft.state not in ON_THEIR_WAY or not draft.brings_back:
+        return draft
+    why = "The line was withheld again meanwhile."
+    return _stepped(replace(draft, state="conflict", approval=None), now, "conflict", key, why)
 
 
 def send_back(draft: Draft, key: Key, now: datetime, why: str) -> Draft:
@@ -345,15 +372,18 @@ def send_back(draft: Draft, key: Key, now: datetime, why: str) -> Draft:
 
 
 def schedule(draft: Draft, channel: Channel, key: Key, now: datetime, at: datetime) -> Draft:
-    """Scheduled for `at` by one person, because nobody else has to agree, has agreed, or does so by this.
+    """Scheduled for `at` by one person, because nobody else has to agree, or does so by this.
 
-    Without that it is submitted.
+    Without that it is submitted. What was approved for a time is approved for that time alone. Raises Forbidden for a
+    person who wrote or submitted it.
     """
     if draft.state == "released":
         return draft
     _expect(draft, "published", *LIVING)
-    needs = draft.needs_approval or must_be_approved(channel, key, draft.kind, draft.fields.urgency)
+    needs = draft.needs_approval or must_be_approved(channel, key, draft.fields)
     expect_alive_at(draft.fields, at)
+    if draft.approval is not None and draft.publish_at is not None and at != draft.publish_at > now:
+        expect_to_approve(draft, key, f"another time for this draft than {draft.publish_at:%Y-%m-%dT%H:%M:%SZ}")
     if draft.approval is not None or not needs:
         return _scheduled(draft, at, now, key)
     if draft.state == "submitted" and key.person not in draft.writers:
@@ -422,9 +452,30 @@ def expect_version(draft: Draft, line: Line) -> None:
 
 
 def act_of(draft: Draft) -> Act:
-    """Who does what a draft does when it is released."""
-    refile = draft.patch is not None and draft.patch.refile
-    return Act(by=draft.by, refile=refile, draft=draft.id, approval=draft.approval, confirmed=draft.confirmed)
+    """Who does what a draft does when it is released: whoever wrote it, agreed to it, gave it its time or passed over
+    a warning."""
+    wrote = (step.by for step in draft.history if step.by and step.did in _WRITING)
+    timed = draft.timed
+    return Act(
+        by=draft.by,
+        refile=draft.patch is not None and draft.patch.refile,
+        draft=draft.id,
+        approval=draft.approval,
+        confirmed=draft.confirmed,
+        writers=tuple(dict.fromkeys(each for each in wrote if each != draft.by)),
+        released_by=None if timed is None else timed.by,
+        confirmed_by={
+            name: step.by for step in draft.history for name in step.confirmed if step.by and name in draft.confirmed
+        },
+    )
+
+
+def pass_over(draft: Draft, names: tuple[str, ...]) -> Draft:
+    """The draft, with the warnings that were passed over; the last step has newly passed over those that are new."""
+    *before, last = draft.history
+    more = tuple(name for name in names if name not in draft.confirmed)
+    last = replace(last, confirmed=tuple(dict.fromkeys((*last.confirmed, *more))))
+    return replace(draft, confirmed=names, history=(*before, last))
 
 
 # Taking steps

@@ -116,7 +116,12 @@ class Braked(TickerError):
     def __init__(self, why: str, advice: str, warnings: object) -> None:
         super().__init__(f"{why} {advice}")
         self.why = why
+        self._advice = advice
         self.members = {"warnings": warnings}
+
+    def but(self, done: str) -> Braked:
+        """The same, when something was done all the same."""
+        return Braked(f"{done} {self.why}", self._advice, self.members["warnings"])
 
 
 class OtherSession(TickerError):

@@ -146,6 +146,12 @@ class Act(Struct, frozen=True, kw_only=True, omit_defaults=True):
     approval: Approval | None = None
     confirmed: tuple[str, ...] = ()
     """The warnings that were passed over, by name."""
+    writers: tuple[Actor, ...] = ()
+    """Who else had a hand in the draft, but for the one who made it (`by`)."""
+    released_by: Actor | None = None
+    """Who gave the draft its time: approved, scheduled or published it."""
+    confirmed_by: dict[str, Actor] = {}
+    """Who passed over which warning of the draft."""
 
 
 class Event(Struct, frozen=True, kw_only=True):
@@ -236,9 +242,10 @@ def checked(given: Input) -> Input:
     return replace(given, **clean)
 
 
-def withholds(patch: Patch) -> bool:
-    """Whether it takes the line off the air and does nothing else. Nothing holds up such a change."""
-    return patch.status == "withheld" and patch == Patch(status="withheld", note=patch.note)
+def withholds(line: Line, patch: Patch) -> bool:
+    """Whether it takes the line off the air and does nothing else. Nothing holds up such a change. Another note of a
+    line that is withheld already does not: it is words."""
+    return line.status == "usable" and patch == Patch(status="withheld", note=patch.note)
 
 
 def begin(new_line: NewLine, channel: Channel, cursor: Cursor) -> Line:

@@ -137,6 +137,22 @@ def test_a_line_is_canceled_for_good_only_after_a_question(node: Any, desk: Page
     assert "text" not in kept
 
 
+def test_a_note_that_is_not_meant_for_the_public_leaves_the_line_withheld_until_it_is_confirmed(
+    node: Any, desk: Page, channel: str
+) -> None:
+    node.publish(channel, WORDS)
+    line(desk, WORDS).get_by_role("button", name="Cancel…").click()
+    dialog = desk.get_by_role("dialog")
+    dialog.get_by_label("Public note").fill("XXX call the harbour")
+    dialog.get_by_role("button", name="Cancel for good").click()
+    expect(dialog.get_by_role("alert")).to_contain_text("The line is withheld, without the note")
+    [kept] = node.get(f"/v1/channels/{channel}/lines")["lines"]
+    assert (kept["status"], kept["note"]) == ("withheld", None)
+    dialog.get_by_label("has “XXX” in it").check()
+    dialog.get_by_role("button", name="Cancel for good").click()
+    expect(tombstone(desk, "canceled").locator("article > .note")).to_have_text("XXX call the harbour")
+
+
 def test_what_somebody_else_changed_meanwhile_is_shown_beside_ones_own_words(
     node: Any, desk: Page, channel: str
 ) -> None:

@@ -13,12 +13,13 @@ from tests.matrix import begins_withheld, cases
 from tests.newswire.wires import EN, amend, history, publish
 from ticker import draft as rules
 from ticker.channel import Channel
-from ticker.draft import Draft
+from ticker.draft import Draft, NotDue
 from ticker.identity import Key
 from ticker.line import NewLine, Patch, checked
 from ticker.newswire import Newswire
 
 ANN = Key(id="ann", name="Ann", role="chief", channels=(), hash="", created=datetime.now(UTC))
+BEN = replace(ANN, id="ben", name="Ben")
 LATE = replace(EN, late_after=0)
 PATCHES = {"correct": Patch(text="Snow"), "cancel": Patch(status="canceled"), "release": Patch(status="usable")}
 CHANGES = {
@@ -51,10 +52,19 @@ async def test_a_draft_of_a_line_that_was_changed_meanwhile(
         publish_at=rules.due_at(None, 0.001, now),
     )
     await newswire.keep_draft(rules.submit(draft, EN, ANN, now))
-    if meanwhile != "expired":
+    if meanwhile == "withheld again":  # as the desk does it
+        now = newswire.now()
+        await newswire.change_draft("en", draft.id, lambda kept: rules.hold_back(kept, BEN, now))
+    elif meanwhile != "expired":
         await newswire.amend(EN, line.id, CHANGES[meanwhile], act=act())
     before = await history(newswire)
-    settled = await settle_when(newswire, draft, expires, LATE if stage == "due too late" else EN)
+    channel = LATE if stage == "due too late" else EN
+    if kind == "release" and meanwhile == "withheld again":
+        with pytest.raises(NotDue):
+            await settle_when(newswire, draft, expires, channel)
+        settled = await newswire.draft("en", draft.id)
+    else:
+        settled = await settle_when(newswire, draft, expires, channel)
     assert settled.state == outcome
     assert await newswire.draft("en", draft.id) == settled
     after = await history(newswire)

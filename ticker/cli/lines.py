@@ -144,12 +144,18 @@ def correct(
 @options.channel
 @click.argument("line_id", metavar="ID")
 @option("--note", metavar="TEXT", help="The reason. Readers see it.")
+@options.confirm
 @options.as_json
 @speaks_with_a_key
-def withhold(client: Client, channel: str, line_id: str, note: str | None, as_json: bool) -> None:
-    """Take a line's text off every banner, until `ticker release` puts it back. It never has to wait."""
+def withhold(
+    client: Client, channel: str, line_id: str, note: str | None, confirm: tuple[str, ...], as_json: bool
+) -> None:
+    """Take a line's text off every banner, until `ticker release` puts it back. It never has to wait.
+
+    A warning can only be about the note: the line is withheld then, without it.
+    """
     body = checked_body({"status": "withheld", **fields(note=note)}, Patch)
-    print_answer(client.call("PATCH", line_path(channel, line_id), body), as_json)
+    print_answer(client.call("PATCH", line_path(channel, line_id), body | _confirming(confirm)), as_json)
 
 
 @click.command()
@@ -157,28 +163,40 @@ def withhold(client: Client, channel: str, line_id: str, note: str | None, as_js
 @click.argument("line_id", metavar="ID")
 @option("--note", metavar="TEXT", help="The result of the check. Readers see it.")
 @expires_in
+@options.confirm
 @options.as_json
 @speaks_with_a_key
-def release(client: Client, channel: str, line_id: str, as_json: bool, **given: Any) -> None:
-    """Put a withheld line back on every banner. If it has expired meanwhile, give --expires-in."""
+def release(client: Client, channel: str, line_id: str, confirm: tuple[str, ...], as_json: bool, **given: Any) -> None:
+    """Put a withheld line back on every banner. If it has expired meanwhile, give --expires-in.
+
+    If a second person must agree (to a note, where corrections need one), the id of a draft is printed, which starts
+    with d_.
+    """
     body = checked_body({"status": "usable", **fields(**given)}, Patch)
-    print_answer(client.call("PATCH", line_path(channel, line_id), body), as_json)
+    print_answer(client.call("PATCH", line_path(channel, line_id), body | _confirming(confirm)), as_json)
 
 
 @click.command()
 @options.channel
 @click.argument("line_id", metavar="ID")
 @option("--note", metavar="TEXT", help="The reason. Readers see it.")
+@options.confirm
 @options.as_json
 @speaks_with_a_key
-def cancel(client: Client, channel: str, line_id: str, note: str | None, as_json: bool) -> None:
+def cancel(
+    client: Client, channel: str, line_id: str, note: str | None, confirm: tuple[str, ...], as_json: bool
+) -> None:
     """Cancel a line for good: its text leaves every banner and doesn't come back.
 
     If a second person must agree, the line is only withheld for now, and the id of a draft is printed, which starts
     with d_.
     """
     body = checked_body(fields(note=note), Patch)
-    print_answer(client.call("DELETE", line_path(channel, line_id), body), as_json)
+    print_answer(client.call("DELETE", line_path(channel, line_id), body | _confirming(confirm)), as_json)
+
+
+def _confirming(names: tuple[str, ...]) -> dict[str, object]:
+    return {"confirm": list(names)} if names else {}
 
 
 @click.command("list")

@@ -215,7 +215,7 @@ def _braked(warnings: Iterable[tuple[str, str]]) -> str:
     said = list(warnings)
     if not said:
         return ""
-    confirm = " ".join(f"--confirm {code}" for code, _ in said)
+    confirm = " ".join(dict.fromkeys(f"--confirm {code}" for code, _ in said))
     return (
         f"{' '.join(detail for _, detail in said)} Nothing was published. If it is meant so, repeat it with {confirm}."
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 from contextlib import AbstractAsyncContextManager, nullcontext
 from datetime import datetime, timedelta
 from typing import Final
@@ -19,6 +20,7 @@ from ticker.desk.access import Access
 from ticker.desk.intake import query_of, sent
 from ticker.desk.wishes import Publication, part_of, wishes_of
 from ticker.draft import Draft, State
+from ticker.errors import NotFound
 from ticker.fanout.relay import Relay
 from ticker.http.answers import json_answer
 from ticker.identity import Key
@@ -53,7 +55,7 @@ class Checks:
         self, channel: Channel, key: Key, new_line: NewLine, at: datetime | None = None, draft: str | None = None
     ) -> list[Warning]:
         """The brakes for a new line that goes out now, or at a time; as this draft."""
-        found: list[Warning | None] = [brakes.marker(new_line.text, channel)]
+        found: list[Warning | None] = [*_marked(new_line, None, channel)]
         if new_line.language is UNSET:
             found.append(brakes.script(new_line.text, channel))
         if channel.flash_brake is not None and new_line.urgency == "flash":
@@ -66,16 +68,28 @@ class Checks:
         self, channel: Channel, line: Line, patch: Patch, at: datetime | None = None, draft: str | None = None
     ) -> list[Warning]:
         """The brakes for a change, now or at a time, of a line that stands so."""
-        found: list[Warning | None] = []
+        found: list[Warning | None] = [*_marked(patch, line, channel)]
         if isinstance(patch.text, str) and patch.text != line.text:
-            found.append(brakes.marker(patch.text, channel))
             if patch.language is UNSET and line.language == channel.language:
                 found.append(brakes.script(patch.text, channel))
-            if patch.refile and isinstance(line.text, str):
-                found.append(brakes.refile(line.text, patch.text))
+            if patch.refile:
+                found.append(brakes.refile(await self._last_said(line), patch.text))
         if channel.flash_brake is not None and patch.urgency == "flash" and line.urgency != "flash":
             found.append(await self._flash_brake(channel, channel.flash_brake, at, draft))
         return [warning for warning in found if warning]
+
+    async def _last_said(self, line: Line) -> str:
+        """The line's text as it was before the slips that were mended since: many small ones are a correction."""
+        said = line.text
+        try:
+            events = await self._newswire.versions(line.channel, line.id)
+        except NotFound:  # its history has been trimmed
+            events = []
+        for event in events:
+            if not event.act.refile:
+                said = event.line.text
+        assert isinstance(said, str)
+        return said
 
     async def _flash_brake(
         self, channel: Channel, brake: Brake, at: datetime | None, draft: str | None
@@ -84,35 +98,37 @@ class Checks:
         at = at or self._newswire.now()
         since = at - timedelta(seconds=brake.seconds)
         flashes: set[str] = set()
-        for event in await self._newswire.recent(channel.slug, since, RECENT_MAX):
+        recent = await self._newswire.recent(channel.slug, since, RECENT_MAX)
+        for event in recent:
             line = event.line
             if line.urgency != "flash" or line.id in flashes:
                 continue
             is_new = line.published > since
             if is_new or brakes.became_flash(await self._newswire.versions(channel.slug, line.id), since):
                 flashes.add(line.id)
+        waiting, more = await self._scheduled(channel, draft)
         scheduled = [
             each
-            for each in await self._scheduled(channel, draft)
+            for each in waiting
             if each.fields.urgency == "flash" and each.due and abs(each.due - at) < timedelta(seconds=brake.seconds)
         ]
-        return brakes.flash_brake(brake, len(flashes) + len(scheduled))
+        more = more or len(recent) == RECENT_MAX
+        return brakes.flash_brake(brake, len(flashes) + len(scheduled), more=more)
 
     async def _burst(self, channel: Channel, brake: Brake, key: Key, draft: str | None) -> Warning | None:
-        """Lines of this key that went out, and those that it has scheduled."""
+        """Lines that this key has put on the air, and those that it has scheduled."""
         since = self._newswire.now() - timedelta(seconds=brake.seconds)
-        lines = brakes.lines_by(key.id, await self._newswire.recent(channel.slug, since, RECENT_MAX), since)
-        scheduled = [
-            each
-            for each in await self._scheduled(channel, draft)
-            if each.new is not None and each.by.id == key.id and each.created > since
-        ]
-        return brakes.burst(brake, len(lines) + len(scheduled))
+        recent = await self._newswire.recent(channel.slug, since, RECENT_MAX)
+        lines = brakes.lines_by(key.id, recent, since)
+        waiting, _ = await self._scheduled(channel, draft)  # those changed last come first
+        timed = [each.timed for each in waiting if each.new is not None]
+        scheduled = [step for step in timed if step and step.by and step.by.id == key.id and step.at > since]
+        return brakes.burst(brake, len(lines) + len(scheduled), more=len(recent) == RECENT_MAX)
 
-    async def _scheduled(self, channel: Channel, draft: str | None) -> list[Draft]:
-        """Those that go out by themselves, but for the one that is looked at."""
+    async def _scheduled(self, channel: Channel, draft: str | None) -> tuple[list[Draft], bool]:
+        """Those that go out by themselves, but for the one that is looked at; and whether there are more."""
         page = await self._newswire.drafts(channel.slug, SCHEDULED, WAITING_MAX)
-        return [each for each in page.drafts if each.id != draft]
+        return [each for each in page.drafts if each.id != draft], page.more
 
     async def check(self, request: Request) -> Response:
         """Nothing is published or kept."""
@@ -146,3 +162,11 @@ class Checks:
 
     def _has_story(self, slug: str, story: str | None) -> bool:
         return any(line.story == story for line in self._relay.board(slug).lines if line.status == "usable")
+
+
+def _marked(given: NewLine | Patch, line: Line | None, channel: Channel) -> Iterator[Warning | None]:
+    """What isn't meant for the public among the words that are new."""
+    for name in ("text", "source", "note"):
+        words = getattr(given, name)
+        if isinstance(words, str) and (line is None or words != getattr(line, name)):
+            yield brakes.marker(words, channel, name)

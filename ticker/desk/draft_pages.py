@@ -16,7 +16,7 @@ from ticker.desk import fields
 from ticker.desk.access import Access, expect
 from ticker.desk.fields import LIMIT_MAX
 from ticker.desk.intake import query_of
-from ticker.desk.proposals import Proposals
+from ticker.desk.proposals import Proposals, may_see
 from ticker.draft import Draft, Place, State
 from ticker.http.answers import json_answer
 from ticker.http.fields import is_held
@@ -47,10 +47,17 @@ class DraftPages:
         asked = query_of(request, "state", "limit", "after")
         states, limit = fields.states(asked.get("state")), fields.limit(asked.get("limit"))
         after = fields.place(asked.get("after"))
-        tag = self._tag(key, channel, request.url.query)
-        if is_held(request.headers.get("if-none-match", ""), tag):
+        held = request.headers.get("if-none-match", "")
+        drafts: list[Draft] | None = None
+        if key.may("edit"):
+            tag = self._tag(key, channel, request.url.query)
+        else:  # a contributor's tells nothing of the drafts of others
+            drafts, more = await self._seen_by(key, channel, states, limit, after)
+            tag = _tag_of(drafts, more=more)
+        if is_held(held, tag):
             return Response(status_code=304, headers={"ETag": tag, "Cache-Control": "no-cache"})
-        drafts, more = await self._seen_by(key, channel, states, limit, after)
+        if drafts is None:
+            drafts, more = await self._seen_by(key, channel, states, limit, after)
         rest = str(drafts[-1].place) if more and drafts else None
         body = {"drafts": [self._proposals.object(draft) for draft in drafts], "next": rest}
         return json_answer(body, cache="no-cache", headers={"ETag": tag})
@@ -74,5 +81,7 @@ class DraftPages:
         return f'"{self._run}-{self._changes[channel.slug]}-{asked}"'
 
 
-def may_see(key: Key, draft: Draft) -> bool:
-    return key.may("edit") or draft.author == key.person
+def _tag_of(drafts: list[Draft], *, more: bool) -> str:
+    """Changes with these drafts alone."""
+    seen = " ".join(f"{draft.id}{draft.etag}" for draft in drafts)
+    return f'"{hashlib.sha256(f"{seen} {more}".encode()).hexdigest()[:32]}"'

@@ -24,9 +24,8 @@ from ticker.desk import fields
 from ticker.desk.access import Access, expect, idempotency_key, if_match_of
 from ticker.desk.answers import Answers
 from ticker.desk.checks import Checks
-from ticker.desk.draft_pages import may_see
 from ticker.desk.intake import query_of, sent
-from ticker.desk.proposals import Proposals
+from ticker.desk.proposals import Proposals, may_see
 from ticker.desk.timing import due_of
 from ticker.desk.wishes import confirmed, confirms, desk_words, part_of, unconfirmed
 from ticker.draft import LIVING, Draft, Edit, NotDue
@@ -177,7 +176,7 @@ class Drafts:
         if at is None or (_says_the_same(edited, draft) and at == draft.publish_at):
             return edit
         more = await self._expect_unbraked(channel, key, edited, (*known, *confirm), at)
-        return edit._replace(confirmed=_joined(known, more))
+        return Edit(edit.new, edit.patch, edit.version, edit.publish_at, edit.note_to_desk, _joined(known, more))
 
     async def discard(self, request: Request) -> Response:
         """Recalled: it won't go out. Of one that is on the air, the answer names the line."""
@@ -200,7 +199,7 @@ class Drafts:
 
             def change(kept: Draft) -> Draft:
                 after = rules.submit(kept, channel, key, now)
-                return after if after is kept else replace(after, confirmed=confirm)
+                return after if after is kept else rules.pass_over(after, confirm)
 
             return await self._changed(draft, request, change)
 
@@ -223,7 +222,7 @@ class Drafts:
 
             def change(kept: Draft) -> Draft:
                 after = rules.approve(kept, key, now, at, sources, checked_by)
-                return after if after is kept else replace(after, confirmed=_joined(kept.confirmed, confirm))
+                return after if after is kept else rules.pass_over(after, _joined(kept.confirmed, confirm))
 
             return await self._changed(draft, request, change)
 
@@ -254,7 +253,7 @@ class Drafts:
             def scheduled(kept: Draft, now: datetime, at: datetime) -> Draft:
                 _expect_same(kept, draft)
                 after = rules.schedule(kept, channel, key, now, at)
-                return after if after is kept else replace(after, confirmed=_joined(kept.confirmed, confirm))
+                return after if after is kept else rules.pass_over(after, _joined(kept.confirmed, confirm))
 
             if at is not None:
                 return await self._changed(draft, request, lambda kept: scheduled(kept, now, at), status=202)
@@ -350,8 +349,8 @@ def _expect(draft: Draft, if_match: str | None) -> None:
 
 
 def _expect_same(kept: Draft, seen: Draft) -> None:
-    """Raises Stale if these aren't the words that were looked at and checked."""
-    if not _says_the_same(kept, seen):
+    """Raises Stale if these aren't the words and the time that were looked at and checked."""
+    if not _says_the_same(kept, seen) or kept.publish_at != seen.publish_at:
         raise Stale("The draft has changed meanwhile. Read it again first.")
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 
-from msgspec import UNSET, Struct
+from msgspec import UNSET, Struct, UnsetType
 from msgspec.structs import asdict, replace
 from starlette.requests import Request
 from starlette.responses import Response
@@ -19,24 +19,36 @@ from ticker.desk.access import Access, expect, idempotency_key, if_match_of
 from ticker.desk.answers import Answers
 from ticker.desk.checks import Checks
 from ticker.desk.intake import body_of, query_of, sent
+from ticker.desk.pending import Pending
 from ticker.desk.proposals import Proposals
-from ticker.desk.wishes import NO_WISHES, Change, Publication, Wishes, confirmed, part_of, unconfirmed, wishes_of
-from ticker.draft import kind_of, must_be_approved
-from ticker.errors import Braked, FieldError, Invalid, Locked, Stale
+from ticker.desk.wishes import (
+    NO_WISHES,
+    Change,
+    Publication,
+    Wishes,
+    confirmed,
+    confirms,
+    part_of,
+    unconfirmed,
+    wishes_of,
+)
+from ticker.draft import must_be_approved
+from ticker.errors import Braked, Conflict, FieldError, Invalid, Locked, Stale
 from ticker.identity import Actor, Key
 from ticker.line import Act, Approval, Line, NewLine, Patch, checked, withholds
 from ticker.line import expect as expect_version
 from ticker.newswire import IdempotencyKey, Newswire, Outcome
 
-REFILE_TRIES = 3  # times that a slip is compared with the line again, because it has changed meanwhile
+TRIES = 30  # times that a change is judged again, because others have changed the line meanwhile
 # What a correction is of. The rest says how a line is shown.
 _WORDS = ("text", "url", "source", "note", "language", "direction")
 
 
-class Note(Struct, frozen=True, forbid_unknown_fields=True):
+class Cancellation(Struct, frozen=True, forbid_unknown_fields=True):
     """The body of a DELETE."""
 
     note: str | None = None
+    confirm: tuple[str, ...] = ()
 
 
 class Version(Line, frozen=True, kw_only=True):
@@ -47,15 +59,25 @@ class Version(Line, frozen=True, kw_only=True):
     draft: str | None
     approval: Approval | None
     confirmed: tuple[str, ...]
+    writers: tuple[Actor, ...]
+    released_by: Actor | None
+    confirmed_by: dict[str, Actor]
 
 
 class Lines:
     def __init__(
-        self, newswire: Newswire, access: Access, checks: Checks, proposals: Proposals, answers: Answers
+        self,
+        newswire: Newswire,
+        access: Access,
+        checks: Checks,
+        pending: Pending,
+        proposals: Proposals,
+        answers: Answers,
     ) -> None:
         self._newswire = newswire
         self._access = access
         self._checks = checks
+        self._pending = pending
         self._proposals = proposals
         self._answers = answers
 
@@ -80,7 +102,7 @@ class Lines:
         async with self._checks.in_turn(channel):
             warnings = await self._checks.of_new(channel, key, new_line, self._proposals.due(wishes))
             braked = unconfirmed(warnings, wishes.confirm)
-            waits = wishes.waits or must_be_approved(channel, key, "publish", new_line.urgency)
+            waits = wishes.waits or must_be_approved(channel, key, new_line)
             if braked or waits:
                 if answered := await self._answered(channel, once, 201):
                     return answered
@@ -116,40 +138,56 @@ class Lines:
         expect(key, "withhold")
         if wishes.waits:
             raise Invalid(FieldError("publish_at", "Withholding never waits. Leave the time out."))
-        if withholds(patch):
+        return await self._withhold(request, key, channel, patch, wishes, once)
+
+    async def _withhold(
+        self, request: Request, key: Key, channel: Channel, patch: Patch, wishes: Wishes, once: IdempotencyKey | None
+    ) -> Response:
+        line = await self._line(request, channel)
+        if withholds(line, patch) and not await self._checks.of_change(channel, line, patch):
             return await self._amend(request, key, channel, patch, once)
+        if answered := await self._answered(channel, once, 200):
+            return answered
+        expect_version(line, if_match_of(request))
+        if line.status == "withheld" and patch.note in (UNSET, line.note):  # otherwise it has another version then
+            await self._pending.hold_back(key, channel, line.id)
         try:
             return await self._change(request, key, channel, patch, wishes, once)
-        except (Braked, Locked):
-            await self._withhold(request, key, channel, patch)
-            raise
+        except (Braked, Locked) as error:
+            await self._take_off(request, key, channel, line, patch.note)
+            raise error if isinstance(error, Locked) else error.but("The line is withheld.") from error
 
     async def _change(
         self, request: Request, key: Key, channel: Channel, patch: Patch, wishes: Wishes, once: IdempotencyKey | None
     ) -> Response:
-        line_id = request.path_params["line_id"]
-        for tries_left in reversed(range(REFILE_TRIES)):
-            line = await self._newswire.line(channel.slug, line_id)
-            warnings = await self._checks.of_change(channel, line, patch, self._proposals.due(wishes))
-            braked = unconfirmed(warnings, wishes.confirm)
-            waits = wishes.waits or _must_be_approved(channel, key, patch, line)
-            if braked or waits:
-                break
-            if_match = if_match_of(request)
-            expected = line.etag if patch.refile and if_match is None else if_match
-            act = Act(by=key.actor, refile=patch.refile, confirmed=confirmed(warnings, wishes.confirm))
-            try:
-                return await self._amend(request, key, channel, patch, once, act, expected)
-            except Stale:
-                if if_match is not None or not tries_left:
-                    raise
+        """What is judged is what is changed: if another is first, the line is judged again."""
         if answered := await self._answered(channel, once, 200):
             return answered
-        expect_version(line, if_match_of(request))
+        for _ in range(TRIES):
+            line = await self._line(request, channel)
+            try:
+                expect_version(line, if_match_of(request))
+            except Stale:
+                if answered := await self._answered(channel, once, 200):  # its twin was first
+                    return answered
+                raise
+            warnings = await self._checks.of_change(channel, line, patch, self._proposals.due(wishes))
+            braked = unconfirmed(warnings, wishes.confirm)
+            if braked or wishes.waits or _must_be_approved(channel, key, patch, line):
+                break
+            act = Act(by=key.actor, refile=patch.refile, confirmed=confirmed(warnings, wishes.confirm))
+            try:
+                return await self._amend(request, key, channel, patch, once, act, line.etag)
+            except Stale:
+                continue
+        else:
+            if patch.status == "withheld":
+                await self._take_off(request, key, channel, line, UNSET)
+            raise Conflict("Others are changing this line all the time. Your change was not made: send it again.")
         if braked and wishes.on_brake == "refuse":
             raise braked
         if patch.status == "withheld":  # the rest waits
-            line = (await self._withhold(request, key, channel, patch)).line
+            line = (await self._take_off(request, key, channel, line, patch.note)).line
             patch = replace(patch, status=UNSET)
         return await self._proposals.propose(
             key,
@@ -162,37 +200,56 @@ class Lines:
             confirm=confirmed(warnings, wishes.confirm),
         )
 
-    async def _withhold(self, request: Request, key: Key, channel: Channel, patch: Patch) -> Outcome:
-        """Take the line off the air, whatever becomes of the rest."""
-        alone = Patch(status="withheld", note=patch.note)
-        line_id = request.path_params["line_id"]
-        return await self._newswire.amend(channel, line_id, alone, act=Act(by=key.actor), if_match=if_match_of(request))
+    async def _take_off(
+        self, request: Request, key: Key, channel: Channel, line: Line, note: str | UnsetType | None
+    ) -> Outcome:
+        """Take the line off the air, whatever becomes of the rest. A note goes with it unless it has to wait too."""
+        if line.status != "usable" or await self._checks.of_change(channel, line, Patch(note=note)):
+            note = UNSET
+        alone = Patch(status="withheld", note=note)
+        return await self._newswire.amend(channel, line.id, alone, act=Act(by=key.actor), if_match=if_match_of(request))
 
     async def cancel(self, request: Request) -> Response:
         key, channel = await self._access.writable(request)
-        given = Note(**query_of(request, "note"))
-        if await body_of(request):
-            if given.note is not None:
-                raise Invalid(FieldError("note", "Give the note in the body or in the query, not in both."))
-            given = await sent(request, Note)
-        patch = checked(Patch(status="canceled", note=UNSET if given.note is None else given.note))
+        in_query = query_of(request, "note").get("note")
+        given = await sent(request, Cancellation) if await body_of(request) else Cancellation()
+        if in_query is not None and given.note is not None:
+            raise Invalid(FieldError("note", "Give the note in the body or in the query, not in both."))
+        confirms(given.confirm)
+        note = in_query if given.note is None else given.note
+        patch = checked(Patch(status="canceled", note=UNSET if note is None else note))
         once = _once(request, key, patch, NO_WISHES)
-        if not must_be_approved(channel, key, "cancel", UNSET):
+        line = await self._line(request, channel)
+        warnings = await self._checks.of_change(channel, line, patch)
+        braked = unconfirmed(warnings, given.confirm)
+        if line.status == "canceled" or not (braked or must_be_approved(channel, key, patch)):
+            act = Act(by=key.actor, confirmed=confirmed(warnings, given.confirm))
             try:
-                return await self._amend(request, key, channel, patch, once)
+                return await self._amend(request, key, channel, patch, once, act)
             except Locked:
-                await self._withhold(request, key, channel, patch)
+                await self._take_off(request, key, channel, line, patch.note)
                 raise
         if answered := await self._answered(channel, once, 200):
             return answered
-        line = await self._newswire.line(channel.slug, request.path_params["line_id"])
-        if line.status == "canceled":
-            return await self._answers.changed(channel, Outcome(line, None))
+        expect_version(line, if_match_of(request))
         if key.may("withhold"):
-            line = (await self._withhold(request, key, channel, patch)).line
+            await self._pending.hold_back(key, channel, line.id)
+            line = (await self._take_off(request, key, channel, line, patch.note)).line
+        if braked:
+            raise braked.but("The line is withheld.") if key.may("withhold") else braked
         if known := await self._proposals.cancel_of(key, channel, line, patch):
             return self._proposals.answer(known, 202)
-        return await self._proposals.propose(key, channel, NO_WISHES, patch=patch, line=line, once=once)
+        confirm = confirmed(warnings, given.confirm)
+        answer = await self._proposals.propose(
+            key, channel, NO_WISHES, patch=patch, line=line, once=once, confirm=confirm
+        )
+        if key.may("withhold"):  # somebody may have put it back just before the draft could be found
+            await self._pending.hold_back(key, channel, line.id)
+            off = Patch(status="withheld")
+            again = await self._newswire.amend(channel, line.id, off, act=Act(by=key.actor))
+            if again.event and (renewed := await self._proposals.cancel_of(key, channel, again.line, patch)):
+                return self._proposals.answer(renewed, 202)
+        return answer
 
     async def _amend(
         self,
@@ -226,6 +283,9 @@ class Lines:
             case draft:
                 return self._proposals.answer(draft, 202, replayed=True)
 
+    async def _line(self, request: Request, channel: Channel) -> Line:
+        return await self._newswire.line(channel.slug, request.path_params["line_id"])
+
     # What editors alone may read
 
     async def audit(self, request: Request) -> Response:
@@ -241,6 +301,9 @@ class Lines:
                 draft=event.act.draft,
                 approval=event.act.approval,
                 confirmed=event.act.confirmed,
+                writers=event.act.writers,
+                released_by=event.act.released_by,
+                confirmed_by=event.act.confirmed_by,
             )
             for event in events
         ]
@@ -254,13 +317,14 @@ class Lines:
 
 
 def _must_be_approved(channel: Channel, key: Key, patch: Patch, line: Line) -> bool:
-    """The same as for a draft, but what the patch leaves as it is doesn't count."""
-    urgency = UNSET if patch.urgency == line.urgency else patch.urgency
-    says_else = any(getattr(patch, name) not in (UNSET, getattr(line, name)) for name in _WORDS)
-    kind = kind_of(None, replace(patch, status=UNSET) if patch.status == "withheld" else patch)
-    if kind == "correct" and not says_else and key.may("publish"):
-        return urgency in channel.approve
-    return must_be_approved(channel, key, kind, urgency)
+    """The same as for a draft, but what the patch leaves as it is doesn't count. Withholding is never asked about."""
+    as_it_is = [name for name in (*_WORDS, "urgency", "status") if getattr(patch, name) == getattr(line, name)]
+    change = replace(patch, **dict.fromkeys(as_it_is, UNSET))
+    if change.status == "withheld":
+        change = replace(change, status=UNSET)
+    if key.may("publish") and change.status is UNSET and all(getattr(change, name) is UNSET for name in _WORDS):
+        return change.urgency in channel.approve
+    return must_be_approved(channel, key, change)
 
 
 def _expect_mere_refile(patch: Patch) -> None:

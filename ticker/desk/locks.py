@@ -14,15 +14,15 @@ from starlette.routing import Route
 
 from ticker import text
 from ticker.channel import no_such_channel
-from ticker.desk.access import Access, expect
+from ticker.desk.access import Access, expect, if_match_of
 from ticker.desk.intake import body_of, query_of, sent
 from ticker.desk.security_log import SecurityLog, address_of
-from ticker.errors import FieldError, Invalid
+from ticker.errors import FieldError, Invalid, Stale
 from ticker.fanout.relay import Relay
 from ticker.http.answers import json_answer
 from ticker.http.fields import is_held
 from ticker.identity import Actor
-from ticker.lock import Lock, expect_to_unlock
+from ticker.lock import Lock, expect_to_unlock, over
 from ticker.newswire import Newswire
 
 
@@ -78,8 +78,10 @@ class Locks:
         except ValueError as broken:
             raise Invalid(FieldError("reason", str(broken))) from broken
         lock = Lock(reason=reason, by=key.actor, person=key.person, at=self._newswire.now())
-        for slug in self._named(given.channels):
-            await self._newswire.lock(slug, lock)
+        named, locks = self._named(given.channels), await self._newswire.locks()
+        self._expect(request, locks)
+        for slug in named:
+            await self._newswire.lock(slug, over(locks.get(slug), lock))
             self._log.note("desk-locked", address_of(request), channel=slug, by=key.id)
         return self._answer(await self._newswire.locks())
 
@@ -91,6 +93,7 @@ class Locks:
         query_of(request)
         given = await sent(request, UnlockRequest) if await body_of(request) else UnlockRequest()
         named, locks = self._named(given.channels), await self._newswire.locks()
+        self._expect(request, locks)
         found = {slug: lock for slug, lock in locks.items() if slug in named}
         for lock in found.values():
             expect_to_unlock(lock, key)
@@ -98,6 +101,12 @@ class Locks:
             await self._newswire.unlock(slug, lock)
             self._log.note("desk-unlocked", address_of(request), channel=slug, by=key.id)
         return self._answer(await self._newswire.locks())
+
+    def _expect(self, request: Request, locks: Mapping[str, Lock]) -> None:
+        """Raises Stale if If-Match names other locks than those that are on."""
+        if_match, tag = if_match_of(request), self._answer(locks).headers["etag"]
+        if if_match is not None and not is_held(if_match, tag):
+            raise Stale("The locks have changed meanwhile. Read them again before you change them.")
 
     def _named(self, slugs: Collection[str] | None) -> list[str]:
         """Raises Invalid for a channel that there isn't, or for none."""

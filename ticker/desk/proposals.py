@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -12,7 +11,7 @@ from starlette.responses import Response
 
 from ticker import draft as rules
 from ticker.channel import Channel
-from ticker.desk.fields import LIMIT_MAX
+from ticker.desk.pending import Pending
 from ticker.desk.timing import due_of, shown
 from ticker.desk.wishes import Wishes
 from ticker.draft import Draft, Edit
@@ -27,8 +26,9 @@ from ticker.text import NOTE_MAX
 class Proposals:
     """`timezone` is the newsroom's."""
 
-    def __init__(self, newswire: Newswire, timezone: ZoneInfo) -> None:
+    def __init__(self, newswire: Newswire, pending: Pending, timezone: ZoneInfo) -> None:
         self._newswire = newswire
+        self._pending = pending
         self._zone = timezone
 
     def due(self, wishes: Wishes) -> datetime | None:
@@ -62,14 +62,29 @@ class Proposals:
         written = rules.write(channel, key, now, new=new, patch=patch, line=line, publish_at=at, note_to_desk=note)
         if braked:
             written = replace(written, needs_approval=True)
-        submitted = rules.submit(replace(written, confirmed=confirm), channel, key, now)
+        submitted = rules.pass_over(rules.submit(written, channel, key, now), confirm)
         return self.answer(await self._newswire.keep_draft(submitted, once=once), 202)
 
     async def cancel_of(self, key: Key, channel: Channel, line: Line, patch: Patch) -> Draft | None:
-        """The draft that waits to cancel this line, if there is one: two of one intent would need four people. If it
-        was written against an earlier version, the one who asks for the same now has edited it."""
-        found = await self._find(channel, lambda draft: draft.kind == "cancel" and draft.line == line.id)
-        if found is None or found.version == line.version:
+        """The draft that waits to cancel this line, if there is one that this key may see: two of one intent would need
+        four people. If it was written against an earlier version, the one who asks for the same now has edited it.
+
+        Raises Conflict if others have written another note: who edits theirs can't approve it any more.
+        """
+        found = None
+        async for each in self._pending.cancellations(channel, line.id):
+            if may_see(key, each):
+                found = each
+                break
+        if found is None:
+            return None
+        noted_else = found.patch is not None and patch.note not in (UNSET, found.patch.note)
+        if noted_else and found.writers != {key.person}:
+            raise Conflict(
+                f"Somebody has asked to cancel this line already, with another note: the draft {found.id}. Approve it, "
+                "or edit its note."
+            )
+        if found.version == line.version and not noted_else:
             return found
         now = self._newswire.now()
 
@@ -82,16 +97,6 @@ class Proposals:
             return await self._newswire.change_draft(channel.slug, found.id, renewed)
         except Conflict:  # it has ended meanwhile
             return None
-
-    async def _find(self, channel: Channel, wanted: Callable[[Draft], bool]) -> Draft | None:
-        after = None
-        while True:
-            page = await self._newswire.drafts(channel.slug, ("submitted", "scheduled", "conflict"), LIMIT_MAX, after)
-            if found := next(filter(wanted, page.drafts), None):
-                return found
-            if not page.more or not page.drafts:
-                return None
-            after = page.drafts[-1].place
 
     def answer(
         self, draft: Draft, status: int, *, replayed: bool = False, headers: dict[str, str] | None = None
@@ -131,6 +136,11 @@ class Proposals:
             ],
             **fields,
         }
+
+
+def may_see(key: Key, draft: Draft) -> bool:
+    """Editors see every draft, contributors their own."""
+    return key.may("edit") or draft.author == key.person
 
 
 def _awaited(draft: Draft) -> datetime | None:

@@ -104,7 +104,7 @@ def unconfirmed(warnings: Iterable[Warning], confirm: tuple[str, ...]) -> Braked
     left = [warning for warning in warnings if warning.blocking and warning.code not in confirm]
     if not left:
         return None
-    names = ", ".join(f'"{warning.code}"' for warning in left)
+    names = ", ".join(dict.fromkeys(f'"{warning.code}"' for warning in left))
     why = " ".join(warning.detail for warning in left)
     advice = f'Nothing was published. If it is meant so, send it again with "confirm": [{names}].'
     return Braked(why, advice, left)
@@ -112,4 +112,4 @@ def unconfirmed(warnings: Iterable[Warning], confirm: tuple[str, ...]) -> Braked
 
 def confirmed(warnings: Iterable[Warning], confirm: tuple[str, ...]) -> tuple[str, ...]:
     """The names of those that would have blocked."""
-    return tuple(warning.code for warning in warnings if warning.blocking and warning.code in confirm)
+    return tuple(dict.fromkeys(warning.code for warning in warnings if warning.blocking and warning.code in confirm))

@@ -6,6 +6,8 @@ Rule 2: what follows a request that was not read to its end is never a request. 
 Rule 3: each phase (phases.py) has a deadline that no byte puts off. A request has one for all of it.
 Rule 4: a reader is accepted in one write, without a task: ASGI, middleware and a second parser would cost two thirds of
         a handshake (docs/adr/0003).
+
+More than 400 lines: it is one connection, whose methods share what has been read and which phase it is in.
 """
 
 from __future__ import annotations

@@ -167,9 +167,10 @@ export class Api extends EventTarget {
     return this.#keep("PATCH", lines(line.channel, line.id), { body: JSON.stringify(change), headers });
   }
 
-  /** @param {Line} line @param {string} note @returns {Promise<Kept>} */
-  cancel(line, note) {
-    return this.#keep("DELETE", lines(line.channel, line.id), { body: JSON.stringify(note ? { note } : {}) });
+  /** @param {Line} line @param {string} note @param {{confirm?: string[]}} confirmed @returns {Promise<Kept>} */
+  cancel(line, note, confirmed) {
+    const body = JSON.stringify({ ...(note && { note }), ...confirmed });
+    return this.#keep("DELETE", lines(line.channel, line.id), { body });
   }
 
   /** What was said, by whom, oldest first, held words included. @param {Line} line @returns {Promise<{versions: Line[], etag: string}>} */

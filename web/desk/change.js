@@ -7,7 +7,7 @@
  */
 
 import { Refused, Unheard } from "./api.js";
-import { clearFaults, oneLine, showFaults, showRefused, showWarnings } from "./fields.js";
+import { clearFaults, oneLine, showFaults, showRefused, showWarnings, ticked } from "./fields.js";
 import { folded } from "./paste.js";
 
 /** @typedef {import("./api.js").Line} Line @typedef {import("./api.js").Api} Api */
@@ -103,8 +103,7 @@ export class Change extends EventTarget {
 
   /** The warnings that are ticked, as the API takes them. */
   get confirmed() {
-    const boxes = [...this.form.querySelectorAll(".warnings input:checked")];
-    return boxes.length > 0 ? { confirm: boxes.map((box) => /** @type {HTMLInputElement} */ (box).value) } : {};
+    return ticked(this.form.querySelector(".warnings"));
   }
 
   /** @param {string} name @returns {string} */

@@ -5,7 +5,7 @@
  */
 
 import { Refused, Unheard } from "./api.js";
-import { clearFaults, oneLine, showFaults, showWarnings } from "./fields.js";
+import { clearFaults, oneLine, showFaults, showWarnings, ticked } from "./fields.js";
 import { folded } from "./paste.js";
 
 /** @typedef {import("./api.js").Draft} Draft */
@@ -94,8 +94,7 @@ export class Decision {
 
   #send() {
     const draft = this.#seen;
-    const confirm = [...this.#form.querySelectorAll(".warnings input:checked")].map((box) => /** @type {HTMLInputElement} */ (box).value);
-    const confirmed = confirm.length > 0 ? { confirm } : {};
+    const confirmed = ticked(this.#form.querySelector(".warnings"));
     switch (this.deed) {
       case "discard":
       case "recall":

@@ -1,7 +1,7 @@
 /** The questions the desk asks before it does what can't be taken back. Knows the API; knows no board. */
 
 import { Refused, Unheard } from "./api.js";
-import { clearFaults, oneLine, sendKeys, showFaults, showRefused } from "./fields.js";
+import { clearFaults, oneLine, sendKeys, showFaults, showRefused, showWarnings, ticked } from "./fields.js";
 import { folded } from "./paste.js";
 import { toTheSecond } from "./words.js";
 
@@ -67,6 +67,7 @@ export class Cancelling {
     this.#look();
     clearFaults(this.#form);
     this.#trouble("");
+    showWarnings(this.#warnings, []);
     row.quote(this.#dialog.querySelector("blockquote"));
     this.#dialog.showModal();
     this.#note.focus();
@@ -77,6 +78,11 @@ export class Cancelling {
     return this.#form.querySelector("input");
   }
 
+  /** @returns {HTMLElement} */
+  get #warnings() {
+    return this.#form.querySelector(".warnings");
+  }
+
   async #submit() {
     if (this.#sending || showRefused(this.#form)) return;
     this.#sending = true;
@@ -84,7 +90,7 @@ export class Cancelling {
     this.#trouble("");
     clearFaults(this.#form);
     try {
-      const { line } = await this.#api.cancel(this.#row.line, folded(this.#note.value));
+      const { line } = await this.#api.cancel(this.#row.line, folded(this.#note.value), ticked(this.#warnings));
       this.#dialog.close();
       this.#say("good", line
         ? `Canceled for good at ${toTheSecond(line.updated)}. The public no longer gets its words.`
@@ -92,6 +98,9 @@ export class Cancelling {
     } catch (problem) {
       if (problem instanceof Unheard) {
         this.#trouble(`${problem.message} It is not known whether the line was canceled. Trying again is safe.`);
+      } else if (problem instanceof Refused && problem.warnings.length > 0) {
+        showWarnings(this.#warnings, problem.warnings);
+        this.#trouble("The line is withheld, without the note. Tick the warning to cancel it with this note, or change the note.");
       } else if (problem instanceof Refused) {
         const rest = showFaults(this.#form, problem.fields);
         if (rest || problem.fields.size === 0) this.#trouble(rest || problem.message);

@@ -207,3 +207,9 @@ export function showWarnings(place, warnings) {
     return label;
   }));
 }
+
+/** The warnings that are ticked there, as the API takes them. @param {HTMLElement} place @returns {{confirm?: string[]}} */
+export function ticked(place) {
+  const confirm = [...place.querySelectorAll("input:checked")].map((box) => /** @type {HTMLInputElement} */ (box).value);
+  return confirm.length > 0 ? { confirm } : {};
+}

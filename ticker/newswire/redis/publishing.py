@@ -96,7 +96,7 @@ class Publishing:
             before = await self._reading.line(channel.slug, line_id)
             expect(before, if_match)
             after = amend(before, patch, cursor)
-            return Proposal(after, after is not before, act, waits_for_lock=not withholds(patch))
+            return Proposal(after, after is not before, act, waits_for_lock=not withholds(before, patch))
 
         return await self.change(channel, propose, outcome_key_of(channel.slug, once))
 

@@ -70,7 +70,7 @@ class Writing:
         if after is before:
             self._remember(db, once, before)
             return Outcome(before, None)
-        if not withholds(patch):
+        if not withholds(before, patch):
             self.expect_unlocked(db, channel.slug)
         return self.keep(db, after, last, cursor, act, once)
 
