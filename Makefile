@@ -24,6 +24,7 @@ run: .venv/run
 	@mkdir -p $(DEMO) && test -s $(DEMO)/key || (umask 077; $(BIN)/python -c 'import secrets; print("demo_" + secrets.token_urlsafe(32))' > $(DEMO)/key)
 	@TICKER_ADMIN_KEY=$$(cat $(DEMO)/key) exec $(BIN)/ticker serve --demo --host $(HOST) --port $(PORT) --newswire sqlite:///$(DEMO)/ticker.db --drain 1
 
+# Every test. It measures the coverage of ticker/ (ADR 15), and fails if that has dropped; with ARGS it measures nothing.
 test: .venv/dev .venv/node
 	-@scripts/need chromium-headless-shell chromium-headless-shell
 	@scripts/need chromium chromium
@@ -107,7 +108,7 @@ release: .venv/dev
 	@$(BIN)/python scripts/release "$(VERSION)" $(if $(DRY),--dry-run)
 
 clean:
-	rm -rf .venv $(DEMO) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache dist build
+	rm -rf .venv $(DEMO) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .coverage dist build
 
 .venv/run: pyproject.toml
 	@scripts/venv $(PYTHON)

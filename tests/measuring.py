@@ -18,19 +18,19 @@ import pytest
 TESTS = Path(__file__).parent
 
 UNMEASURED = {
-    "what they measure is time, CPU or memory, and tracing costs all three": (
+    "they are about time or memory, and tracing costs both": (
         "test_attack.py",
         "test_bench.py",
         "test_linear.py",
         "test_many_readers.py",
     ),
-    "they are random runs, in which other branches are taken whenever the code changes": (
+    "they are long or random runs: what they reach changes with every change": (
         "newswire/test_newswires_agree.py",
         "test_chaos.py",
         "test_chaos_drafts.py",
         "test_drafts_fuzz.py",
     ),
-    "they are about the widget, the pages and the docs, and a slower node makes them slow": (
+    "they are about the widget, the pages or the documentation, and a traced node makes them slow": (
         "browser/",
         "test_desk_docs.py",
         "test_docs.py",
@@ -38,13 +38,13 @@ UNMEASURED = {
         "test_protocol.py",
         "test_types.py",
     ),
-    "they are about packages, containers and proxies, and start nodes from copies": (
+    "they are about packages, containers or proxies, and a traced node makes them slow": (
         "test_compose.py",
         "test_packaging.py",
         "test_proxies.py",
         "test_release.py",
     ),
-    "they add nothing to the others": (
+    "they are slow and reach almost nothing that other tests don't reach": (
         "newswire/test_due_matrix.py",
         "test_matrix.py",
         "test_skips.py",
@@ -72,12 +72,12 @@ if "coverage" in sys.modules:
 
 
 def end(process: subprocess.Popen[Any]) -> None:
-    """End a process at once, without its cooperation, as SIGKILL does; a process that is measured saves its data."""
+    """End a process at once. It gets no goodbye, as with SIGKILL, but saves its data if it is measured."""
     process.send_signal(signal.SIGUSR1)
     try:
         process.wait(SAVES_WITHIN)
     except subprocess.TimeoutExpired:
-        process.kill()  # it was stopped, or hangs
+        process.kill()  # it hangs, or ignores the signal
 
 
 def is_measured(path: Path) -> bool:
@@ -86,8 +86,8 @@ def is_measured(path: Path) -> bool:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionstart(session: pytest.Session) -> None:
-    """End the two tracers that a worker of pytest-xdist has by now, as a process that was started and as one that might
-    start workers: pytest-cov adds a third, and knows how to pause that one alone."""
+    """Stop the two tracers that run in a worker of pytest-xdist by now: coverage's own, since it is a process that was
+    started, and one of pytest-cov. pytest-cov then starts a third one, and can pause only that."""
     if hasattr(session.config, "workerinput"):
         while tracer := coverage.Coverage.current():
             tracer.stop()
@@ -95,6 +95,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Pause the measurement for a test that is left out, with its fixtures and all that it starts."""
     plugin = item.config.pluginmanager.get_plugin("_cov")
     if plugin is None or plugin.cov_controller is None or is_measured(item.path):
         return (yield)
