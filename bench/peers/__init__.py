@@ -116,7 +116,7 @@ class Peer(ABC):
 class Bare(Peer):
     name = "bare"
     title = "a bare C loop of `send()`"
-    note = "one write per line and reader; parses, checks and keeps nothing, waits for nobody: the lower limit"
+    note = "one write per line and reader; it parses, checks and keeps nothing, so no server can cost less"
 
     def command(self) -> list[str]:
         try:
