@@ -31,7 +31,7 @@ from ticker.serving.entrance import Entrance
 from ticker.settings import Settings
 
 BACKLOG = 4_096  # connections the kernel holds while we are busy: every open page comes back at once
-ACCEPT_AT_ONCE = 64  # connections taken from the kernel before others get their turn
+ACCEPT_AT_ONCE = 8  # connections taken from the kernel in a turn of the event loop, which takes one from each listener
 GRACE = 12  # seconds that requests under way may still take: a change is tried for some seconds when Redis hangs
 UNREAD_MAX = 16_384  # bytes that the kernel keeps of what a client sends before we want it
 SWITCH_EVERY = 0.0005  # seconds until the newswire's thread, which keeps lines, gets its turn of a busy loop; 5 ms else
@@ -47,11 +47,6 @@ class _Server(uvicorn.Server):
         super().__init__(config)
         self._node = node
         self._drain = drain
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        for listener in sockets or ():
-            listener.listen(BACKLOG)  # asyncio has one number for what it accepts at once and what the kernel holds
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         if readers := len(self._node.relay.hub):
@@ -118,7 +113,7 @@ async def serve(
             access_log=False,
             server_header=False,
             forwarded_allow_ips=_trusted_proxies(os.environ.get("FORWARDED_ALLOW_IPS", "127.0.0.1,::1")),
-            backlog=ACCEPT_AT_ONCE,
+            backlog=BACKLOG,
             timeout_graceful_shutdown=GRACE,
         )
         listener.listen(BACKLOG)  # before the address is printed: a client that connects at once waits a moment
@@ -126,7 +121,9 @@ async def serve(
             await introduction.introduce(settings, node.keyring, demo=demo)
         _quieten_garbage_collector()
         playing = asyncio.create_task(play(node.newswire, node.relay)) if demo else None
-        await _Server(config, node, drain).serve([listener])
+        # If thousands of connections are busy, a turn is long, and whoever comes would wait for as many turns as others
+        # came before.
+        await _Server(config, node, drain).serve([listener, *(listener.dup() for _ in range(ACCEPT_AT_ONCE - 1))])
         if playing:
             playing.cancel()
             await asyncio.gather(playing, return_exceptions=True)
