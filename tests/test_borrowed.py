@@ -51,7 +51,6 @@ OVERRIDDEN: dict[type, tuple[type, dict[str, str]]] = {
     node._Server: (
         uvicorn.Server,
         {
-            "startup": "what the kernel holds is set apart from what is accepted at once",
             "shutdown": "readers are sent elsewhere before the server stops",
             "capture_signals": "signals are not raised again at the end: the newswire is still to be closed",
         },

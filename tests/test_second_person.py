@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
@@ -28,6 +29,15 @@ burst_brake = "2 in 10m"
 [channels.flashy]
 language = "en"
 flash_brake = "2 in 10m"
+[channels.secret]
+language = "en"
+flash_brake = "2 in 10m"
+[channels.brief]
+language = "en"
+flash_brake = "2 in 1m"
+[channels.short]
+language = "en"
+flash_brake = "2 in 2s"
 """
 
 
@@ -163,6 +173,78 @@ def test_a_line_that_is_withheld_again_does_not_come_back_by_itself(desk: Desk, 
     assert shown(desk, line)["status"] == "withheld"
 
 
+@pytest.mark.parametrize("how", ["waits", "braked", "locked", "canceled under the lock"])
+def test_a_withhold_that_can_not_change_the_note_stops_a_release_too(desk: Desk, how: str) -> None:
+    channel = "strict" if how == "waits" else "en"
+    line = a_line(desk, channel)
+    desk.ed.ask("PATCH", line_of(line), 200, {"status": "withheld"})
+    release = desk.ed.ask("PATCH", line_of(line), 202, {"status": "usable", "publish_in": 600})
+    assert release["state"] == "scheduled"
+    if "lock" in how:
+        desk.ann.ask("PUT", "/v1/lock", 200, {"reason": "Taken over", "channels": [channel]})
+    if how == "canceled under the lock":
+        desk.ann.ask("DELETE", line_of(line), 423, {"note": "Wrong"})
+    else:
+        note = "XXX wrong" if how == "braked" else "Another note"
+        status = {"waits": 202, "braked": 409, "locked": 423}[how]
+        desk.eve.ask("PATCH", line_of(line), status, {"status": "withheld", "note": note})
+    if "lock" in how:
+        desk.bob.ask("DELETE", "/v1/lock", 200)
+    assert desk.ed.ask("GET", draft_of(release), 200)["state"] == "conflict"
+    # An editor decides: the draft names the version again, and may be submitted again.
+    assert desk.ed.ask("PATCH", draft_of(release), 200, {"version": release["version"]})["state"] == "open"
+    desk.ed.ask("DELETE", draft_of(release), 200)
+
+
+@pytest.mark.parametrize("undone", ["withheld", "returned"])
+def test_what_was_undone_while_it_waited_for_its_turn_does_not_go_out(desk: Desk, undone: str) -> None:
+    """On a channel that counts, one change after another is judged."""
+    for _ in range(5):
+        line = desk.ann.ask("POST", lines_of("braked"), 201, {"text": "Rain in town", "confirm": ["burst"]})
+        desk.ed.ask("PATCH", line_of(line), 200, {"status": "withheld"})
+        draft = desk.cora.ask("PATCH", line_of(line), 202, {"status": "usable"})
+        with ThreadPoolExecutor(45) as pool:
+            for n in range(40):
+                pool.submit(desk.bob.http.post, lines_of("braked"), json={"text": f"Rain {n}"})
+            time.sleep(0.005)
+            released = pool.submit(
+                desk.ann.http.post, f"{draft_of(draft)}/publish", headers={"If-Match": draft["etag"]}
+            )
+            time.sleep(0.01)
+            if undone == "withheld":
+                answer = desk.eve.http.patch(line_of(line), json={"status": "withheld"})
+            else:
+                answer = desk.eve.http.post(f"{draft_of(draft)}/return", json={"reason": "Wait"})
+            decided = released.result()
+        if undone == "withheld":
+            assert answer.status_code == 200
+            assert shown(desk, line)["status"] == "withheld"
+        elif answer.status_code == 200:
+            assert decided.status_code == 412, decided.text
+            assert shown(desk, line)["status"] == "withheld"
+
+
+def test_a_note_given_with_a_withhold_does_not_come_back_with_the_line(desk: Desk) -> None:
+    line = a_line(desk, "strict")
+    noted = {"note": "The mayor has resigned"}
+    desk.ed.ask("PATCH", line_of(line), 200, {"status": "withheld"} | noted)
+    desk.ed.ask("PATCH", line_of(line), 202, {"status": "usable"} | noted)
+    assert shown(desk, line)["status"] == "withheld"
+
+
+def test_two_who_withhold_at_once_do_not_write_over_each_other_s_note(desk: Desk) -> None:
+    for _ in range(10):
+        line = a_line(desk, "strict")
+        with ThreadPoolExecutor(2) as pool:
+            asked = [
+                pool.submit(each.http.patch, line_of(line), json={"status": "withheld", "note": f"By {each.name}"})
+                for each in (desk.ed, desk.eve)
+            ]
+            answers = sorted(each.result().status_code for each in asked)
+        assert answers == [200, 202], "one of them is a correction, which needs a second person"
+        assert len(versions(desk, line)) == 2
+
+
 # An approval is for these words at this time
 
 
@@ -204,8 +286,94 @@ def test_many_slips_are_a_correction(desk: Desk) -> None:
     desk.ed.ask("PATCH", line_of(line), 200, {"text": "Tine killed", "refile": True})
     problem = desk.ed.ask("PATCH", line_of(line), 409, {"text": "Nine killed", "refile": True})
     assert [each["code"] for each in problem["warnings"]] == ["refile"]
+    for pinned in (True, False):  # which says nothing
+        desk.ed.ask("PATCH", line_of(line), 200, {"pinned": pinned})
+        desk.ed.ask("PATCH", line_of(line), 409, {"text": "Nine killed", "refile": True})
     desk.ed.ask("PATCH", line_of(line), 200, {"text": "Nine killed"})
     desk.ed.ask("PATCH", line_of(line), 200, {"text": "Nine kiled", "refile": True})
+
+
+def test_a_slip_in_canceled_words_tells_nothing_of_them(desk: Desk) -> None:
+    line = a_line(desk, "en", "Rain in town")
+    desk.ann.ask("DELETE", line_of(line), 200, {"note": "Wrong"})
+    guesses = ({"text": "Rain in towm", "refile": True}, {"text": "Something else", "refile": True})
+    assert len({desk.cora.ask("PATCH", line_of(line), 409, guess)["detail"] for guess in guesses}) == 1
+    desk.ann.ask("DELETE", line_of(line), 409, {"note": "Another note"})
+
+
+# Time
+
+
+def test_flashes_are_counted_at_the_time_at_which_they_go_out(desk: Desk) -> None:
+    flash = {"text": "Quake", "urgency": "flash"}
+    old = desk.cora.ask("POST", lines_of("brief"), 202, flash | {"publish_in": 0.2})
+    until(lambda: desk.ed.ask("GET", draft_of(old), 200)["due"]["in"] < -5)
+    for _ in range(2):
+        desk.ed.ask("POST", lines_of("brief"), 202, flash | {"publish_in": 600})
+    problem = desk.ann.ask("POST", f"{draft_of(old)}/approve", 409, {"publish_in": 600})
+    assert [each["code"] for each in problem["warnings"]] == ["flash-brake"]
+    approved = desk.ann.ask("POST", f"{draft_of(old)}/approve", 200, {"publish_in": 1_200})
+    assert approved["due"]["in"] > 1_000
+    desk.ann.ask("POST", f"{draft_of(old)}/approve", 409, {"sources": "The mayor"})  # told, not dropped
+
+
+def test_an_approver_s_time_takes_the_place_of_the_writer_s(desk: Desk) -> None:
+    draft = desk.cora.ask("POST", lines_of("en"), 202, {"text": "Rain", "publish_in": 60})
+    approved = desk.ann.ask("POST", f"{draft_of(draft)}/approve", 200, {"publish_in": 600})
+    assert approved["due"]["in"] > 500
+
+
+def test_a_submitted_draft_that_gets_a_time_later_is_scheduled(desk: Desk) -> None:
+    draft = desk.ed.ask("POST", drafts_of("en"), 201, {"text": "Rain"})
+    assert desk.ed.ask("POST", f"{draft_of(draft)}/submit", 200)["state"] == "submitted"
+    desk.ed.ask("PATCH", draft_of(draft), 200, {"publish_in": 600})
+    assert desk.ed.ask("POST", f"{draft_of(draft)}/submit", 200)["state"] == "scheduled"
+    moved = desk.eve.ask("PATCH", draft_of(draft), 200, {"publish_in": 900})
+    assert (moved["history"][-1]["did"], moved["history"][-1]["by"]) == ("scheduled", desk.eve.actor)
+
+
+def test_what_can_not_go_out_is_refused_at_once(desk: Desk) -> None:
+    line = desk.ed.ask("POST", lines_of("en"), 201, {"text": "Rain", "expires_in": 60})
+    desk.ed.ask("PATCH", line_of(line), 200, {"status": "withheld"})
+    for who in (desk.ed, desk.cora):
+        problem = who.ask("PATCH", line_of(line), 409, {"status": "usable", "publish_in": 600})
+        assert "expired" in problem["detail"]
+    desk.ed.ask("PATCH", line_of(line), 202, {"status": "usable", "publish_in": 600, "expires_in": 60})
+
+
+# One request, one answer
+
+
+def test_a_repeat_is_answered_as_before_when_it_would_go_another_way_now(desk: Desk) -> None:
+    line = a_line(desk, "strict")
+    body = {"note": "Wrong"}
+    draft = desk.ed.ask("DELETE", line_of(line), 202, body, Idempotency_Key="cancel-once" + line["id"])
+    desk.ann.ask("POST", f"{draft_of(draft)}/publish", 200)
+    again = desk.ed.ask("DELETE", line_of(line), 202, body, Idempotency_Key="cancel-once" + line["id"])
+    assert again["id"] == draft["id"]
+    desk.ed.ask("DELETE", line_of(line), 422, {"note": "Other"}, Idempotency_Key="cancel-once" + line["id"])
+    flash = {"text": "Quake", "urgency": "flash", "on_brake": "draft"}
+    for n in range(2):
+        desk.ed.ask("POST", lines_of("short"), 201, flash | {"text": f"Quake {n}"})
+    draft = desk.ed.ask("POST", lines_of("short"), 202, flash, Idempotency_Key="flash-once")
+    until(
+        lambda: (
+            desk.ed.http.post(f"{lines_of('short')}/check", json=flash | {"confirm": []}).json()["warnings"][0]["code"]
+            != "flash-brake"
+        )
+    )
+    assert desk.ed.ask("POST", lines_of("short"), 202, flash, Idempotency_Key="flash-once")["id"] == draft["id"]
+
+
+def test_a_cancellation_that_is_due_in_weeks_does_not_stand_for_one_now(desk: Desk) -> None:
+    line = a_line(desk, "en")
+    desk.ed.ask("PATCH", line_of(line), 200, {"status": "withheld"})
+    later = desk.ann.ask(
+        "POST", drafts_of("en"), 201, {"line": line["id"], "status": "canceled", "publish_in": 1_000_000}
+    )
+    desk.ann.ask("POST", f"{draft_of(later)}/submit", 200)
+    now = desk.ed.ask("DELETE", line_of(line), 202)
+    assert (now["state"], now["id"] != later["id"]) == ("submitted", True)
 
 
 # Who did what
@@ -275,6 +443,24 @@ def test_another_note_for_a_cancellation_that_waits_is_not_dropped(desk: Desk) -
     until(lambda: shown(desk, line)["status"] == "canceled")
 
 
+def test_a_contributor_s_list_ends_with_their_own(desk: Desk) -> None:
+    for n in range(3):
+        desk.ed.ask("POST", drafts_of("brief"), 201, {"text": f"Rain {n}"})
+    own = [desk.cora.ask("POST", drafts_of("brief"), 201, {"text": f"Snow {n}"})["id"] for n in range(2)]
+    first = desk.cora.ask("GET", f"{drafts_of('brief')}?limit=1&state=open", 200)
+    rest = desk.cora.ask("GET", f"{drafts_of('brief')}?limit=1&state=open&after={first['next']}", 200)
+    assert [each["id"] for each in first["drafts"] + rest["drafts"]] == own[::-1]
+    assert rest["next"] is None
+
+
+def test_a_contributor_is_not_told_of_flashes_that_are_scheduled(desk: Desk) -> None:
+    flash = {"text": "Quake", "urgency": "flash"}
+    for _ in range(2):
+        desk.ed.ask("POST", lines_of("secret"), 202, flash | {"publish_in": 600})
+    desk.cora.ask("POST", lines_of("secret"), 202, flash | {"publish_in": 600})
+    desk.ed.ask("POST", lines_of("secret"), 409, flash | {"publish_in": 600})
+
+
 def test_the_tag_of_a_contributor_s_list_tells_nothing_of_others(desk: Desk) -> None:
     def tag() -> str:
         return str(desk.cora.http.get(drafts_of("en")).headers["etag"])
@@ -288,6 +474,16 @@ def test_the_tag_of_a_contributor_s_list_tells_nothing_of_others(desk: Desk) -> 
 
 
 # The lock
+
+
+def test_of_two_who_lock_at_once_neither_can_unlock(desk: Desk) -> None:
+    for _ in range(8):
+        with ThreadPoolExecutor(2) as pool:
+            for each in (desk.ann, desk.bob):
+                pool.submit(each.ask, "PUT", "/v1/lock", 200, {"reason": "Taken over", "channels": ["en"]})
+        for each in (desk.ann, desk.bob):
+            each.ask("DELETE", "/v1/lock", 403)
+        desk.node.http.delete("/v1/lock").raise_for_status()
 
 
 def test_who_has_locked_can_not_unlock_because_somebody_has_locked_after_them(desk: Desk) -> None:

@@ -239,6 +239,8 @@ def write(
         raise Conflict("This line was canceled, for good. Publish a new one.")
     publish_at = None if publish_at is None else _to_the_millisecond(publish_at)
     expect_alive_at(fields, publish_at)
+    if line is not None and patch is not None:
+        amend(line, patch, Cursor(microseconds(max(publish_at or now, now)) // 1000, 0))  # raises Conflict
     return Draft(
         id=new_id(),
         channel=channel.slug,
@@ -291,7 +293,8 @@ def edit(draft: Draft, given: Edit, channel: Channel, key: Key, now: datetime) -
         "publish_at": publish_at,
         "note_to_desk": draft.note_to_desk if isinstance(given.note_to_desk, UnsetType) else given.note_to_desk,
     }
-    if all(getattr(draft, name) == value for name, value in changes.items()):
+    settles = given.version is not None and draft.state in ("missed", "conflict")
+    if not settles and all(getattr(draft, name) == value for name, value in changes.items()):
         return draft
     expect_alive_at(fields, publish_at)
     needs = draft.needs_approval or must_be_approved(channel, key, fields)
@@ -305,33 +308,52 @@ def edit(draft: Draft, given: Edit, channel: Channel, key: Key, now: datetime) -
     changes |= {"state": state, "approval": None, "needs_approval": needs}
     if not says_the_same:
         changes["confirmed"] = ()
-    return pass_over(_stepped(replace(draft, **changes), now, "edited", key), confirmed or ())
+    edited = pass_over(_stepped(replace(draft, **changes), now, "edited", key), confirmed or ())
+    if edited.due is not None and edited.due != draft.due:
+        return _scheduled(edited, edited.due, now, key)
+    return edited
 
 
 def submit(draft: Draft, channel: Channel, key: Key, now: datetime) -> Draft:
     """Handed over. If nobody else has to agree and it has a time, it is scheduled for then."""
+    waits = draft.needs_approval or draft.publish_at is None
     if draft.state in ("submitted", "scheduled") and draft.submitter == key.person:
-        return draft
-    _expect(draft, "submitted", "open", "missed", "conflict")
+        if waits or draft.state == "scheduled":
+            return draft
+    elif draft.state != "submitted" or waits:
+        _expect(draft, "submitted", "open", "missed", "conflict")
     needs = draft.needs_approval or must_be_approved(channel, key, draft.fields)
     handed = _stepped(replace(draft, state="submitted", approval=None, needs_approval=needs), now, "submitted", key)
     if needs or draft.publish_at is None:
         return handed
-    return _scheduled(handed, max(draft.publish_at, now), now, key)
+    due = max(draft.publish_at, now)
+    expect_alive_at(draft.fields, due)
+    return _scheduled(handed, due, now, key)
 
 
 def approve(
-    draft: Draft, key: Key, now: datetime, at: datetime, sources: str | None = None, checked_by: str | None = None
+    draft: Draft,
+    key: Key,
+    now: datetime,
+    at: datetime,
+    sources: str | None = None,
+    checked_by: str | None = None,
+    *,
+    instead: bool = False,
 ) -> Draft:
-    """A second person agrees: it is scheduled for its time, or for `at` if it has none or that has passed.
+    """A second person agrees: it is scheduled for its time; or for `at` if it has none, if that has passed, or
+    `instead` of it.
 
     Raises Forbidden for the person who wrote or submitted it.
     """
-    if draft.state in ("scheduled", "released") and draft.approval and draft.approval.by == key.actor:
-        return draft
+    known = draft.approval
+    if draft.state in ("scheduled", "released") and known and known.by == key.actor:
+        if sources in (None, known.sources) and checked_by in (None, known.checked_by):
+            return draft
+        raise Conflict("You have approved this draft already, with other remarks. Return it first to approve it again.")
     _expect(draft, "approved", "submitted")
     expect_to_approve(draft, key)
-    due = draft.publish_at if draft.publish_at is not None and draft.publish_at > now else at
+    due = at if instead or draft.publish_at is None or draft.publish_at <= now else draft.publish_at
     expect_alive_at(draft.fields, due)
     approval = Approval(by=key.actor, at=now, sources=sources, checked_by=checked_by)
     due = _to_the_millisecond(due)

@@ -290,7 +290,7 @@ def amend(line: Line, patch: Patch, cursor: Cursor) -> Line:
     """
     now = cursor.time
     if line.status == "canceled":
-        if patch.status == "canceled":
+        if patch.status == "canceled" and patch.note in (UNSET, line.note):
             return line
         raise Conflict("This line was canceled, for good. Publish a new one.")
     changes: dict[str, Any] = {

@@ -569,6 +569,7 @@ async def test_a_lock_is_taken_off_only_as_it_was_read(newswire: Newswire) -> No
     first, second = a_lock("First"), a_lock("Second", by=a_key("Eve", "chief"))
     await newswire.lock("en", first)
     await newswire.lock("en", second)
+    second = replace(second, before=(first.person,))  # who locked first is remembered
     await newswire.unlock("en", first)
     assert await newswire.locks() == {"en": second}
     await newswire.lock("es", first)

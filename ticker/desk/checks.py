@@ -59,13 +59,13 @@ class Checks:
         if new_line.language is UNSET:
             found.append(brakes.script(new_line.text, channel))
         if channel.flash_brake is not None and new_line.urgency == "flash":
-            found.append(await self._flash_brake(channel, channel.flash_brake, at, draft))
+            found.append(await self._flash_brake(key, channel, channel.flash_brake, at, draft))
         if channel.burst_brake is not None:
             found.append(await self._burst(channel, channel.burst_brake, key, draft))
         return [warning for warning in found if warning]
 
     async def of_change(
-        self, channel: Channel, line: Line, patch: Patch, at: datetime | None = None, draft: str | None = None
+        self, key: Key, channel: Channel, line: Line, patch: Patch, at: datetime | None = None, draft: str | None = None
     ) -> list[Warning]:
         """The brakes for a change, now or at a time, of a line that stands so."""
         found: list[Warning | None] = [*_marked(patch, line, channel)]
@@ -75,7 +75,7 @@ class Checks:
             if patch.refile:
                 found.append(brakes.refile(await self._last_said(line), patch.text))
         if channel.flash_brake is not None and patch.urgency == "flash" and line.urgency != "flash":
-            found.append(await self._flash_brake(channel, channel.flash_brake, at, draft))
+            found.append(await self._flash_brake(key, channel, channel.flash_brake, at, draft))
         return [warning for warning in found if warning]
 
     async def _last_said(self, line: Line) -> str:
@@ -85,16 +85,19 @@ class Checks:
             events = await self._newswire.versions(line.channel, line.id)
         except NotFound:  # its history has been trimmed
             events = []
+        before = None
         for event in events:
-            if not event.act.refile:
+            if event.line.text != before and not event.act.refile:
                 said = event.line.text
+            before = event.line.text
         assert isinstance(said, str)
         return said
 
     async def _flash_brake(
-        self, channel: Channel, brake: Brake, at: datetime | None, draft: str | None
+        self, key: Key, channel: Channel, brake: Brake, at: datetime | None, draft: str | None
     ) -> Warning | None:
-        """Flashes that went out, lines that became one, and those that are scheduled for about that time."""
+        """Flashes that went out, lines that became one, and those that are scheduled for about that time: but for who
+        may not see them. Whoever agrees to theirs is asked again."""
         at = at or self._newswire.now()
         since = at - timedelta(seconds=brake.seconds)
         flashes: set[str] = set()
@@ -106,7 +109,7 @@ class Checks:
             is_new = line.published > since
             if is_new or brakes.became_flash(await self._newswire.versions(channel.slug, line.id), since):
                 flashes.add(line.id)
-        waiting, more = await self._scheduled(channel, draft)
+        waiting, more = await self._scheduled(channel, draft) if key.may("edit") else ([], False)
         scheduled = [
             each
             for each in waiting

@@ -150,20 +150,15 @@ class Drafts:
                 raise Conflict("The line was canceled, for good. Discard this draft, and publish a new line.")
             if (draft.version if given.version is UNSET else given.version) != line.version:
                 raise _passed(line)
+            version = None if given.version is UNSET else line.version
             edit = Edit(
-                patch=fields.merged_change(draft.patch, given), version=line.version, publish_at=at, note_to_desk=note
+                patch=fields.merged_change(draft.patch, given), version=version, publish_at=at, note_to_desk=note
             )
         async with self._checks.in_turn(channel):
             if draft.state == "scheduled":
                 edit = await self._checked_again(channel, key, draft, edit, given.confirm)
 
-            def change(kept: Draft) -> Draft:
-                edited = rules.edit(kept, edit, channel, key, now)
-                if kept.state != draft.state:
-                    raise Stale(f"The draft has become {kept.state} meanwhile. Read it again before you edit it.")
-                return edited
-
-            return await self._changed(draft, request, change)
+            return await self._changed(draft, request, lambda kept: rules.edit(kept, edit, channel, key, now))
 
     async def _checked_again(
         self, channel: Channel, key: Key, draft: Draft, edit: Edit, confirm: tuple[str, ...]
@@ -171,7 +166,7 @@ class Drafts:
         """The edit of a scheduled draft, with what was confirmed if it brings other words or another time. What was
         confirmed for the same words stays confirmed."""
         at = draft.publish_at if isinstance(edit.publish_at, UnsetType) else edit.publish_at
-        edited = replace(draft, new=edit.new, patch=edit.patch, version=edit.version, publish_at=at)
+        edited = replace(draft, new=edit.new, patch=edit.patch, version=edit.version or draft.version, publish_at=at)
         known = draft.confirmed if _says_the_same(edited, draft) else ()
         if at is None or (_says_the_same(edited, draft) and at == draft.publish_at):
             return edit
@@ -194,8 +189,8 @@ class Drafts:
         confirms(given.confirm)
         await self._expect_current(channel, key, draft)
         async with self._checks.in_turn(channel):
-            confirm = await self._expect_unbraked(channel, key, draft, given.confirm, draft.publish_at)
             now = self._newswire.now()
+            confirm = await self._expect_unbraked(channel, key, draft, given.confirm, _ahead(draft, now))
 
             def change(kept: Draft) -> Draft:
                 after = rules.submit(kept, channel, key, now)
@@ -215,13 +210,15 @@ class Drafts:
         at = due_of(None, given.publish_in, now, self._zone) or now + timedelta(
             seconds=await self._hold(channel, draft)
         )
+        instead = given.publish_in is not UNSET
         sources, checked_by = fields.remark("sources", given.sources), fields.remark("checked_by", given.checked_by)
 
         async with self._checks.in_turn(channel):
-            confirm = await self._expect_unbraked(channel, key, draft, given.confirm, draft.publish_at or at)
+            due = (None if instead else _ahead(draft, now)) or at
+            confirm = await self._expect_unbraked(channel, key, draft, given.confirm, due)
 
             def change(kept: Draft) -> Draft:
-                after = rules.approve(kept, key, now, at, sources, checked_by)
+                after = rules.approve(kept, key, now, at, sources, checked_by, instead=instead)
                 return after if after is kept else rules.pass_over(after, _joined(kept.confirmed, confirm))
 
             return await self._changed(draft, request, change)
@@ -251,8 +248,12 @@ class Drafts:
             confirm = await self._expect_unbraked(channel, key, draft, given.confirm, at)
 
             def scheduled(kept: Draft, now: datetime, at: datetime) -> Draft:
+                if kept.state == "released":
+                    return kept
+                _expect(kept, if_match_of(request))
                 _expect_same(kept, draft)
                 after = rules.schedule(kept, channel, key, now, at)
+                _expect_in_its_state(kept, draft, after)
                 return after if after is kept else rules.pass_over(after, _joined(kept.confirmed, confirm))
 
             if at is not None:
@@ -292,9 +293,12 @@ class Drafts:
 
         def careful(kept: Draft) -> Draft:
             _expect(kept, if_match_of(request))
-            if not any_words:
-                _expect_same(kept, draft)
-            return change(kept)
+            if any_words:
+                return change(kept)
+            _expect_same(kept, draft)
+            after = change(kept)
+            _expect_in_its_state(kept, draft, after)
+            return after
 
         changed = await self._newswire.change_draft(draft.channel, draft.id, careful)
         return self._proposals.answer(changed, status)
@@ -325,7 +329,7 @@ class Drafts:
         else:
             assert draft.patch is not None
             line = await self._line_of(draft)
-            warnings = await self._checks.of_change(channel, line, draft.patch, at, draft.id)
+            warnings = await self._checks.of_change(key, channel, line, draft.patch, at, draft.id)
         if braked := unconfirmed(warnings, confirm):
             raise braked
         return confirmed(warnings, confirm)
@@ -352,6 +356,17 @@ def _expect_same(kept: Draft, seen: Draft) -> None:
     """Raises Stale if these aren't the words and the time that were looked at and checked."""
     if not _says_the_same(kept, seen) or kept.publish_at != seen.publish_at:
         raise Stale("The draft has changed meanwhile. Read it again first.")
+
+
+def _expect_in_its_state(kept: Draft, seen: Draft, after: Draft) -> None:
+    """Raises Stale if something else has become of it meanwhile, and this would undo that."""
+    if after is not kept and kept.state != seen.state:
+        raise Stale(f"The draft has become {kept.state} meanwhile. Read it again first.")
+
+
+def _ahead(draft: Draft, now: datetime) -> datetime | None:
+    """The time that it names, unless that has passed."""
+    return draft.publish_at if draft.publish_at is not None and draft.publish_at > now else None
 
 
 def _says_the_same(one: Draft, other: Draft) -> bool:

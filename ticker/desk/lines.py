@@ -32,10 +32,10 @@ from ticker.desk.wishes import (
     unconfirmed,
     wishes_of,
 )
-from ticker.draft import must_be_approved
-from ticker.errors import Braked, Conflict, FieldError, Invalid, Locked, Stale
+from ticker.draft import microseconds, must_be_approved
+from ticker.errors import Braked, Conflict, FieldError, Invalid, KeyReused, Locked, Stale
 from ticker.identity import Actor, Key
-from ticker.line import Act, Approval, Line, NewLine, Patch, checked, withholds
+from ticker.line import Act, Approval, Cursor, Line, NewLine, Patch, amend, checked, withholds
 from ticker.line import expect as expect_version
 from ticker.newswire import IdempotencyKey, Newswire, Outcome
 
@@ -118,7 +118,12 @@ class Lines:
                     confirm=confirmed(warnings, wishes.confirm),
                 )
             act = Act(by=key.actor, confirmed=confirmed(warnings, wishes.confirm))
-            outcome = await self._newswire.publish(channel, new_line, act=act, once=once)
+            try:
+                outcome = await self._newswire.publish(channel, new_line, act=act, once=once)
+            except KeyReused:  # unless it has become a draft before
+                if answered := await self._answered(channel, once, 201):
+                    return answered
+                raise
         return await self._answers.published(channel, outcome)
 
     # Changing
@@ -143,19 +148,34 @@ class Lines:
     async def _withhold(
         self, request: Request, key: Key, channel: Channel, patch: Patch, wishes: Wishes, once: IdempotencyKey | None
     ) -> Response:
-        line = await self._line(request, channel)
-        if withholds(line, patch) and not await self._checks.of_change(channel, line, patch):
-            return await self._amend(request, key, channel, patch, once)
+        for _ in range(TRIES):
+            line = await self._line(request, channel)
+            if not withholds(line, patch) or await self._checks.of_change(key, channel, line, patch):
+                break
+            try:
+                return await self._withhold_with(request, key, channel, line, patch, once)
+            except Stale:  # by the client's If-Match, or because another was first
+                expect_version(await self._line(request, channel), if_match_of(request))
         if answered := await self._answered(channel, once, 200):
             return answered
         expect_version(line, if_match_of(request))
         if line.status == "withheld" and patch.note in (UNSET, line.note):  # otherwise it has another version then
             await self._pending.hold_back(key, channel, line.id)
         try:
-            return await self._change(request, key, channel, patch, wishes, once)
+            async with self._checks.in_turn(channel) if patch.urgency == "flash" else nullcontext():
+                return await self._change(request, key, channel, patch, wishes, once)
         except (Braked, Locked) as error:
             await self._take_off(request, key, channel, line, patch.note)
             raise error if isinstance(error, Locked) else error.but("The line is withheld.") from error
+
+    async def _withhold_with(
+        self, request: Request, key: Key, channel: Channel, line: Line, patch: Patch, once: IdempotencyKey | None
+    ) -> Response:
+        """The note, if there is one, is that of the line as it stands: another's, who was first, is not overwritten.
+        Raises Stale."""
+        given = if_match_of(request)
+        expected = line.etag if isinstance(patch.note, str) and given in (None, "*") else given
+        return await self._amend(request, key, channel, patch, once, if_match=expected)
 
     async def _change(
         self, request: Request, key: Key, channel: Channel, patch: Patch, wishes: Wishes, once: IdempotencyKey | None
@@ -171,7 +191,8 @@ class Lines:
                 if answered := await self._answered(channel, once, 200):  # its twin was first
                     return answered
                 raise
-            warnings = await self._checks.of_change(channel, line, patch, self._proposals.due(wishes))
+            amend(line, patch, Cursor(microseconds(self._newswire.now()) // 1000, 0))  # raises Conflict
+            warnings = await self._checks.of_change(key, channel, line, patch, self._proposals.due(wishes))
             braked = unconfirmed(warnings, wishes.confirm)
             if braked or wishes.waits or _must_be_approved(channel, key, patch, line):
                 break
@@ -204,7 +225,9 @@ class Lines:
         self, request: Request, key: Key, channel: Channel, line: Line, note: str | UnsetType | None
     ) -> Outcome:
         """Take the line off the air, whatever becomes of the rest. A note goes with it unless it has to wait too."""
-        if line.status != "usable" or await self._checks.of_change(channel, line, Patch(note=note)):
+        if line.status == "withheld":
+            await self._pending.hold_back(key, channel, line.id)
+        if line.status != "usable" or await self._checks.of_change(key, channel, line, Patch(note=note)):
             note = UNSET
         alone = Patch(status="withheld", note=note)
         return await self._newswire.amend(channel, line.id, alone, act=Act(by=key.actor), if_match=if_match_of(request))
@@ -220,7 +243,7 @@ class Lines:
         patch = checked(Patch(status="canceled", note=UNSET if note is None else note))
         once = _once(request, key, patch, NO_WISHES)
         line = await self._line(request, channel)
-        warnings = await self._checks.of_change(channel, line, patch)
+        warnings = await self._checks.of_change(key, channel, line, patch)
         braked = unconfirmed(warnings, given.confirm)
         if line.status == "canceled" or not (braked or must_be_approved(channel, key, patch)):
             act = Act(by=key.actor, confirmed=confirmed(warnings, given.confirm))
@@ -233,7 +256,6 @@ class Lines:
             return answered
         expect_version(line, if_match_of(request))
         if key.may("withhold"):
-            await self._pending.hold_back(key, channel, line.id)
             line = (await self._take_off(request, key, channel, line, patch.note)).line
         if braked:
             raise braked.but("The line is withheld.") if key.may("withhold") else braked
@@ -261,14 +283,19 @@ class Lines:
         act: Act | None = None,
         if_match: str | None = None,
     ) -> Response:
-        outcome = await self._newswire.amend(
-            channel,
-            request.path_params["line_id"],
-            patch,
-            act=act or Act(by=key.actor),
-            if_match=if_match or if_match_of(request),
-            once=once,
-        )
+        try:
+            outcome = await self._newswire.amend(
+                channel,
+                request.path_params["line_id"],
+                patch,
+                act=act or Act(by=key.actor),
+                if_match=if_match or if_match_of(request),
+                once=once,
+            )
+        except KeyReused:  # unless it has become a draft before
+            if answered := await self._answered(channel, once, 200):
+                return answered
+            raise
         return await self._answers.changed(channel, outcome)
 
     async def _answered(self, channel: Channel, once: IdempotencyKey | None, status: int) -> Response | None:
@@ -319,6 +346,8 @@ class Lines:
 def _must_be_approved(channel: Channel, key: Key, patch: Patch, line: Line) -> bool:
     """The same as for a draft, but what the patch leaves as it is doesn't count. Withholding is never asked about."""
     as_it_is = [name for name in (*_WORDS, "urgency", "status") if getattr(patch, name) == getattr(line, name)]
+    if "note" in as_it_is and patch.status == "usable" != line.status:
+        as_it_is.remove("note")  # said of a line that was withheld, nobody has agreed to it
     change = replace(patch, **dict.fromkeys(as_it_is, UNSET))
     if change.status == "withheld":
         change = replace(change, status=UNSET)

@@ -22,7 +22,7 @@ from ticker.fanout.relay import Relay
 from ticker.http.answers import json_answer
 from ticker.http.fields import is_held
 from ticker.identity import Actor
-from ticker.lock import Lock, expect_to_unlock, over
+from ticker.lock import Lock, expect_to_unlock
 from ticker.newswire import Newswire
 
 
@@ -81,7 +81,7 @@ class Locks:
         named, locks = self._named(given.channels), await self._newswire.locks()
         self._expect(request, locks)
         for slug in named:
-            await self._newswire.lock(slug, over(locks.get(slug), lock))
+            await self._newswire.lock(slug, lock)
             self._log.note("desk-locked", address_of(request), channel=slug, by=key.id)
         return self._answer(await self._newswire.locks())
 

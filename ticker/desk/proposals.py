@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from msgspec import UNSET
@@ -72,8 +72,9 @@ class Proposals:
         Raises Conflict if others have written another note: who edits theirs can't approve it any more.
         """
         found = None
+        soon = self._newswire.now() + timedelta(seconds=max(channel.hold.values()))  # what is agreed to waits so long
         async for each in self._pending.cancellations(channel, line.id):
-            if may_see(key, each):
+            if may_see(key, each) and (each.publish_at is None or each.publish_at <= soon):
                 found = each
                 break
         if found is None:

@@ -179,7 +179,8 @@ class Newswire(Protocol):
     async def locks(self) -> dict[str, Lock]:
         """Those that are on, by channel."""
 
-    async def lock(self, channel: str, lock: Lock) -> None: ...
+    async def lock(self, channel: str, lock: Lock) -> None:
+        """Put on a lock, over another that may be on (`lock.over`), in one step."""
 
     async def unlock(self, channel: str, lock: Lock) -> None:
         """Take off this lock. Harmless if it isn't on."""

@@ -13,7 +13,7 @@ from ticker.channel import Channel
 from ticker.draft import LIVING, LIVING_MAX, Draft, NotDue, Place, State, act_of, microseconds, settle
 from ticker.errors import NotFound, Refused
 from ticker.line import Cursor, Line
-from ticker.lock import Lock
+from ticker.lock import Lock, over
 from ticker.newswire import (
     TOO_MANY_DRAFTS,
     DraftPage,
@@ -177,9 +177,12 @@ class Drafts:
         return {channel: _decode_lock(body) for channel, body in rows}
 
     async def lock(self, channel: str, lock: Lock) -> None:
-        await self._transactions.write(
-            self._set_lock, "INSERT OR REPLACE INTO lock VALUES (?, ?)", channel, _encode(lock)
-        )
+        await self._transactions.write(self._lock, channel, lock)
+
+    def _lock(self, db: sqlite3.Connection, channel: str, lock: Lock) -> None:
+        row = db.execute("SELECT body FROM lock WHERE channel = ?", (channel,)).fetchone()
+        upon = over(_decode_lock(row[0]) if row else None, lock)
+        self._set_lock(db, "INSERT OR REPLACE INTO lock VALUES (?, ?)", channel, _encode(upon))
 
     async def unlock(self, channel: str, lock: Lock) -> None:
         await self._transactions.write(
