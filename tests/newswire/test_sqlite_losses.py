@@ -179,6 +179,29 @@ async def test_a_file_that_is_moved_away_and_back_goes_on(path: Path, caplog: py
         assert caplog.text.count("takes changes again") == 1
 
 
+async def test_nobody_opens_another_file_while_it_is_moved_away(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """SQLite would make an empty one in its place, and delete the log of changes: the lines that are only there."""
+    caplog.set_level("INFO")
+    async with opened(path) as wire:
+        first = await publish(wire)
+        await until(lambda: told("was checked", caplog))
+        path.rename(path.with_name("away.db"))
+        with pytest.raises(sqlite3.OperationalError, match="unable to open"):
+            wire._transactions.connect(True)
+        wire._transactions.check_due.set()  # as if somebody had written to it
+        await until(lambda: told("while this node runs", caplog))
+        assert not path.exists()
+        path.with_name("away.db").rename(path)
+        await until(lambda: told("takes changes again", caplog))
+        assert_chain([first, await publish(wire, "Kept")])
+
+        async def checked_twice() -> bool:
+            return caplog.text.count("was checked") == 2
+
+        await until(checked_twice)
+    assert "damaged" not in caplog.text
+
+
 async def test_others_may_read_the_file_back_it_up_and_fold_its_changes_in(path: Path) -> None:
     async with opened(path) as wire:
         for number in range(5):

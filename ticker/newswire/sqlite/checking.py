@@ -25,6 +25,7 @@ from ticker.newswire.sqlite.migrations import APPLICATION_ID, SCHEMA
 from ticker.newswire.sqlite.reading import Reading, decode_line
 from ticker.newswire.sqlite.transactions import Transactions, known_header
 
+AGAIN_AFTER = 1.0  # seconds until a file that was moved away is looked at again
 NEWEST = 100  # events a channel that are read at start; the whole file is checked afterwards
 
 log = logging.getLogger("ticker.newswire")
@@ -124,23 +125,33 @@ class Checking:
             due.clear()
             began = time.monotonic()
             try:
-                await loop.run_in_executor(self._thread, self._check_in_background)
+                checked = await loop.run_in_executor(self._thread, self._check_in_background)
             except Misconfigured as found:
                 self._damage = found.detail
                 log.error("%s", found.detail)
+                continue
+            if not checked:
+                await asyncio.sleep(AGAIN_AFTER)
+                due.set()
             else:
                 self._damage = None
                 log.info("All of %s was checked in the background in %.1f s", self._path, time.monotonic() - began)
 
-    def _check_in_background(self) -> None:
+    def _check_in_background(self) -> bool:
+        """Whether it could be: while the file is moved away, or another is in its place, nobody opens it."""
+        if self._transactions.is_lost():
+            return False
         try:
             with contextlib.closing(self._transactions.connect(True)) as self._connection:
                 self._check_all_of(self._connection)
         except sqlite3.Error as error:
+            if self._transactions.is_lost():  # since
+                return False
             if code(error) != sqlite3.SQLITE_INTERRUPT:
                 raise Misconfigured(sentence(self._path, error)) from error
         finally:
             self._connection = None
+        return True
 
     def expect_whole(self) -> None:
         if self._damage:

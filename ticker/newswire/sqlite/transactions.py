@@ -9,12 +9,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import sqlite3
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 from ticker.errors import Misconfigured, NewswireFull, NewswireUnavailable
 from ticker.newswire.sqlite.errors import code, sentence
@@ -75,13 +77,20 @@ class Transactions:
 
     def connect(self, read_only: bool) -> sqlite3.Connection:
         # autocommit: every transaction begins and ends explicitly
+        # mode=rw: if the file has been moved away, SQLite would make an empty one, and delete the log of changes beside
+        # it, which has lines that are not in the file yet.
+        address = f"file:{quote(os.fsencode(self.path.absolute()))}?mode=rw"
         connection = sqlite3.connect(
-            self.path, timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=False, cached_statements=64
+            address, uri=True, timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=False, cached_statements=64
         )
         if read_only:
             connection.execute("PRAGMA query_only = ON")
             connection.execute("SELECT count(*) FROM sqlite_master").fetchone()  # opens the file, and keeps it open
         return connection
+
+    def is_lost(self) -> bool:
+        """Whether the file isn't any more the one of this name."""
+        return self._file.lost() is not None
 
     async def close(self) -> None:
         """Only when nobody else of this process has the file open."""
