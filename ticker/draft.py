@@ -474,8 +474,8 @@ def expect_version(draft: Draft, line: Line) -> None:
 
 
 def act_of(draft: Draft) -> Act:
-    """Who does what a draft does when it is released: whoever wrote it, agreed to it, gave it its time or passed over
-    a warning."""
+    """Who does what a draft does when it is released: who wrote it, who agreed to it, who gave it its time, and who
+    passed over a warning."""
     wrote = (step.by for step in draft.history if step.by and step.did in _WRITING)
     timed = draft.timed
     return Act(

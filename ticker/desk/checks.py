@@ -96,8 +96,8 @@ class Checks:
     async def _flash_brake(
         self, key: Key, channel: Channel, brake: Brake, at: datetime | None, draft: str | None
     ) -> Warning | None:
-        """Flashes that went out, lines that became one, and those that are scheduled for about that time: but for who
-        may not see them. Whoever agrees to theirs is asked again."""
+        """Flashes that went out, lines that became one, and those that are scheduled for about that time. A
+        key that may not see those isn't told their number; the person who approves its flash is asked again."""
         at = at or self._newswire.now()
         since = at - timedelta(seconds=brake.seconds)
         flashes: set[str] = set()

@@ -65,7 +65,7 @@ class DraftPages:
     async def _seen_by(
         self, key: Key, channel: Channel, states: Collection[State], limit: int, after: Place | None
     ) -> tuple[list[Draft], bool]:
-        """Whether there are more is told of those alone that the key may see."""
+        """The drafts that the key may see, and whether there are more of them."""
         if key.may("edit"):
             page = await self._newswire.drafts(channel.slug, states, limit, after)
             return page.drafts, page.more

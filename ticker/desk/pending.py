@@ -1,6 +1,6 @@
 """What waits for one line: the drafts that would put it back on the air by themselves, or cancel it.
 
-Rule 1: a line that is withheld again stays withheld: what would put it back by itself is in conflict.
+Rule 1: a line that is withheld again stays withheld. Drafts that would put it back by themselves are in conflict.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Pending:
         self._newswire = newswire
 
     async def hold_back(self, key: Key, channel: Channel, line_id: str) -> None:
-        """Whatever would put the line back by itself is in conflict, because this key has withheld it again."""
+        """Every draft that would put the line back by itself is in conflict now: this key has withheld it again."""
         now = self._newswire.now()
         async for draft in self._of_line(channel, line_id, ON_THEIR_WAY):
             if draft.brings_back:

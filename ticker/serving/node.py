@@ -121,7 +121,7 @@ async def serve(
             await introduction.introduce(settings, node.keyring, demo=demo)
         _quieten_garbage_collector()
         playing = asyncio.create_task(play(node.newswire, node.relay)) if demo else None
-        # If thousands of connections are busy, a turn is long, and whoever comes would wait for as many turns as others
+        # If thousands of connections are busy, a turn is long, and a newcomer would wait for as many turns as others
         # came before.
         await _Server(config, node, drain).serve([listener, *(listener.dup() for _ in range(ACCEPT_AT_ONCE - 1))])
         if playing:
