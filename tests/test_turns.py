@@ -7,6 +7,8 @@ import contextlib
 import logging
 import math
 import socket
+import struct
+from collections import Counter
 from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
@@ -17,7 +19,7 @@ from tests.attack import watch
 from tests.patience import WITHIN
 from tests.readers import ADMIN_KEY, NodeHere, narrow_socket, serving_here
 from ticker.http.head import EMPTY_LINES_MAX
-from ticker.serving import connections, turns
+from ticker.serving import connections, dozing, turns
 from ticker.serving.door import Door
 from ticker.serving.turns import TRUSTED_MAX, Turns
 
@@ -263,6 +265,111 @@ async def test_at_the_limit_the_one_goes_that_has_kept_us_waiting(
     here.enter(newcomer)
     assert {"idle": idle.is_gone, "owing": owing.is_gone} == {"idle": goes == "idle", "owing": goes == "owing"}
     assert not newcomer.is_gone
+
+
+async def test_small_ones_do_not_go_to_make_room_for_a_large_one() -> None:
+    """Thousands went in one turn of the loop, each for some bytes: lines were 140 ms late."""
+    here = connections.Connections(2_000)
+    small = [Waiting(here) for _ in range(1_000)]
+    for each in small:
+        here.enter(each)
+        each.size = connections.SMALL_MAX
+        here.keep(each, "idle", each.size)
+    large = [Waiting(here) for _ in range(3)]
+    for each in large:
+        here.enter(each)
+        each.size = connections.KEPT_MAX // 2
+        here.keep(each, "idle", each.size)
+    assert [each.is_gone for each in large] == [True, False, False]
+    assert not any(each.is_gone for each in small)
+    large[1].size = connections.SMALL_MAX
+    here.keep(large[1], "idle", large[1].size)
+    assert here._kept_bytes == large[2].size
+
+
+async def test_who_has_gone_waits_for_no_turn(here: NodeHere) -> None:
+    """What they had sent was kept until their turn came: 80 MB of 4,000 who had been turned away."""
+    queue, opened = here.entrance.turns, []
+    queue._going = True  # somebody's request, whose turn takes very long
+    for _ in range(6):
+        reader, writer = await asyncio.open_connection("127.0.0.1", here.port)
+        linger = struct.pack("ii", 1, 0)  # closing resets it: a client that only ends its side may wait for its answer
+        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        opened.append(writer)
+        writer.write(HEALTHY)
+    async with asyncio.timeout(WITHIN):
+        while len(queue._waiting) < 6:
+            await asyncio.sleep(0.005)
+        opened.pop().transport.abort()
+        while len(queue._waiting) > 5:
+            await asyncio.sleep(0.005)
+        here.entrance.connections.most = 3
+        writer = (await asyncio.open_connection("127.0.0.1", here.port))[1]
+        while len(queue._waiting) > 4:
+            await asyncio.sleep(0.005)
+        writer.close()
+        for each in opened:
+            each.transport.abort()
+        while queue._waiting:
+            await asyncio.sleep(0.005)
+
+
+async def test_of_many_who_begin_to_send_in_the_same_moment_few_are_read_in_a_turn(
+    here: NodeHere, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The event loop reads up to 1,024 in one, and refusing each took 0.2 ms: lines were 255 ms late, and 754 ms."""
+    loop, many = asyncio.get_running_loop(), 4 * dozing.NEW_MAX
+    turn, read = 0, Counter[int]()
+
+    def next_turn() -> None:
+        nonlocal turn
+        turn += 1
+        loop.call_soon(next_turn)
+
+    received = Door.data_received
+
+    def counted(door: Door, data: bytes) -> None:
+        read[turn] += 1
+        received(door, data)
+
+    monkeypatch.setattr(Door, "data_received", counted)
+    clients = []
+    for _ in range(many):
+        client = socket.create_connection(("127.0.0.1", here.port))
+        clients.append(client)
+    async with asyncio.timeout(WITHIN):
+        while len(here.entrance.dozing._asleep) < many - dozing.NEW_MAX:
+            await asyncio.sleep(0.005)
+        next_turn()
+        for client in clients:  # the loop sees nothing of it until all have sent
+            client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n")
+        while read.total() < many:
+            await asyncio.sleep(0.005)
+        assert max(read.values()) <= dozing.NEW_MAX + dozing.WAKE_AT_ONCE
+        for client in clients:
+            client.sendall(b"\r\n")
+            client.setblocking(False)
+        for client in clients:
+            assert (await loop.sock_recv(client, 64)).startswith(b"HTTP/1.1 ")
+            client.close()
+        while len(here.entrance.connections):
+            await asyncio.sleep(0.005)
+        assert not here.entrance.dozing._asleep
+
+
+async def test_who_leaves_without_a_word_is_missed(here: NodeHere) -> None:
+    """Also if nothing was read from the connection any more."""
+    clients = [socket.create_connection(("127.0.0.1", here.port)) for _ in range(dozing.NEW_MAX + 20)]
+    async with asyncio.timeout(WITHIN):
+        while len(here.entrance.dozing._asleep) < 20:
+            await asyncio.sleep(0.005)
+        for client in clients[:20]:
+            client.close()
+        while len(here.entrance.connections) > dozing.NEW_MAX:
+            await asyncio.sleep(0.005)
+        assert not here.entrance.dozing._asleep
+    for client in clients:
+        client.close()
 
 
 async def test_nobody_goes_for_an_answer_that_has_been_read_meanwhile() -> None:

@@ -10,6 +10,7 @@ from tests.attack.stranger import Stranger
 
 SMALL = ["/healthz", "/v1/channels", LINES, "/nothing", "/desk", "/ticker.js", "/channels/en", "/embed/en", "/readyz"]
 BEYOND = 5_000  # connections, more than any node keeps that are no reader's
+NEARLY = 4_000  # connections, nearly all of these places
 BEYOND_FEW = 620  # the same, where 600 files may be open
 
 
@@ -66,6 +67,26 @@ async def beyond(stranger: Stranger) -> None:
 @attack("half heads beyond the limit", few_files=True)
 async def heads_beyond(stranger: Stranger) -> None:
     await stranger.hold(b"GET / HTTP/1.1\r\n", b"a: b\r\n", connections=BEYOND)
+
+
+@attack("bodies owed, on 4,000 at once")
+async def bodies_at_once(stranger: Stranger) -> None:
+    await stranger.burst(asked_for(60_000) + 20_000 * b" ", connections=NEARLY)
+
+
+@attack("half heads, on 4,000 at once")
+async def heads_at_once(stranger: Stranger) -> None:
+    await stranger.burst(b"GET / HTTP/1.1\r\nHost: x\r\nX: " + 10_000 * b"x", connections=NEARLY)
+
+
+@attack("what is no request, on 4,000 at once", quick=True)
+async def no_requests_at_once(stranger: Stranger) -> None:
+    await stranger.burst(b"GET / HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n", connections=NEARLY)
+
+
+@attack("requests, on 4,000 at once")
+async def requests_at_once(stranger: Stranger) -> None:
+    await stranger.burst(request(LINES), connections=NEARLY)
 
 
 @attack("bodies owed, beyond the limit", few_files=True)

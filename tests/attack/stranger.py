@@ -173,6 +173,21 @@ class Stranger:
                 await asyncio.sleep(0.01)
         await asyncio.sleep(max(0, self.left))
 
+    async def burst(self, data: bytes, *, connections: int) -> None:
+        """Open so many; once all are there, send on all of them in the same moment. Over and over."""
+        while self.left > 0:
+            async with contextlib.AsyncExitStack() as stack:
+                wires = []
+                for number in range(connections):
+                    with contextlib.suppress(OSError):
+                        wires.append(await stack.enter_async_context(self.connected()))
+                    if number % 50 == 49:
+                        await asyncio.sleep(0.01)
+                for wire in wires:
+                    self.sent += len(data)
+                    wire.transport.write(data)
+                await asyncio.sleep(max(0, min(1.0, self.left)))
+
     async def _send(self, wire: Wire, data: bytes) -> None:
         self.sent += len(data)
         await wire.send(data)

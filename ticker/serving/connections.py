@@ -20,11 +20,13 @@ import logging
 import os
 import socket
 import struct
+from collections import OrderedDict
 from typing import Literal, Protocol
 
 from ticker.readers.handover import UNACKNOWLEDGED_MAX
 
 KEPT_MAX = 16 * 1_048_576  # bytes of theirs, here and in the kernel: hundreds of the largest, thousands of usual ones
+SMALL_MAX = 2_048  # bytes that each may keep beside: to make room for a large one, thousands of small ones would go
 UNWRITTEN_MAX = 16_384  # bytes of an answer that wait here before its maker waits too
 UNSENT_MAX = 32_768  # bytes of an answer that the kernel takes for a client that doesn't read; by itself, megabytes
 IDLE_FROM = 1.0  # seconds until a connection counts as idle, or as slow: what a new one sends is on its way
@@ -63,8 +65,12 @@ class Connections:
         self.most = most
         # Each with when its turn began. The one that has waited longest is first. Three dictionaries instead of one, so
         # that no search is needed.
-        self._by_turn: dict[Turn, dict[Connection, float]] = {"idle": {}, "owing": {}, "ours": {}}
-        self._kept: dict[Connection, int] = {}
+        self._by_turn: dict[Turn, OrderedDict[Connection, float]] = {
+            "idle": OrderedDict(),
+            "owing": OrderedDict(),
+            "ours": OrderedDict(),
+        }
+        self._kept: OrderedDict[Connection, int] = OrderedDict()
         self._kept_bytes = 0
         self._sweeping = False
         self._short_of_files = False
@@ -94,28 +100,29 @@ class Connections:
         self._kept_bytes -= self._kept.pop(connection, 0)
 
     def keep(self, connection: Connection, turn: Turn, size: int) -> None:
-        """So many bytes are kept for it. If all together have too many, the connection that has kept us waiting longest
-        is closed."""
+        """So many bytes are kept for it. If those that keep more than a little have too many together, the one of them
+        that has kept us waiting longest is closed."""
         if connection not in self._by_turn[turn]:
             return
-        self._kept_bytes += size - self._kept.get(connection, 0)
-        if size:
-            self._kept[connection] = size  # in its place: the connection that has had bytes here longest is first
-        else:
-            self._kept.pop(connection, None)
+        self._count(connection, size)
         ours = self._by_turn["ours"]
         while self._kept_bytes > KEPT_MAX:
             if (oldest := next((each for each in self._kept if each not in ours), None)) is None:
                 return  # all of it is being worked on
-            if (now := oldest.weight()) < self._kept[oldest]:  # it has read on since it was counted
-                self._recount(oldest, now)
+            counted = self._kept[oldest]
+            if (now := oldest.weight()) < counted:  # it has read on since it was counted
+                del self._kept[oldest]
+                self._kept_bytes -= counted
+                self._count(oldest, now)
             else:
                 oldest.give_way()
 
-    def _recount(self, connection: Connection, size: int) -> None:
-        self._kept_bytes += size - self._kept.pop(connection, 0)
-        if size:
-            self._kept[connection] = size
+    def _count(self, connection: Connection, size: int) -> None:
+        self._kept_bytes += (size if size > SMALL_MAX else 0) - self._kept.get(connection, 0)
+        if size > SMALL_MAX:
+            self._kept[connection] = size  # in its place: the connection that has had bytes here longest is first
+        else:
+            self._kept.pop(connection, None)
 
     def _make_room(self, newcomer: Connection) -> None:
         now = asyncio.get_running_loop().time()

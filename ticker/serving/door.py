@@ -13,7 +13,6 @@ More than 400 lines: it is one connection, whose methods share what has been rea
 from __future__ import annotations
 
 import asyncio
-from functools import partial
 from http import HTTPStatus
 from typing import Any, cast
 
@@ -38,8 +37,9 @@ class Door(asyncio.Protocol):
     """One connection, until it is a reader's or closed."""
 
     __slots__ = (
-        "_answer_by _app_state _at_end _config _credential _data _empty_lines _entrance _exchange _is_editors "
-        "_kept _loop _phase _seen _state _stopping _thrown_away _transport _turn _used _written deadline"
+        "_answer_by _app_state _at_end _config _credential _data _empty_lines _entrance _exchange _file _head "
+        "_is_editors _is_trusted _kept _loop _phase _seen _state _stopping _thrown_away _transport _turn _used "
+        "_written deadline"
     ).split()
 
     def __init__(self, entrance: Entrance, config: Config, server_state: ServerState, app_state: Any, **_: Any) -> None:
@@ -55,10 +55,13 @@ class Door(asyncio.Protocol):
         self._empty_lines = 0  # before it
         self._seen = 0  # bytes of it that hold no end of a head
         self._exchange: Exchange | None = None
+        self._file = -1  # its descriptor, once it has been waited for
+        self._head: Head | None = None  # of a request whose turn is to come
         self._kept = 0  # bytes
         self._answer_by = 0.0
         self._credential = b""  # of a request that changes something
         self._is_editors = False  # whether something was changed by this connection, with a key that was good
+        self._is_trusted = False  # whether the request comes with a credential that was good before
         self._used = False  # whether there has been a request
         self._at_end = False  # whether the client sends nothing more
         self._stopping = False
@@ -72,6 +75,7 @@ class Door(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
         self._state.connections.add(cast("Any", self))
         self._entrance.connections.enter(self)
+        self._entrance.dozing.enter(self)
 
     def data_received(self, data: bytes) -> None:
         match self._phase:
@@ -88,10 +92,12 @@ class Door(asyncio.Protocol):
                 self._data += data
                 if len(self._data) > INBOUND_MAX:
                     self._transport.abort()  # its answer is under way, and it has nothing more to say
+                self._wait_for_client()
             case Phase.ENDING:
                 self._thrown_away += len(data)
                 if self._thrown_away > phases.THROWN_AWAY_MAX:
                     self._transport.abort()
+                self._wait_for_client()
 
     def eof_received(self) -> bool:
         """The client sends nothing more. What it has sent whole is answered; then the connection ends."""
@@ -123,6 +129,7 @@ class Door(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._leave()
         self._phase = Phase.ENDING
+        self._forget()
         if exchange := self._let_go():
             exchange.connection_lost(exc)
 
@@ -145,10 +152,36 @@ class Door(asyncio.Protocol):
         return self._transport.get_extra_info(name, default)
 
     def pause_reading(self) -> None:
+        self._entrance.dozing.awake(self._file, self)
         if not self._transport.is_closing():
             self._transport.pause_reading()
 
     def resume_reading(self) -> None:
+        if self._is_incomplete:
+            self._wait_for_client()
+        else:
+            self.wake()
+
+    # What is read, and when (dozing.py)
+
+    def _wait_for_client(self) -> None:
+        """Read on once there is something, and it is this connection's turn."""
+        if self._transport.is_closing() or self._at_end:
+            return
+        if self._is_editors or self._is_trusted:
+            self._transport.resume_reading()
+            return
+        if self._file < 0:
+            self._file = self._transport.get_extra_info("socket").fileno()
+        self._transport.pause_reading()
+        self._entrance.dozing.doze(self._file, self)
+
+    def doze_if_silent(self) -> None:
+        if self._phase is Phase.WAITING and not self._used:
+            self._wait_for_client()
+
+    def wake(self) -> None:
+        self._entrance.dozing.awake(self._file, self)
         if not self._transport.is_closing():
             self._transport.resume_reading()
 
@@ -158,11 +191,13 @@ class Door(asyncio.Protocol):
         """Whether a head is there, and what becomes of its request."""
         try:
             if self._phase is Phase.WAITING and not self._begins():
+                self._wait_for_client()
                 return
             data = self._data
             if not (end := end_of_head(data, self._seen)):
                 self._seen = len(data)
                 self._keep(len(data))
+                self._wait_for_client()
                 return
             head = read_head(data[:end])
             self._used = True
@@ -195,13 +230,18 @@ class Door(asyncio.Protocol):
         self._set_turn("owing")
         claim = claim_of(head)
         self._credential = claim.credential if claim.needs_it else b""
+        self._is_trusted = self._entrance.turns.trusts(claim.credential)
         self._keep(size + phases.EXCHANGE_COST)
         if self._phase is Phase.QUEUED:
             signs_in = claim.signs_in and head.length is not None and len(self._data) >= head.length
-            self._entrance.turns.take(partial(self._begin, head), claim.credential, signs_in=signs_in)
+            self._head = head
+            self._entrance.turns.take(self._begin, claim.credential, signs_in=signs_in)
+        if self._phase is Phase.QUEUED:
+            self._wait_for_client()
 
-    def _begin(self, head: Head) -> None:
-        if self._phase is not Phase.QUEUED or self._transport.is_closing():
+    def _begin(self) -> None:
+        head, self._head = self._head, None
+        if self._phase is not Phase.QUEUED or self._transport.is_closing() or head is None:
             return
         self._phase = Phase.EXCHANGE
         exchange = self._exchange
@@ -211,13 +251,12 @@ class Door(asyncio.Protocol):
             bound(self._transport)
         exchange.begin(head)
         data, self._data = self._data, b""
-        if data or exchange.conn.is_read:
-            self._more(data)
+        self._more(data)
         if self._is_incomplete:
             if self._at_end:
                 self._transport.abort()  # the rest won't come
-            else:
-                self.resume_reading()
+        elif self._phase is Phase.EXCHANGE and not self._data:
+            self.wake()  # to see if the client goes
 
     def _more(self, data: bytes) -> None:
         """Some of a request's body, and perhaps of what follows it."""
@@ -237,6 +276,8 @@ class Door(asyncio.Protocol):
             if data:
                 self._data += data
                 self.pause_reading()  # the next request waits until this one is answered
+        elif not exchange.flow.read_paused:
+            self._wait_for_client()
 
     def answered(self) -> None:
         """The request's answer is written. On to the next one, if there may be one."""
@@ -250,6 +291,7 @@ class Door(asyncio.Protocol):
             self._end()
             return
         self._phase = Phase.WAITING
+        self._is_trusted = False
         self._set_turn("ours" if self._is_editors else "idle")
         self._keep(len(self._data))
         if self._phase is not Phase.WAITING:
@@ -268,8 +310,6 @@ class Door(asyncio.Protocol):
         """The next request, from what came with the one before. Only if that isn't all of it, more is read."""
         if self._phase is Phase.WAITING and not self._transport.is_closing():
             self._look()
-            if self._is_incomplete:
-                self.resume_reading()
 
     @property
     def _is_incomplete(self) -> bool:
@@ -294,6 +334,7 @@ class Door(asyncio.Protocol):
         self._phase = Phase.CHECKING
         self._set_turn("ours")
         self.deadline = self._answer_by
+        self._wait_for_client()
         self._entrance.checking += 1
         task = self._loop.create_task(self._let_in_later(wanted, opening))
         self._state.tasks.add(task)
@@ -313,8 +354,8 @@ class Door(asyncio.Protocol):
     def _let_in(self, wanted: Wanted, opening: bytes) -> None:
         self._leave()
         live = self._entrance.live
-        if self._let_go():
-            self.resume_reading()
+        self._let_go()
+        self.wake()
         kind = StreamReader if opening is STREAMING else SocketReader
         reader = kind(live.hub, wanted.channels, self._transport)
         live.welcome(reader, wanted, opening)
@@ -345,7 +386,7 @@ class Door(asyncio.Protocol):
             self._phase is Phase.EXCHANGE and exchange is not None and exchange.conn.is_read and not self._data
         )
         self._phase = Phase.ENDING
-        self._data = b""
+        self._forget()
         self._set_turn("owing")
         self._keep(0)
         self.deadline = self._loop.time() + phases.LINGER
@@ -355,8 +396,7 @@ class Door(asyncio.Protocol):
         elif not self._transport.is_closing():
             if self._transport.can_write_eof():
                 self._transport.write_eof()
-            if not self._at_end:
-                self.resume_reading()
+            self._wait_for_client()
 
     def expire(self) -> None:
         """The deadline has passed."""
@@ -387,10 +427,18 @@ class Door(asyncio.Protocol):
         if self._exchange:
             self._exchange.give_up()
         self._phase = Phase.ENDING
+        self._forget()
         if is_unread:
             cut(self._transport)
         else:
             self._transport.close()
+
+    def _forget(self) -> None:
+        """What is here of a request that won't be answered."""
+        self._data = b""
+        if self._head:
+            self._head = None
+            self._entrance.turns.forget(self._begin)
 
     def weight(self) -> int:
         """Bytes that are kept for it now: of its request, and of answers."""
@@ -429,5 +477,6 @@ class Door(asyncio.Protocol):
         return exchange
 
     def _leave(self) -> None:
+        self._entrance.dozing.awake(self._file, self)
         self._entrance.connections.leave(self, self._turn)
         self._state.connections.discard(cast("Any", self))

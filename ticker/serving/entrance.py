@@ -7,6 +7,7 @@ from ticker.http.head import Head
 from ticker.readers.admission import Wanted
 from ticker.readers.live import Live
 from ticker.serving.connections import Connections
+from ticker.serving.dozing import Dozing
 from ticker.serving.turns import Turns
 
 KEEP_ALIVE = 20.0  # seconds a connection may be idle between two requests
@@ -20,6 +21,7 @@ class Entrance:
         self.live = live
         self.keep_alive = keep_alive
         self.connections = Connections(live.room.connections)
+        self.dozing = Dozing()
         self.turns = Turns()
         self.checking = 0  # readers who wait until this node knows what they have seen
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections import deque
+from collections import OrderedDict
 from collections.abc import Callable
 
 TRUSTED_MAX = 1_024  # credentials that are remembered; a newsroom has a few hundred people
@@ -25,8 +25,8 @@ class Turns:
     """The queue of one node."""
 
     def __init__(self) -> None:
-        self._waiting: deque[Callable[[], None]] = deque()
-        self._signing_in: deque[Callable[[], None]] = deque()
+        self._waiting: OrderedDict[Callable[[], None], None] = OrderedDict()  # first come, first served
+        self._signing_in: OrderedDict[Callable[[], None], None] = OrderedDict()
         self._odd = False  # whether sign-ins go first this time
         self._going = False
         self._began = 0.0
@@ -39,11 +39,20 @@ class Turns:
             self._remember(digest)
             begin()
         elif self._going:
-            (self._signing_in if signs_in else self._waiting).append(begin)
+            (self._signing_in if signs_in else self._waiting)[begin] = None
         else:
             self._going = True
             self._owed = 0.0
             self._go(begin)
+
+    def forget(self, begin: Callable[[], None]) -> None:
+        """Its client has gone. Harmless if it was called."""
+        self._waiting.pop(begin, None)
+        self._signing_in.pop(begin, None)
+
+    def trusts(self, credential: bytes) -> bool:
+        """Whether something was changed with this credential."""
+        return bool(credential) and _digest(credential) in self._trusted
 
     def trust(self, credential: bytes) -> None:
         """Something was changed with this credential."""
@@ -75,7 +84,7 @@ class Turns:
         self._odd = not self._odd
         first, second = (self._signing_in, self._waiting) if self._odd else (self._waiting, self._signing_in)
         if queue := first or second:
-            self._go(queue.popleft())
+            self._go(queue.popitem(last=False)[0])
         else:
             self._going = False
 
