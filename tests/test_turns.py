@@ -292,7 +292,7 @@ async def test_who_has_gone_waits_for_no_turn(here: NodeHere) -> None:
     queue, opened = here.entrance.turns, []
     queue._going = True  # somebody's request, whose turn takes very long
     for _ in range(6):
-        reader, writer = await asyncio.open_connection("127.0.0.1", here.port)
+        _, writer = await asyncio.open_connection("127.0.0.1", here.port)
         linger = struct.pack("ii", 1, 0)  # closing resets it: a client that only ends its side may wait for its answer
         writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
         opened.append(writer)

@@ -94,6 +94,8 @@ class Channel(Struct, frozen=True, kw_only=True):
     """The same for lines of one key."""
     markers: tuple[str, ...] = MARKERS
     """Words that say that a text isn't meant for the public."""
+    repeat_canceled: bool = False
+    """Whether the public ledger of corrections repeats what a canceled line said."""
 
 
 def as_declared(channel: Channel) -> dict[str, str]:
@@ -113,6 +115,7 @@ def as_declared(channel: Channel) -> dict[str, str]:
         "flash_brake": _limit(channel.flash_brake),
         "burst_brake": _limit(channel.burst_brake),
         "markers": ", ".join(channel.markers),
+        "repeat_canceled": "true" if channel.repeat_canceled else "false",
     }
 
 

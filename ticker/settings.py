@@ -152,11 +152,12 @@ def _channel(slug: str, table: dict[str, Any]) -> Channel:
         flash_brake=_named("flash_brake", _brake, _string(table, "flash_brake", "off")),
         burst_brake=_named("burst_brake", _brake, _string(table, "burst_brake", "off")),
         markers=_named("markers", _markers, table.pop("markers", list(MARKERS))),
+        repeat_canceled=_boolean(table, "repeat_canceled", default=False),
     )
     if table:
         raise ValueError(
             f"{_names(table)} is unknown. A channel has title, language, direction, label, max_lines, expires_in, "
-            "tombstones, history, approve, hold, late_after, flash_brake, burst_brake and markers."
+            "tombstones, history, approve, hold, late_after, flash_brake, burst_brake, markers and repeat_canceled."
         )
     return channel
 
@@ -222,6 +223,13 @@ def _named(name: str, rule: Callable[[Any], T], value: Any) -> T:
         return rule(value)
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from error
+
+
+def _boolean(table: dict[str, Any], name: str, *, default: bool) -> bool:
+    value = table.pop(name, default)
+    if not isinstance(value, bool):
+        raise ValueError(f"{name} is {_shown(value)}; it is true or false, without quotes.")
+    return value
 
 
 def _string(table: dict[str, Any], name: str, default: str) -> str:

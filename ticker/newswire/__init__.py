@@ -15,7 +15,7 @@ from ticker.draft import Draft, Place, State
 from ticker.errors import Gone, Misconfigured, NotFound
 from ticker.line import Act, Cursor, Event, Line, NewLine, Patch, Status
 from ticker.lock import Lock
-from ticker.newswire.stores import KeyStore, PresenceStore, SecretStore
+from ticker.newswire.stores import CorrectionStore, KeyStore, PresenceStore, SecretStore
 from ticker.redacting import without_secrets
 from ticker.text import shown
 
@@ -103,6 +103,8 @@ class Newswire(Protocol):
     def secrets(self) -> SecretStore: ...
     @property
     def presence(self) -> PresenceStore: ...
+    @property
+    def corrections(self) -> CorrectionStore: ...
 
     async def open(self, channels: Mapping[str, Channel]) -> None:
         """Raises Misconfigured with the one sentence that an operator needs."""
@@ -196,6 +198,9 @@ class Newswire(Protocol):
 
     async def line(self, channel: str, line_id: str) -> Line:
         """The complete line, with its text in every status. Raises NotFound."""
+
+    async def lines(self, channel: str, ids: Collection[str]) -> dict[str, Line]:
+        """Those of these lines that are kept, by id; complete, with their text in every status."""
 
     async def versions(self, channel: str, line_id: str) -> list[Event]:
         """Each change of one line, oldest first. Raises NotFound."""

@@ -1,4 +1,4 @@
-"""What is kept beside the lines, and in no step with them: keys, secrets, presence. Knows no line, no backend."""
+"""What is kept beside the lines, and in no step with them: keys, secrets, the ledger, presence. Knows no backend."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import NamedTuple, Protocol
 
+from ticker.corrections import Correction
 from ticker.identity import Key
+from ticker.line import Cursor
 
 PRESENCE_FOR = 15.0  # seconds a node's count of readers stands without being renewed
 
@@ -48,6 +50,23 @@ class SecretStore(Protocol):
         """What is kept under the name, which stays there."""
 
     async def take(self, name: str) -> bytes | None: ...
+
+
+class CorrectionStore(Protocol):
+    """The ledger of corrections of each channel, as far as the history was looked at. It can be made again from the
+    history. Every method may raise NewswireUnavailable."""
+
+    async def upto(self, channel: str) -> str | None:
+        """The cursor of the last event that was looked at."""
+
+    async def keep(self, channel: str, found: list[Correction], upto: str) -> None:
+        """Keep these, if they aren't there, and that the history was looked at up to this event."""
+
+    async def page(self, channel: str, before: Cursor | None, limit: int) -> list[Correction]:
+        """The newest that are older than `before`, newest first."""
+
+    async def reset(self, channel: str) -> None:
+        """Forget all: the history isn't the one that was looked at."""
 
 
 class PresenceStore(Protocol):

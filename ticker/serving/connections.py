@@ -28,6 +28,8 @@ from ticker.readers.handover import UNACKNOWLEDGED_MAX
 KEPT_MAX = 16 * 1_048_576  # bytes of theirs, here and in the kernel: hundreds of the largest, thousands of usual ones
 SMALL_MAX = 2_048  # bytes that each may keep beside: to make room for a large one, thousands of small ones would go
 UNWRITTEN_MAX = 16_384  # bytes of an answer that wait here before its maker waits too
+UNREAD_MAX = 8_192  # bytes that the kernel takes of what a client sends before we read it; it needs 2 for 1
+UNASKED_MAX = 2_048  # the same, of a client whose request has not begun, and that let us wait
 UNSENT_MAX = 32_768  # bytes of an answer that the kernel takes for a client that doesn't read; by itself, megabytes
 IDLE_FROM = 1.0  # seconds until a connection counts as idle, or as slow: what a new one sends is on its way
 EXPIRE_AT_ONCE = 32  # connections that are ended before others get their turn
@@ -175,9 +177,16 @@ def bound(transport: asyncio.Transport) -> None:
     """Bound what is kept for a client that doesn't read, here and in the kernel, in bytes and in time."""
     transport.set_write_buffer_limits(high=UNWRITTEN_MAX)
     sock = transport.get_extra_info("socket")
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, UNREAD_MAX)
     if sock.family in (socket.AF_INET, socket.AF_INET6):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNACKNOWLEDGED_MAX)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_MAX)
+
+
+def narrow(sock: socket.socket) -> None:
+    """Have the kernel take less of what the client sends. Of thousands that send at once it may have to keep it for a
+    second."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, UNASKED_MAX)
 
 
 def unread(transport: asyncio.Transport) -> int:

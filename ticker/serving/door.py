@@ -24,7 +24,7 @@ from ticker.http.head import BadHead, Head, end_of_head, past_empty_lines, read_
 from ticker.readers.admission import Wanted
 from ticker.readers.handover import INBOUND_MAX, SocketReader, StreamReader
 from ticker.serving import phases
-from ticker.serving.connections import Turn, bound, cut, unread
+from ticker.serving.connections import Turn, bound, cut, narrow, unread
 from ticker.serving.entrance import Entrance
 from ticker.serving.exchange import Exchange
 from ticker.serving.handshake import STREAMING, opening_of
@@ -172,7 +172,9 @@ class Door(asyncio.Protocol):
             self._transport.resume_reading()
             return
         if self._file < 0:
-            self._file = self._transport.get_extra_info("socket").fileno()
+            sock = self._transport.get_extra_info("socket")
+            self._file = sock.fileno()
+            narrow(sock)
         self._transport.pause_reading()
         self._entrance.dozing.doze(self._file, self)
 

@@ -26,6 +26,7 @@ from ticker.desk.keys import Keyring
 from ticker.errors import Misconfigured
 from ticker.newswire import open_newswire
 from ticker.readers.admission import FILES_MIN, Room
+from ticker.serving.connections import UNREAD_MAX
 from ticker.serving.door import Door
 from ticker.serving.entrance import Entrance
 from ticker.settings import Settings
@@ -33,7 +34,6 @@ from ticker.settings import Settings
 BACKLOG = 4_096  # connections the kernel holds while we are busy: every open page comes back at once
 ACCEPT_AT_ONCE = 8  # connections taken from the kernel in a turn of the event loop, which takes one from each listener
 GRACE = 12  # seconds that requests under way may still take: a change is tried for some seconds when Redis hangs
-UNREAD_MAX = 16_384  # bytes that the kernel keeps of what a client sends before we want it
 SWITCH_EVERY = 0.0005  # seconds until the newswire's thread, which keeps lines, gets its turn of a busy loop; 5 ms else
 READY_WITHIN = 10.0  # seconds until the boards are loaded
 

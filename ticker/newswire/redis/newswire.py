@@ -19,6 +19,7 @@ from ticker.lock import Lock
 from ticker.newswire import DraftPage, Due, IdempotencyKey, Inspection, Outcome, Page, Settlement, Snapshot
 from ticker.newswire.redis.asking import Asking, Script, end
 from ticker.newswire.redis.clock import ServerClock
+from ticker.newswire.redis.corrections import Corrections
 from ticker.newswire.redis.drafts import Drafts
 from ticker.newswire.redis.following import Following
 from ticker.newswire.redis.histories import Histories
@@ -65,8 +66,16 @@ class RedisNewswire:
         self._nodes = Nodes(self._asking, node, self._clock)
         self._settings = SharedSettings(self._asking, node, self._clock, self._channels)
         self.presence = Readers(self._asking, node, self._clock, self._histories, (self._nodes, self._settings))
+        self.corrections = Corrections(self._asking)
         self._trimming = Trimming(
-            self._asking, self._clock, self._channels, self._reading, self._histories, self.presence, self._drafts
+            self._asking,
+            self._clock,
+            self._channels,
+            self._reading,
+            self._histories,
+            self.presence,
+            self._drafts,
+            self.corrections,
         )
         self._housekeeping: asyncio.Task[None] | None = None
 
@@ -203,6 +212,9 @@ class RedisNewswire:
 
     async def line(self, channel: str, line_id: str) -> Line:
         return await self._reading.line(channel, line_id)
+
+    async def lines(self, channel: str, ids: Collection[str]) -> dict[str, Line]:
+        return await self._reading.lines(channel, ids)
 
     async def versions(self, channel: str, line_id: str) -> list[Event]:
         return await self._reading.versions(channel, line_id)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from ticker.board import RESERVE, TOMBSTONES
 from ticker.channel import Channel
-from ticker.line import Cursor, Event, Line
+from ticker.line import Cursor, Event, Line, Status
 from ticker.newswire import Page, Snapshot, no_event, no_line, no_versions
 from ticker.newswire.redis.asking import Asking, Script
 from ticker.newswire.redis.records import decode_event, decode_line
@@ -38,6 +38,12 @@ class Reading:
             raise no_line(channel, line_id)
         return decode_line(body)
 
+    async def lines(self, channel: str, ids: Collection[str]) -> dict[str, Line]:
+        if not ids:
+            return {}
+        bodies = await self._asking.do("HMGET", self._asking.key(channel, "lines"), *ids)
+        return {line_id: decode_line(body) for line_id, body in zip(ids, bodies, strict=True) if body}
+
     async def versions(self, channel: str, line_id: str) -> list[Event]:
         Cursor.of_line(line_id)
         cursors = await self._asking.do("LRANGE", self._asking.key(channel, f"versions:{line_id}"), 0, -1)
@@ -63,12 +69,13 @@ class Reading:
             start = f"({after}"
         found = await self.range(channel, start, "+", limit + 1)
         events = found[:limit]
-        ids = list({event.line.id for event in events})
-        bodies = await self._asking.do("HMGET", self._asking.key(channel, "lines"), *ids) if ids else []
-        now = {
-            line_id: decode_line(body).status if body else "canceled" for line_id, body in zip(ids, bodies, strict=True)
+        ids = {event.line.id for event in events}
+        now = await self.lines(channel, ids)
+        withdrawn: dict[str, Status] = {
+            line_id: now[line_id].status if line_id in now else "canceled"
+            for line_id in ids
+            if line_id not in now or now[line_id].status != "usable"
         }
-        withdrawn = {line_id: status for line_id, status in now.items() if status != "usable"}
         return Page(events, withdrawn, more=len(found) > limit)
 
     async def range(self, channel: str, start: str, end: str, count: int) -> list[Event]:

@@ -12,6 +12,7 @@ from ticker.errors import NewswireUnavailable
 from ticker.line import Cursor
 from ticker.newswire.redis.asking import Asking, Script
 from ticker.newswire.redis.clock import ServerClock
+from ticker.newswire.redis.corrections import Corrections
 from ticker.newswire.redis.drafts import Drafts
 from ticker.newswire.redis.histories import Histories
 from ticker.newswire.redis.presence import Readers
@@ -34,6 +35,7 @@ class Trimming:
         histories: Histories,
         readers: Readers,
         drafts: Drafts,
+        corrections: Corrections,
     ) -> None:
         self._asking = asking
         self._clock = clock
@@ -42,6 +44,7 @@ class Trimming:
         self._histories = histories
         self._readers = readers
         self._drafts = drafts
+        self._corrections = corrections
         self._forget = Script.named("forget.lua")
         self._untrimmed = Trouble(log, "Old lines can be trimmed again")
 
@@ -73,6 +76,7 @@ class Trimming:
         await self._readers.forget(slug, now - int(HOUSEKEEPING * 1000))
         oldest = await self._reading.range(slug, "-", "+", 1)
         oldest_kept = Cursor.parse(oldest[0].cursor).ms if oldest else now - history_for * 1000
+        await self._corrections.trim(slug, max(0, oldest_kept))
         old = set(await do("ZRANGEBYSCORE", index, "-inf", f"({oldest_kept}"))
         pinned = PINNED_PLACE, f"({PINNED_PLACE + oldest_kept}"
         old |= set(await do("ZRANGEBYSCORE", index, *pinned))

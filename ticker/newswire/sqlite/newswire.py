@@ -18,6 +18,7 @@ from ticker.lock import Lock
 from ticker.newswire import DraftPage, Due, IdempotencyKey, Inspection, Outcome, Page, Settlement, Snapshot
 from ticker.newswire.sqlite.checking import Checking
 from ticker.newswire.sqlite.clock import MachineClock
+from ticker.newswire.sqlite.corrections import Corrections
 from ticker.newswire.sqlite.drafts import Drafts
 from ticker.newswire.sqlite.following import Following
 from ticker.newswire.sqlite.migrations import migrate
@@ -49,6 +50,7 @@ class SqliteNewswire:
         self.keys = Keys(self._transactions)
         self.secrets = Secrets(self._transactions, self._clock)
         self.presence = Readers(self._clock)
+        self.corrections = Corrections(self._transactions)
         self._tasks: list[asyncio.Task[None]] = []
 
     # Opening and closing
@@ -165,6 +167,9 @@ class SqliteNewswire:
 
     async def line(self, channel: str, line_id: str) -> Line:
         return await self._reading.line(channel, line_id)
+
+    async def lines(self, channel: str, ids: Collection[str]) -> dict[str, Line]:
+        return await self._reading.lines(channel, ids)
 
     async def versions(self, channel: str, line_id: str) -> list[Event]:
         return await self._reading.versions(channel, line_id)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import msgspec
 
 from ticker.board import RESERVE, TOMBSTONES
 from ticker.channel import Channel
+from ticker.errors import NotFound
 from ticker.identity import Actor
 from ticker.line import Act, Cursor, Event, Line
 from ticker.newswire import Page, Snapshot, no_event, no_line, no_versions
@@ -68,6 +70,18 @@ class Reading:
         if row is None:
             raise no_line(channel, line_id)
         return decode_line(row[0])
+
+    async def lines(self, channel: str, ids: Collection[str]) -> dict[str, Line]:
+        """In one transaction."""
+
+        def look(db: sqlite3.Connection) -> dict[str, Line]:
+            found = {}
+            for line_id in ids:
+                with contextlib.suppress(NotFound):
+                    found[line_id] = self.line_in(db, channel, line_id)
+            return found
+
+        return await self._transactions.read(look)
 
     async def versions(self, channel: str, line_id: str) -> list[Event]:
         return await self._transactions.read(self._versions, channel, line_id)

@@ -46,6 +46,8 @@ class Trimming:
         for channel in self._channels.values():
             while count := await write(self._trim_events, channel):
                 trimmed += count
+            while count := await write(self._trim_corrections, channel):
+                trimmed += count
             while old := await read(self._old_lines, channel):
                 trimmed += await write(self._trim_lines, channel, old)
             while count := await write(self._trim_drafts, channel):
@@ -62,6 +64,13 @@ class Trimming:
             "DELETE FROM event WHERE (channel, ms, n) IN "
             "(SELECT channel, ms, n FROM event WHERE channel = ? AND ms < ? ORDER BY ms, n LIMIT ?)",
             (channel.slug, oldest_kept, TRIM_AT_ONCE),
+        ).rowcount
+
+    def _trim_corrections(self, db: sqlite3.Connection, channel: Channel) -> int:
+        return db.execute(
+            "DELETE FROM correction WHERE (channel, ms, n) IN "
+            "(SELECT channel, ms, n FROM correction WHERE channel = ? AND ms < ? ORDER BY ms, n LIMIT ?)",
+            (channel.slug, self._clock.milliseconds() - channel.history_for * 1000, TRIM_AT_ONCE),
         ).rowcount
 
     def _old_lines(self, db: sqlite3.Connection, channel: Channel) -> list[tuple[int, int, int]]:
