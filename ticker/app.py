@@ -15,6 +15,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from ticker import __version__
+from ticker.background.ledger import Ledger
 from ticker.background.releasing import Releasing
 from ticker.background.reporting import report_presence
 from ticker.desk.access import Access
@@ -39,6 +40,7 @@ from ticker.http.problems import answer
 from ticker.http.security import Preflights, SecurityHeaders
 from ticker.newswire import open_newswire
 from ticker.readers.assets import Assets
+from ticker.readers.corrections import Corrections
 from ticker.readers.embed import Embeds
 from ticker.readers.live import Live
 from ticker.readers.pages import Pages, open_templates
@@ -75,6 +77,7 @@ class Node:
         proposals = Proposals(self.newswire, pending, settings.timezone)
         drafts = Drafts(self.newswire, access, checks, answers, proposals, settings.timezone)
         self.releasing = Releasing(self.newswire, settings.channels)
+        self.ledger = Ledger(self.newswire, settings.channels)
         self.live = Live(self.relay)
         self.widget = Widget(web, __version__)
         self._channels = settings.channels
@@ -82,6 +85,7 @@ class Node:
         words = Words(web)
         templates = open_templates(web)
         pages = Pages(templates, self.relay, words, settings.public_url)
+        corrections = Corrections(self.newswire, self.relay, self.ledger, templates, words, settings.public_url)
         self.app = Starlette(
             routes=[
                 *self.live.routes(),  # first: every page in the world knocks there after a restart
@@ -93,6 +97,7 @@ class Node:
                 *Keys(self.relay, access, self.keyring).routes(),
                 *DeskPages(web, self.relay, self.keyring, sessions, settings.timezone).routes(),
                 *Snapshots(self.newswire, self.relay).routes(),
+                *corrections.routes(),
                 *self.widget.routes(),
                 *words.routes(),
                 *Embeds(templates, self.relay, self.widget, words, settings.public_url).routes(),
@@ -129,6 +134,7 @@ class Node:
             self.relay.run(),
             self.relay.beat(),
             self.releasing.run(),
+            self.ledger.run(),
             report_presence(self.newswire.presence, self.relay.hub),
         )
         tasks = [asyncio.create_task(service) for service in services]

@@ -53,7 +53,8 @@ class Verdict:
             if seconds > HELD_MAX:
                 self.faults.append(f"{attack}: a connection was held for {seconds:.0f} s or more")
         if tracebacks := self._world.node.log.count("Traceback"):
-            self.faults.append(f"the node's log has {tracebacks} tracebacks")
+            _, _, first = self._world.node.log.partition("Traceback")
+            self.faults.append(f"the node's log has {tracebacks} tracebacks; the first: {first[:2_000]}")
 
     def held(self) -> dict[str, float]:
         """For how many seconds an attack's connections lasted at most; of readers, how long they were waited for."""

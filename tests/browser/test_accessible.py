@@ -144,6 +144,19 @@ def test_no_rule_is_broken_on_our_pages(node: RunningNode, page: Page, path: str
     assert violations(page) == []
 
 
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("channel", ["en", "ar", "es"])
+def test_no_rule_is_broken_in_the_ledger_on_a_narrow_screen(
+    node: RunningNode, page: Page, channel: str, theme: Any
+) -> None:
+    page.set_viewport_size({"width": 320, "height": 700})
+    page.emulate_media(color_scheme=theme)
+    page.goto(f"{node.url}/channels/{channel}/corrections")
+    expect(page.locator("li")).to_have_count(0 if channel == "es" else 3)
+    assert violations(page) == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= 320
+
+
 @pytest.mark.parametrize("path", ["/demo", "/channels/ar", "/embed/en?mode=list", "/embed/ar?theme=dark"])
 def test_no_rule_is_broken_where_no_script_runs(node: RunningNode, page: Page, path: str) -> None:
     page.route("**/*.js", lambda route: route.abort())

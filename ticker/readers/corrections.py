@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import Mapping
-from pathlib import Path
 from typing import NamedTuple
 
 from jinja2 import Environment
@@ -15,7 +12,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from ticker.background.ledger import Ledger
-from ticker.channel import Channel, base_language, no_such_channel
+from ticker.channel import Channel, no_such_channel
 from ticker.corrections import Entry, entry
 from ticker.errors import Busy, FieldError, Invalid, NotFound
 from ticker.fanout.relay import Relay
@@ -46,14 +43,13 @@ class _Asked(NamedTuple):
 
 
 class Corrections:
-    """`/v1/channels/{channel}/corrections` and `/channels/{channel}/corrections`. `web` is the folder of our pages."""
+    """`/v1/channels/{channel}/corrections` and `/channels/{channel}/corrections`."""
 
     def __init__(
         self,
         newswire: Newswire,
         relay: Relay,
         ledger: Ledger,
-        web: Path,
         templates: Environment,
         words: Words,
         public_url: str,
@@ -63,7 +59,6 @@ class Corrections:
         self._ledger = ledger
         self._templates = templates
         self._words = words
-        self._own_words: dict[str, dict[str, str]] = json.loads((web / "channel" / "corrections.json").read_bytes())
         self._public_url = public_url
         self._reading = asyncio.Semaphore(AT_ONCE)
 
@@ -96,14 +91,10 @@ class Corrections:
             older=page.corrections[-1].cursor if page.more else None,
             is_first=before is None,
             words=self._words.of(channel.language),
-            own=self._own(channel.language),
             public_url=self._public_url,
         )
         headers = {"Cache-Control": "no-cache", "Content-Security-Policy": PAGE_POLICY}
         return Response(html, headers=headers, media_type="text/html")
-
-    def _own(self, language: str) -> Mapping[str, str]:
-        return self._own_words.get(base_language(language), self._own_words["en"])
 
     async def _page(self, channel: Channel, asked: _Asked) -> Page:
         """Raises Busy as long as a long history is being looked at for the first time."""

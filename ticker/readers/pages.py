@@ -15,7 +15,7 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from ticker.channel import Channel, no_such_channel
+from ticker.channel import Channel, base_language, no_such_channel
 from ticker.errors import NotFound
 from ticker.fanout.relay import Relay
 from ticker.http.fields import members
@@ -90,6 +90,8 @@ def open_templates(web: Path) -> Environment:
     templates = Environment(loader=FileSystemLoader(web), autoescape=True, undefined=StrictUndefined)
     templates.filters["rfc3339"] = _rfc3339
     templates.filters["day"] = lambda time: time.strftime("%Y-%m-%d")
+    ledger: dict[str, dict[str, str]] = msgspec.json.decode((web / "channel" / "corrections.json").read_bytes())
+    templates.globals["ledger_words"] = lambda language: ledger.get(base_language(language), ledger["en"])
     templates.filters["clock"] = lambda time: time.strftime("%H:%M UTC")
     return templates
 

@@ -28,13 +28,17 @@ from ticker.readers.handover import UNACKNOWLEDGED_MAX
 KEPT_MAX = 16 * 1_048_576  # bytes of theirs, here and in the kernel: hundreds of the largest, thousands of usual ones
 SMALL_MAX = 2_048  # bytes that each may keep beside: to make room for a large one, thousands of small ones would go
 UNWRITTEN_MAX = 16_384  # bytes of an answer that wait here before its maker waits too
-UNREAD_MAX = 8_192  # bytes that the kernel takes of what a client sends before we read it; it needs 2 for 1
-UNASKED_MAX = 2_048  # the same, of a client whose request has not begun, and that let us wait
+# Bytes that the kernel takes of what a client sends before we read it: until its request has begun, and then. Of
+# thousands that send at once it may have to keep them for a second, and needs 2 for 1. A buffer that is made smaller
+# later stops the client for 0.2 s at a time.
+UNREAD_MAX = 4_096
+BODY_UNREAD_MAX = 16_384
 UNSENT_MAX = 32_768  # bytes of an answer that the kernel takes for a client that doesn't read; by itself, megabytes
 IDLE_FROM = 1.0  # seconds until a connection counts as idle, or as slow: what a new one sends is on its way
 EXPIRE_AT_ONCE = 32  # connections that are ended before others get their turn
 SWEEP = 1.0  # seconds between two looks at who is late
 
+_TCP_CLOSE = 7  # <linux/tcp_states.h>
 SO_MEMINFO = 55  # <asm-generic/socket.h>: what the kernel keeps for a socket
 _memory = struct.Struct("=9I")  # SK_MEMINFO_… of <linux/sock_diag.h>
 
@@ -174,19 +178,13 @@ class Connections:
 
 
 def bound(transport: asyncio.Transport) -> None:
-    """Bound what is kept for a client that doesn't read, here and in the kernel, in bytes and in time."""
+    """Bound what is kept for a client whose request has begun, here and in the kernel, in bytes and in time."""
     transport.set_write_buffer_limits(high=UNWRITTEN_MAX)
     sock = transport.get_extra_info("socket")
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, UNREAD_MAX)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BODY_UNREAD_MAX)
     if sock.family in (socket.AF_INET, socket.AF_INET6):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNACKNOWLEDGED_MAX)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_MAX)
-
-
-def narrow(sock: socket.socket) -> None:
-    """Have the kernel take less of what the client sends. Of thousands that send at once it may have to keep it for a
-    second."""
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, UNASKED_MAX)
 
 
 def unread(transport: asyncio.Transport) -> int:
@@ -200,6 +198,17 @@ def unread(transport: asyncio.Transport) -> int:
     if here:
         return here + max(UNSENT_MAX, int(queued))
     return int(received + reserved + queued) if queued else 0
+
+
+def is_gone(transport: asyncio.Transport) -> bool:
+    """Whether the connection was reset by its client, as far as the kernel knows."""
+    sock = transport.get_extra_info("socket")
+    try:
+        return sock.family != socket.AF_UNIX and bool(
+            sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == _TCP_CLOSE
+        )
+    except OSError:
+        return True
 
 
 def cut(transport: asyncio.Transport) -> None:

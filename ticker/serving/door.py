@@ -24,7 +24,7 @@ from ticker.http.head import BadHead, Head, end_of_head, past_empty_lines, read_
 from ticker.readers.admission import Wanted
 from ticker.readers.handover import INBOUND_MAX, SocketReader, StreamReader
 from ticker.serving import phases
-from ticker.serving.connections import Turn, bound, cut, narrow, unread
+from ticker.serving.connections import Turn, bound, cut, is_gone, unread
 from ticker.serving.entrance import Entrance
 from ticker.serving.exchange import Exchange
 from ticker.serving.handshake import STREAMING, opening_of
@@ -172,9 +172,7 @@ class Door(asyncio.Protocol):
             self._transport.resume_reading()
             return
         if self._file < 0:
-            sock = self._transport.get_extra_info("socket")
-            self._file = sock.fileno()
-            narrow(sock)
+            self._file = self._transport.get_extra_info("socket").fileno()
         self._transport.pause_reading()
         self._entrance.dozing.doze(self._file, self)
 
@@ -186,6 +184,9 @@ class Door(asyncio.Protocol):
         self._entrance.dozing.awake(self._file, self)
         if not self._transport.is_closing():
             self._transport.resume_reading()
+
+    def lose(self) -> None:
+        self._transport.abort()
 
     # One request after another
 
@@ -244,6 +245,9 @@ class Door(asyncio.Protocol):
     def _begin(self) -> None:
         head, self._head = self._head, None
         if self._phase is not Phase.QUEUED or self._transport.is_closing() or head is None:
+            return
+        if is_gone(self._transport):  # it was asleep, so the event loop doesn't know yet
+            self._transport.abort()
             return
         self._phase = Phase.EXCHANGE
         exchange = self._exchange

@@ -16,8 +16,10 @@ from typing import Protocol
 
 WAKE_AT_ONCE = 8  # connections woken in a turn; each costs up to 0.3 ms, to close another for it included
 REST = 0.002  # seconds until the next, while more are waiting: the thread that keeps a line for an editor needs them
+LOOKS = 8  # how often a turn looks for more if those that it found were gone: they cost little
 NEW_MAX = 64  # new connections that are awake
 
+_GONE = select.EPOLLHUP | select.EPOLLERR
 _ONCE = select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLONESHOT
 
 
@@ -28,7 +30,10 @@ class Sleeper(Protocol):
         """It is no longer one of the newest."""
 
     def wake(self) -> None:
-        """There is something to read, or its client has gone."""
+        """There is something to read, or its client has ended its side."""
+
+    def lose(self) -> None:
+        """Its client has gone, and nothing can be sent to it any more."""
 
 
 class Dozing:
@@ -66,11 +71,22 @@ class Dozing:
         asyncio.get_running_loop().add_reader(poll.fileno(), self._wake, poll)
 
     def _wake(self, poll: select.epoll) -> None:
-        ready = poll.poll(0, WAKE_AT_ONCE)
-        for file, _ in ready:
-            if sleeper := self._asleep.pop(file, None):
-                sleeper.wake()
-        if len(ready) == WAKE_AT_ONCE:
+        left = WAKE_AT_ONCE
+        for _ in range(LOOKS):
+            ready = poll.poll(0, left)
+            for file, events in ready:
+                if (sleeper := self._asleep.pop(file, None)) is None:
+                    continue
+                if events & _GONE:
+                    sleeper.lose()
+                else:
+                    sleeper.wake()
+                    left -= 1
+            if not ready or not left:
+                break
+        else:
+            left = 0
+        if not left:
             loop = asyncio.get_running_loop()
             loop.remove_reader(poll.fileno())
             loop.call_later(REST, self._watch, poll)
