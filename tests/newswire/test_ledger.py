@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from typing import Any
 
 import pytest
 
@@ -55,7 +56,7 @@ async def changed_at_random(wire: Newswire, chance: random.Random, lines: list[s
         if not lines or chance.random() < 0.2:
             lines.append((await publish(wire, chance.choice("ABC"))).line.id)
             continue
-        fields = chance.choice(
+        fields: dict[str, Any] = chance.choice(
             [
                 {"text": chance.choice("ABCD")},
                 {"text": chance.choice("ABCD"), "refile": True},

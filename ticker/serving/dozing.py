@@ -19,7 +19,6 @@ REST = 0.002  # seconds until the next, while more are waiting: the thread that 
 LOOKS = 8  # how often a turn looks for more if those that it found were gone: they cost little
 NEW_MAX = 64  # new connections that are awake
 
-_GONE = select.EPOLLHUP | select.EPOLLERR
 _ONCE = select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLONESHOT
 
 
@@ -77,7 +76,7 @@ class Dozing:
             for file, events in ready:
                 if (sleeper := self._asleep.pop(file, None)) is None:
                     continue
-                if events & _GONE:
+                if events & select.EPOLLERR:  # reset
                     sleeper.lose()
                 else:
                     sleeper.wake()
