@@ -56,6 +56,7 @@ late_after = "20m"
 flash_brake = "3 in 10m"
 burst_brake = "20 in 90s"
 markers = ["TK TK", "EMBARGO"]
+repeat_canceled = true
 """
 
 
@@ -78,6 +79,7 @@ def test_all_that_sets_a_channel_apart_is_read_and_declared(tmp_path: Path) -> N
         flash_brake=Brake(3, 600),
         burst_brake=Brake(20, 90),
         markers=("TK TK", "EMBARGO"),
+        repeat_canceled=True,
     )
     assert read_channels(file) == {"en": channel}
     declared = as_declared(channel)
@@ -97,6 +99,7 @@ def test_all_that_sets_a_channel_apart_is_read_and_declared(tmp_path: Path) -> N
         "flash_brake": "3 in 10m",
         "burst_brake": "20 in 90s",
         "markers": "TK TK, EMBARGO",
+        "repeat_canceled": "true",
     }
 
 

@@ -153,6 +153,8 @@ def test_no_time_at_all_is_taken_where_it_means_at_once() -> None:
         ("burst_brake", '"3 in 25h"'),
         ("markers", '"XXX"'),
         ("markers", "[1]"),
+        ("repeat_canceled", '"true"'),
+        ("repeat_canceled", "1"),
         ("expires", '"2h"'),
         ("Title", '"News"'),
     ],
