@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import get_args
+from typing import Any, get_args
 
 import msgspec
 import pytest
 
-from ticker.identity import ROLES, Action, Actor, Key, Role, key_info, make, may, parts
+from ticker.identity import (
+    ROLES,
+    Action,
+    Actor,
+    Key,
+    Person,
+    Role,
+    key_info,
+    make,
+    may,
+    new_person_id,
+    of_person,
+    parts,
+)
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -80,7 +94,7 @@ def test_an_actor_is_an_id_and_a_name_and_no_more() -> None:
 def test_a_list_of_keys_shows_no_hash() -> None:
     key, token = make("Ada", "editor", ("en",), NOW, "Ada Lovelace")
     shown = msgspec.to_builtins(key_info(key))
-    assert shown.keys() == set(Key.__struct_fields__) - {"hash"}
+    assert shown.keys() == set(Key.__struct_fields__) - {"hash", "person_id", "acts_as"} | {"person"}
     found = parts(token)
     assert found
     key_id, secret = found
@@ -94,3 +108,52 @@ def test_a_key_that_an_older_version_kept_has_no_owner() -> None:
     kept = msgspec.to_builtins(a_key("admin"))
     del kept["owner"]
     assert msgspec.convert(kept, Key).owner is None
+
+
+# People
+
+
+def a_person(role: Role = "editor", channels: tuple[str, ...] = (), owner: str | None = None) -> Person:
+    return Person(id="p_1", name="Ada", role=role, channels=channels, created=NOW, owner=owner)
+
+
+def test_all_keys_of_a_person_and_their_sessions_are_one_person() -> None:
+    ada = a_person()
+    phone, laptop = (make(name, "editor", (), NOW, person_id="p_1")[0] for name in ("phone", "laptop"))
+    acting = [of_person(key, ada) for key in (phone, laptop)]
+    assert {each.person for each in acting if each} == {ada.person}
+    assert ada.has(phone)
+    assert not ada.has(make("robot", "editor", (), NOW)[0])
+    assert not ada.has(make("old", "editor", (), NOW, owner="Ada")[0])
+
+
+def test_keys_that_name_an_owner_are_those_of_the_person_who_is_known_by_it() -> None:
+    ada = a_person(owner="Ada Lovelace")
+    before = make("old", "editor", (), NOW, owner="ADA LOVELACE")[0]
+    new = of_person(make("new", "editor", (), NOW, person_id="p_1")[0], ada)
+    assert new
+    assert before.person == ada.person == new.person
+    assert ada.has(before)
+
+
+@pytest.mark.parametrize(
+    ("key", "person", "acts"),
+    [
+        (("editor", ()), ("editor", ()), ("editor", ())),
+        (("admin", ()), ("editor", ("en",)), ("editor", ("en",))),
+        (("editor", ("en",)), ("admin", ()), ("editor", ("en",))),
+        (("chief", ()), ("admin", ()), ("chief", ())),
+        (("editor", ("en", "es")), ("editor", ("es", "ar")), ("editor", ("es",))),
+        (("contributor", ()), ("editor", ("ar",)), ("contributor", ("ar",))),
+        (("editor", ("en",)), ("editor", ("ar",)), None),
+    ],
+)
+def test_a_persons_key_does_no_more_than_both_may(key: Any, person: Any, acts: Any) -> None:
+    role, channels = key
+    found = of_person(make("phone", role, channels, NOW, person_id="p_1")[0], a_person(*person))
+    assert (found and (found.role, found.channels)) == acts
+
+
+def test_ids_of_people_are_none_of_keys_and_the_same_request_gives_the_same() -> None:
+    assert re.fullmatch(r"p_[a-z2-9]{12}", new_person_id())
+    assert new_person_id("request") == new_person_id("request") != new_person_id()

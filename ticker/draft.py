@@ -27,7 +27,7 @@ from msgspec.structs import asdict, replace
 
 from ticker.channel import Channel
 from ticker.errors import Conflict, FieldError, Forbidden, Invalid, TickerError
-from ticker.identity import Actor, Key
+from ticker.identity import Actor, Identity
 from ticker.line import Act, Approval, Cursor, Line, NewLine, Patch, amend, begin
 
 State = Literal["open", "submitted", "scheduled", "released", "missed", "conflict", "discarded"]
@@ -54,7 +54,7 @@ class Step(Struct, frozen=True, kw_only=True, omit_defaults=True):
     did: Deed
     by: Actor | None = None
     person: str | None = None
-    """Whose key it was (`Key.person`): not for display."""
+    """Who it was (`Identity.person`): not for display."""
     note: str | None = None
     """The reason for a return or a conflict."""
     confirmed: tuple[str, ...] = ()
@@ -173,7 +173,7 @@ def kind_of(new: NewLine | None, patch: Patch | None) -> Kind:
             return "correct"
 
 
-def must_be_approved(channel: Channel, key: Key, change: NewLine | Patch) -> bool:
+def must_be_approved(channel: Channel, key: Identity, change: NewLine | Patch) -> bool:
     """Whether a second person must agree to a change by this key, before it goes out."""
     new, patch = (change, None) if isinstance(change, NewLine) else (None, change)
     kind = kind_of(new, patch)
@@ -222,7 +222,7 @@ def expect_alive_at(fields: NewLine | Patch, at: datetime | None) -> None:
 
 def write(
     channel: Channel,
-    key: Key,
+    key: Identity,
     now: datetime,
     *,
     new: NewLine | None = None,
@@ -273,7 +273,7 @@ class Edit(NamedTuple):
     confirmed: tuple[str, ...] | None = None
 
 
-def edit(draft: Draft, given: Edit, channel: Channel, key: Key, now: datetime) -> Draft:
+def edit(draft: Draft, given: Edit, channel: Channel, key: Identity, now: datetime) -> Draft:
     """The draft with other words, for a later time or against a later version. It loses an approval; what was
     scheduled without one stays so if its words are the same or were checked; what was missed or in conflict is open
     again."""
@@ -314,7 +314,7 @@ def edit(draft: Draft, given: Edit, channel: Channel, key: Key, now: datetime) -
     return edited
 
 
-def submit(draft: Draft, channel: Channel, key: Key, now: datetime) -> Draft:
+def submit(draft: Draft, channel: Channel, key: Identity, now: datetime) -> Draft:
     """Handed over. If nobody else has to agree and it has a time, it is scheduled for then."""
     waits = draft.needs_approval or draft.publish_at is None
     if draft.state in ("submitted", "scheduled") and draft.submitter == key.person:
@@ -333,7 +333,7 @@ def submit(draft: Draft, channel: Channel, key: Key, now: datetime) -> Draft:
 
 def approve(
     draft: Draft,
-    key: Key,
+    key: Identity,
     now: datetime,
     at: datetime,
     sources: str | None = None,
@@ -360,7 +360,7 @@ def approve(
     return _stepped(replace(draft, state="scheduled", publish_at=due, approval=approval), now, "approved", key)
 
 
-def expect_to_approve(draft: Draft, key: Key, what: str = "this draft") -> None:
+def expect_to_approve(draft: Draft, key: Identity, what: str = "this draft") -> None:
     """Raises Forbidden for the person who wrote or submitted it."""
     if key.person in draft.writers:
         raise Forbidden(
@@ -376,7 +376,7 @@ def clash(draft: Draft, line: Line, now: datetime) -> Draft:
     return _stepped(replace(draft, state="conflict", approval=None), now, "conflict", note=why)
 
 
-def hold_back(draft: Draft, key: Key, now: datetime) -> Draft:
+def hold_back(draft: Draft, key: Identity, now: datetime) -> Draft:
     """In conflict, because somebody has taken the line off the air again that it would put back."""
     if draft.state not in ON_THEIR_WAY or not draft.brings_back:
         return draft
@@ -384,7 +384,7 @@ def hold_back(draft: Draft, key: Key, now: datetime) -> Draft:
     return _stepped(replace(draft, state="conflict", approval=None), now, "conflict", key, why)
 
 
-def send_back(draft: Draft, key: Key, now: datetime, why: str) -> Draft:
+def send_back(draft: Draft, key: Identity, now: datetime, why: str) -> Draft:
     """Returned to its writer, with a reason."""
     last = draft.history[-1]
     if draft.state == "open" and (last.did, last.person, last.note) == ("returned", key.person, why):
@@ -393,7 +393,7 @@ def send_back(draft: Draft, key: Key, now: datetime, why: str) -> Draft:
     return _stepped(replace(draft, state="open", approval=None), now, "returned", key, why)
 
 
-def schedule(draft: Draft, channel: Channel, key: Key, now: datetime, at: datetime) -> Draft:
+def schedule(draft: Draft, channel: Channel, key: Identity, now: datetime, at: datetime) -> Draft:
     """Scheduled for `at` by one person, because nobody else has to agree, or does so by this.
 
     Without that it is submitted. What was approved for a time is approved for that time alone. Raises Forbidden for a
@@ -415,7 +415,7 @@ def schedule(draft: Draft, channel: Channel, key: Key, now: datetime, at: dateti
     return _stepped(replace(draft, state="submitted", needs_approval=needs), now, "submitted", key)
 
 
-def discard(draft: Draft, key: Key, now: datetime) -> Draft:
+def discard(draft: Draft, key: Identity, now: datetime) -> Draft:
     """Ended without a line. Raises Conflict if it is on the air already."""
     if draft.state == "discarded":
         return draft
@@ -503,12 +503,12 @@ def pass_over(draft: Draft, names: tuple[str, ...]) -> Draft:
 # Taking steps
 
 
-def _scheduled(draft: Draft, at: datetime, now: datetime, key: Key) -> Draft:
+def _scheduled(draft: Draft, at: datetime, now: datetime, key: Identity) -> Draft:
     due = _to_the_millisecond(at)
     return _stepped(replace(draft, state="scheduled", publish_at=due), now, "scheduled", key)
 
 
-def _stepped(draft: Draft, now: datetime, did: Deed, key: Key | None = None, note: str | None = None) -> Draft:
+def _stepped(draft: Draft, now: datetime, did: Deed, key: Identity | None = None, note: str | None = None) -> Draft:
     actor, person = (None, None) if key is None else (key.actor, key.person)
     step = Step(at=now, did=did, by=actor, person=person, note=note)
     return replace(draft, revision=draft.revision + 1, updated=now, history=_within_limits((*draft.history, step)))

@@ -8,7 +8,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from ticker.errors import Forbidden
-from ticker.identity import Actor, Key
+from ticker.identity import Actor, Identity
 
 
 class Lock(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -17,7 +17,7 @@ class Lock(Struct, frozen=True, kw_only=True, omit_defaults=True):
     reason: str
     by: Actor
     person: str
-    """Whose key it was (`Key.person`): not for display."""
+    """Who it was (`Identity.person`): not for display."""
     at: datetime
     before: tuple[str, ...] = ()
     """The others who had locked it, and whose lock was still on."""
@@ -34,7 +34,7 @@ def over(known: Lock | None, lock: Lock) -> Lock:
     return replace(lock, before=before)
 
 
-def expect_to_unlock(lock: Lock, key: Key) -> None:
+def expect_to_unlock(lock: Lock, key: Identity) -> None:
     """Raises Forbidden for the person who locked, unless it is an admin: somebody else has to look first."""
     if key.person in lock.lockers and key.role != "admin":
         raise Forbidden("Another person than the one who locked the desk must unlock it, or an admin.")

@@ -1,4 +1,4 @@
-"""Presence, secrets and keys, as every newswire promises them."""
+"""Presence, secrets, keys, people and sessions, as every newswire promises them."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import cast
 
 import pytest
+from msgspec.structs import replace
 
 from tests.newswire.wires import (
     MOMENT,
@@ -14,9 +15,11 @@ from tests.newswire.wires import (
     Clock,
     Store,
 )
-from ticker.identity import Key, make
+from ticker.errors import Conflict
+from ticker.identity import Key, Passkey, Person, make
 from ticker.newswire import Newswire
 from ticker.newswire.stores import Presence
+from ticker.session import SESSION_FOR, SESSIONS_MAX, Session
 
 pytestmark = pytest.mark.usefixtures("patience_with_redis")
 
@@ -120,3 +123,112 @@ async def test_a_key_that_is_not_kept_is_neither_touched_nor_revoked(newswire: N
     await newswire.keys.touch("nobody", datetime.now(UTC))
     assert await newswire.keys.revoke("nobody", datetime.now(UTC)) is None
     assert await newswire.keys.all() == []
+
+
+# People
+
+
+def person(n: int, name: str = "Ada") -> Person:
+    return Person(
+        id=f"p_{n}",
+        name=name,
+        role="editor",
+        channels=("en",),
+        created=datetime(2026, 11, 27, tzinfo=UTC) + timedelta(seconds=n),
+        passkeys=(
+            Passkey(
+                id="abc",
+                name="Phone",
+                public_key=b"\x00\xff",
+                sign_count=1,
+                created=datetime(2026, 11, 27, tzinfo=UTC),
+                by="link",
+            ),
+        ),
+    )
+
+
+async def test_people_are_kept_listed_by_age_and_found_by_id(newswire: Newswire) -> None:
+    made = [person(n) for n in range(3)]
+    for each in reversed(made):
+        assert await newswire.people.keep(each) == each
+    assert await newswire.people.all() == made
+    assert await newswire.people.get("p_1") == made[1]
+    assert await newswire.people.get("nobody") is None
+    assert await newswire.people.keep(person(1, "Eve")) == made[1]
+
+
+async def test_of_many_changes_of_a_person_none_is_lost(newswire: Newswire) -> None:
+    await newswire.people.keep(person(1))
+
+    def touched(kept: Person) -> Person:
+        (passkey,) = kept.passkeys
+        return replace(kept, passkeys=(replace(passkey, sign_count=passkey.sign_count + 1),))
+
+    await asyncio.gather(*(newswire.people.change("p_1", touched) for _ in range(10)))
+    kept = await newswire.people.get("p_1")
+    assert kept
+    assert kept.passkeys[0].sign_count == 11
+    assert await newswire.people.change("nobody", touched) is None
+
+
+async def test_a_change_of_a_person_that_is_refused_keeps_nothing(newswire: Newswire) -> None:
+    await newswire.people.keep(person(1))
+
+    def refuse(kept: Person) -> Person:
+        raise Conflict("No.")
+
+    with pytest.raises(Conflict):
+        await newswire.people.change("p_1", refuse)
+    assert await newswire.people.get("p_1") == person(1)
+
+
+# Sessions
+
+
+def session(n: int, now: datetime, whose: str = "p_1") -> Session:
+    return Session(
+        id=f"s{n}", check="c", whose=whose, how="key", device="", created=now, last_used=now + timedelta(seconds=n)
+    )
+
+
+async def test_a_session_is_kept_until_it_is_ended_and_ended_once(newswire: Newswire) -> None:
+    now = newswire.now()
+    one, other = session(1, now), session(2, now, "p_2")
+    await newswire.sessions.keep(one)
+    await newswire.sessions.keep(other)
+    assert await newswire.sessions.get("s1") == one
+    assert await newswire.sessions.all() == [one, other]
+    ended = await asyncio.gather(*(newswire.sessions.end("s1") for _ in range(5)))
+    assert sorted(ended, key=str) == [*[None] * 4, one]
+    assert await newswire.sessions.get("s1") is None
+    assert await newswire.sessions.change("s1", lambda kept: replace(kept, last_used=now)) is None
+    assert await newswire.sessions.all() == [other]
+
+
+async def test_what_is_over_makes_room_for_a_new_session_and_too_many_do_too(newswire: Newswire) -> None:
+    now = newswire.now()
+    over = session(0, now - SESSION_FOR, "p_2")
+    await newswire.sessions.keep(over)
+    for n in range(SESSIONS_MAX + 2):
+        await newswire.sessions.keep(session(n, now))
+    assert [each.id for each in sorted(await newswire.sessions.all(), key=lambda each: each.last_used)] == [
+        f"s{n}" for n in range(2, SESSIONS_MAX + 2)
+    ]
+
+
+# Secrets that are kept once
+
+
+async def test_of_many_that_keep_a_secret_first_one_does(newswire: Newswire) -> None:
+    kept = await asyncio.gather(*(newswire.secrets.keep_first("word", str(n).encode(), 60) for n in range(10)))
+    assert sorted(kept) == [*[False] * 9, True]
+    assert await newswire.secrets.get("word") == str(kept.index(True)).encode()
+
+
+async def test_a_secret_that_was_kept_first_makes_room_when_its_time_is_over(clocked: Store) -> None:
+    wire = await clocked.open(clock=Clock())
+    assert await wire.secrets.keep_first("word", b"1", 60)
+    assert not await wire.secrets.keep_first("word", b"2", 60)
+    wire = await clocked.open(clock=Clock(START + 60 + MOMENT))
+    assert await wire.secrets.keep_first("word", b"3", 60)

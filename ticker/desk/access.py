@@ -16,7 +16,7 @@ from ticker.desk.keys import allow, allow_admin
 from ticker.desk.sessions import Sessions
 from ticker.errors import Forbidden, Malformed, NewswireUnavailable, NotFound
 from ticker.fanout.relay import Relay
-from ticker.identity import Action, Key, Role
+from ticker.identity import Action, Identity, Role
 from ticker.newswire import IdempotencyKey
 
 IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
@@ -47,17 +47,17 @@ class Access:
         self._relay = relay
         self._sessions = sessions
 
-    async def who(self, request: Request) -> Key:
+    async def who(self, request: Request) -> Identity:
         """Raises Unauthorized."""
         return await self._sessions.who(request)
 
-    async def admin(self, request: Request) -> Key:
+    async def admin(self, request: Request) -> Identity:
         """Raises Unauthorized, Forbidden."""
         key = await self._sessions.who(request)
         allow_admin(key)
         return key
 
-    async def entitled(self, request: Request) -> tuple[Key, Channel]:
+    async def entitled(self, request: Request) -> tuple[Identity, Channel]:
         """Who asks, and for which channel. Raises Unauthorized, NotFound, Forbidden, in this order."""
         key = await self._sessions.who(request)
         slug = request.path_params["channel"]
@@ -66,7 +66,7 @@ class Access:
         allow(key, slug)
         return key, channel
 
-    async def writable(self, request: Request) -> tuple[Key, Channel]:
+    async def writable(self, request: Request) -> tuple[Identity, Channel]:
         """The same, for a change. Raises NewswireUnavailable at once if this node receives nothing from the
         newswire."""
         self.expect_newswire()  # before the key, which is asked for over the same way
@@ -78,10 +78,10 @@ class Access:
             raise NewswireUnavailable("This node can't reach the newswire now. Nothing was published.")
 
 
-def expect(key: Key, action: Action) -> None:
+def expect(key: Identity, action: Action) -> None:
     """Raises Forbidden if the key's role may not do it."""
     if not key.may(action):
-        raise Forbidden(f"The key {key.name!r} belongs to {_ROLES[key.role]}: it can't {_NOT_ALLOWED[action]}.")
+        raise Forbidden(f"{key.name!r} has the role of {_ROLES[key.role]}, which can't {_NOT_ALLOWED[action]}.")
 
 
 def if_match_of(request: Request) -> str | None:
@@ -89,7 +89,7 @@ def if_match_of(request: Request) -> str | None:
     return ", ".join(request.headers.getlist("if-match")) if "if-match" in request.headers else None
 
 
-def idempotency_key(request: Request, key: Key, *meant: Struct) -> IdempotencyKey | None:
+def idempotency_key(request: Request, key: Identity, *meant: Struct) -> IdempotencyKey | None:
     """The request's Idempotency-Key (IETF httpapi draft), the sender's own; the fingerprint is of what it means,
     so that a form with another multipart boundary is the same request."""
     values = request.headers.getlist("idempotency-key")

@@ -23,7 +23,7 @@ from ticker.draft import Draft, State
 from ticker.errors import NotFound
 from ticker.fanout.relay import Relay
 from ticker.http.answers import json_answer
-from ticker.identity import Key
+from ticker.identity import Identity
 from ticker.line import Line, NewLine, Patch, checked
 from ticker.newswire import Newswire
 
@@ -52,7 +52,7 @@ class Checks:
         return [Route("/v1/channels/{channel}/lines/check", self.check, methods=["POST"])]
 
     async def of_new(
-        self, channel: Channel, key: Key, new_line: NewLine, at: datetime | None = None, draft: str | None = None
+        self, channel: Channel, key: Identity, new_line: NewLine, at: datetime | None = None, draft: str | None = None
     ) -> list[Warning]:
         """The brakes for a new line that goes out now, or at a time; as this draft."""
         found: list[Warning | None] = [*_marked(new_line, None, channel)]
@@ -65,7 +65,13 @@ class Checks:
         return [warning for warning in found if warning]
 
     async def of_change(
-        self, key: Key, channel: Channel, line: Line, patch: Patch, at: datetime | None = None, draft: str | None = None
+        self,
+        key: Identity,
+        channel: Channel,
+        line: Line,
+        patch: Patch,
+        at: datetime | None = None,
+        draft: str | None = None,
     ) -> list[Warning]:
         """The brakes for a change, now or at a time, of a line that stands so."""
         found: list[Warning | None] = [*_marked(patch, line, channel)]
@@ -94,7 +100,7 @@ class Checks:
         return said
 
     async def _flash_brake(
-        self, key: Key, channel: Channel, brake: Brake, at: datetime | None, draft: str | None
+        self, key: Identity, channel: Channel, brake: Brake, at: datetime | None, draft: str | None
     ) -> Warning | None:
         """Flashes that went out, lines that became one, and those that are scheduled for about that time. A
         key that may not see those isn't told their number; the person who approves its flash is asked again."""
@@ -118,7 +124,7 @@ class Checks:
         more = more or len(recent) == RECENT_MAX
         return brakes.flash_brake(brake, len(flashes) + len(scheduled), more=more)
 
-    async def _burst(self, channel: Channel, brake: Brake, key: Key, draft: str | None) -> Warning | None:
+    async def _burst(self, channel: Channel, brake: Brake, key: Identity, draft: str | None) -> Warning | None:
         """Lines that this key has put on the air, and those that it has scheduled."""
         since = self._newswire.now() - timedelta(seconds=brake.seconds)
         recent = await self._newswire.recent(channel.slug, since, RECENT_MAX)

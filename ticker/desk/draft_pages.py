@@ -20,7 +20,7 @@ from ticker.desk.proposals import Proposals, may_see
 from ticker.draft import Draft, Place, State
 from ticker.http.answers import json_answer
 from ticker.http.fields import is_held
-from ticker.identity import Key
+from ticker.identity import Identity
 from ticker.newswire import Newswire
 
 
@@ -63,7 +63,7 @@ class DraftPages:
         return json_answer(body, cache="no-cache", headers={"ETag": tag})
 
     async def _seen_by(
-        self, key: Key, channel: Channel, states: Collection[State], limit: int, after: Place | None
+        self, key: Identity, channel: Channel, states: Collection[State], limit: int, after: Place | None
     ) -> tuple[list[Draft], bool]:
         """The drafts that the key may see, and whether there are more of them."""
         if key.may("edit"):
@@ -78,7 +78,7 @@ class DraftPages:
             after = page.drafts[-1].place
         return found[:limit], len(found) > limit
 
-    def _tag(self, key: Key, channel: Channel, query: str) -> str:
+    def _tag(self, key: Identity, channel: Channel, query: str) -> str:
         """Changes with any draft of the channel."""
         asked = hashlib.sha256(f"{key.id} {key.role} {query}".encode()).hexdigest()[:16]
         return f'"{self._run}-{self._changes[channel.slug]}-{asked}"'

@@ -30,7 +30,7 @@ from ticker.desk.timing import due_of
 from ticker.desk.wishes import confirmed, confirms, desk_words, part_of, unconfirmed
 from ticker.draft import LIVING, Draft, Edit, NotDue
 from ticker.errors import Conflict, FieldError, Invalid, Stale
-from ticker.identity import Key
+from ticker.identity import Identity
 from ticker.line import IF_MATCH_MAX, Line, Patch, checked
 from ticker.newswire import Newswire, no_draft
 
@@ -76,7 +76,7 @@ class Drafts:
 
     async def _asked(
         self, request: Request, access: Callable[[Request], Any], *, if_match: bool = False
-    ) -> tuple[Key, Channel, Draft]:
+    ) -> tuple[Identity, Channel, Draft]:
         """Who asks, where, and the draft. Raises NotFound for one that this key may not see too."""
         key, channel = await access(request)
         expect(key, "draft")
@@ -161,7 +161,7 @@ class Drafts:
             return await self._changed(draft, request, lambda kept: rules.edit(kept, edit, channel, key, now))
 
     async def _checked_again(
-        self, channel: Channel, key: Key, draft: Draft, edit: Edit, confirm: tuple[str, ...]
+        self, channel: Channel, key: Identity, draft: Draft, edit: Edit, confirm: tuple[str, ...]
     ) -> Edit:
         """The edit of a scheduled draft, with what was confirmed if it brings other words or another time. What was
         confirmed for the same words stays confirmed."""
@@ -309,7 +309,7 @@ class Drafts:
         assert draft.line is not None
         return await self._newswire.line(draft.channel, draft.line)
 
-    async def _expect_current(self, channel: Channel, key: Key, draft: Draft) -> None:
+    async def _expect_current(self, channel: Channel, key: Identity, draft: Draft) -> None:
         """Raises Conflict if the line that it changes has changed since; the draft is in conflict then."""
         if draft.patch is None or draft.state not in LIVING:
             return
@@ -321,7 +321,7 @@ class Drafts:
         raise _passed(line)
 
     async def _expect_unbraked(
-        self, channel: Channel, key: Key, draft: Draft, confirm: tuple[str, ...], at: datetime | None
+        self, channel: Channel, key: Identity, draft: Draft, confirm: tuple[str, ...], at: datetime | None
     ) -> tuple[str, ...]:
         """The brakes that were confirmed, of what goes out now or at a time. Raises Braked for others."""
         if draft.new is not None:

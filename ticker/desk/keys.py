@@ -23,7 +23,7 @@ from ticker.errors import (
     TooManyAttempts,
     Unauthorized,
 )
-from ticker.identity import ENVIRONMENT, ENVIRONMENT_NAME, TOKEN_MAX, Key, Role, hashed, make, parts
+from ticker.identity import ENVIRONMENT, ENVIRONMENT_NAME, TOKEN_MAX, Identity, Key, Role, hashed, make, parts
 from ticker.newswire import KEY_REUSED, IdempotencyKey, Newswire
 
 TOUCH_EVERY = timedelta(minutes=1)  # "last used" needs no finer grain, and each touch is a write
@@ -175,7 +175,7 @@ class Keyring:
         channels: tuple[str, ...],
         *,
         owner: str | None = None,
-        by: Key,
+        by: Identity,
         address: Address = NOWHERE,
         once: IdempotencyKey | None = None,
     ) -> tuple[Key, str]:
@@ -197,7 +197,7 @@ class Keyring:
     async def all(self) -> list[Key]:
         return await self._newswire.keys.all()
 
-    async def revoke(self, key_id: str, *, by: Key, address: Address = NOWHERE) -> Key:
+    async def revoke(self, key_id: str, *, by: Identity, address: Address = NOWHERE) -> Key:
         if key_id == ENVIRONMENT:
             raise NotFound(
                 f"{ENVIRONMENT_NAME} is not stored, so it can't be revoked. Start every node without it, "

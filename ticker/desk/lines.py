@@ -34,7 +34,7 @@ from ticker.desk.wishes import (
 )
 from ticker.draft import microseconds, must_be_approved
 from ticker.errors import Braked, Conflict, FieldError, Invalid, KeyReused, Locked, Stale
-from ticker.identity import Actor, Key
+from ticker.identity import Actor, Identity
 from ticker.line import Act, Approval, Cursor, Line, NewLine, Patch, amend, checked, withholds
 from ticker.line import expect as expect_version
 from ticker.newswire import IdempotencyKey, Newswire, Outcome
@@ -146,7 +146,13 @@ class Lines:
         return await self._withhold(request, key, channel, patch, wishes, once)
 
     async def _withhold(
-        self, request: Request, key: Key, channel: Channel, patch: Patch, wishes: Wishes, once: IdempotencyKey | None
+        self,
+        request: Request,
+        key: Identity,
+        channel: Channel,
+        patch: Patch,
+        wishes: Wishes,
+        once: IdempotencyKey | None,
     ) -> Response:
         for _ in range(TRIES):
             line = await self._line(request, channel)
@@ -169,7 +175,7 @@ class Lines:
             raise error if isinstance(error, Locked) else error.but("The line is withheld.") from error
 
     async def _withhold_with(
-        self, request: Request, key: Key, channel: Channel, line: Line, patch: Patch, once: IdempotencyKey | None
+        self, request: Request, key: Identity, channel: Channel, line: Line, patch: Patch, once: IdempotencyKey | None
     ) -> Response:
         """The note, if there is one, is that of the line as it stands: another's, who was first, is not overwritten.
         Raises Stale."""
@@ -178,7 +184,13 @@ class Lines:
         return await self._amend(request, key, channel, patch, once, if_match=expected)
 
     async def _change(
-        self, request: Request, key: Key, channel: Channel, patch: Patch, wishes: Wishes, once: IdempotencyKey | None
+        self,
+        request: Request,
+        key: Identity,
+        channel: Channel,
+        patch: Patch,
+        wishes: Wishes,
+        once: IdempotencyKey | None,
     ) -> Response:
         """What is judged is what is changed: if another is first, the line is judged again."""
         if answered := await self._answered(channel, once, 200):
@@ -222,7 +234,7 @@ class Lines:
         )
 
     async def _take_off(
-        self, request: Request, key: Key, channel: Channel, line: Line, note: str | UnsetType | None
+        self, request: Request, key: Identity, channel: Channel, line: Line, note: str | UnsetType | None
     ) -> Outcome:
         """Take the line off the air, whatever becomes of the rest. A note goes with it unless it has to wait too."""
         if line.status == "withheld":
@@ -276,7 +288,7 @@ class Lines:
     async def _amend(
         self,
         request: Request,
-        key: Key,
+        key: Identity,
         channel: Channel,
         patch: Patch,
         once: IdempotencyKey | None,
@@ -343,7 +355,7 @@ class Lines:
         return self._answers.json({"channel": channel.slug, "readers": readers, "nodes": nodes})
 
 
-def _must_be_approved(channel: Channel, key: Key, patch: Patch, line: Line) -> bool:
+def _must_be_approved(channel: Channel, key: Identity, patch: Patch, line: Line) -> bool:
     """The same as for a draft, but what the patch leaves as it is doesn't count. Withholding is never asked about."""
     as_it_is = [name for name in (*_WORDS, "urgency", "status") if getattr(patch, name) == getattr(line, name)]
     if "note" in as_it_is and patch.status == "usable" != line.status:
@@ -369,6 +381,6 @@ def _expect_mere_refile(patch: Patch) -> None:
         raise Invalid(FieldError("text", "A refile mends a slip in the text: send the whole text as it should be."))
 
 
-def _once(request: Request, key: Key, meant: Struct, wishes: Wishes) -> IdempotencyKey | None:
+def _once(request: Request, key: Identity, meant: Struct, wishes: Wishes) -> IdempotencyKey | None:
     """Wishes that say nothing leave the fingerprint as version 0.1.0 made it."""
     return idempotency_key(request, key, *([meant] if wishes is NO_WISHES else [meant, wishes]))

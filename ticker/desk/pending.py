@@ -12,7 +12,7 @@ from ticker import draft as rules
 from ticker.channel import Channel
 from ticker.desk.fields import LIMIT_MAX
 from ticker.draft import ON_THEIR_WAY, Draft, State
-from ticker.identity import Key
+from ticker.identity import Identity
 from ticker.newswire import Newswire
 
 _WAITING: Final[tuple[State, ...]] = (*ON_THEIR_WAY, "conflict")
@@ -22,7 +22,7 @@ class Pending:
     def __init__(self, newswire: Newswire) -> None:
         self._newswire = newswire
 
-    async def hold_back(self, key: Key, channel: Channel, line_id: str) -> None:
+    async def hold_back(self, key: Identity, channel: Channel, line_id: str) -> None:
         """Every draft that would put the line back by itself is in conflict now: this key has withheld it again."""
         now = self._newswire.now()
         async for draft in self._of_line(channel, line_id, ON_THEIR_WAY):

@@ -17,7 +17,7 @@ from ticker.desk.wishes import Wishes
 from ticker.draft import Draft, Edit
 from ticker.errors import Braked, Conflict, Invalid
 from ticker.http.answers import json_answer
-from ticker.identity import Key
+from ticker.identity import Identity
 from ticker.line import Line, NewLine, Patch
 from ticker.newswire import IdempotencyKey, Newswire
 from ticker.text import NOTE_MAX
@@ -41,7 +41,7 @@ class Proposals:
 
     async def propose(
         self,
-        key: Key,
+        key: Identity,
         channel: Channel,
         wishes: Wishes,
         *,
@@ -65,7 +65,7 @@ class Proposals:
         submitted = rules.pass_over(rules.submit(written, channel, key, now), confirm)
         return self.answer(await self._newswire.keep_draft(submitted, once=once), 202)
 
-    async def cancel_of(self, key: Key, channel: Channel, line: Line, patch: Patch) -> Draft | None:
+    async def cancel_of(self, key: Identity, channel: Channel, line: Line, patch: Patch) -> Draft | None:
         """The draft that waits to cancel this line, if there is one that this key may see: two of one intent would need
         four people. If it was written against an earlier version, the one who asks for the same now has edited it.
 
@@ -139,7 +139,7 @@ class Proposals:
         }
 
 
-def may_see(key: Key, draft: Draft) -> bool:
+def may_see(key: Identity, draft: Draft) -> bool:
     """Editors see every draft, contributors their own."""
     return key.may("edit") or draft.author == key.person
 

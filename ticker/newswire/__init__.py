@@ -15,7 +15,7 @@ from ticker.draft import Draft, Place, State
 from ticker.errors import Gone, Misconfigured, NotFound
 from ticker.line import Act, Cursor, Event, Line, NewLine, Patch, Status
 from ticker.lock import Lock
-from ticker.newswire.stores import CorrectionStore, KeyStore, PresenceStore, SecretStore
+from ticker.newswire.stores import CorrectionStore, KeyStore, PersonStore, PresenceStore, SecretStore, SessionStore
 from ticker.redacting import without_secrets
 from ticker.text import shown
 
@@ -99,6 +99,10 @@ class Newswire(Protocol):
 
     @property
     def keys(self) -> KeyStore: ...
+    @property
+    def people(self) -> PersonStore: ...
+    @property
+    def sessions(self) -> SessionStore: ...
     @property
     def secrets(self) -> SecretStore: ...
     @property

@@ -1,14 +1,16 @@
-"""What is kept beside the lines, and in no step with them: keys, secrets, the ledger, presence. Knows no backend."""
+"""What is kept beside the lines, and in no step with them: people, keys, sessions, secrets, the
+ledger, presence. Knows no backend."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import NamedTuple, Protocol
 
 from ticker.corrections import Correction
-from ticker.identity import Key
+from ticker.identity import Key, Person
 from ticker.line import Cursor
+from ticker.session import Session
 
 PRESENCE_FOR = 15.0  # seconds a node's count of readers stands without being renewed
 
@@ -40,11 +42,49 @@ class KeyStore(Protocol):
         """The key, revoked now or before; None if there is none."""
 
 
+class PersonStore(Protocol):
+    """People, with their passkeys. Every method may raise NewswireUnavailable."""
+
+    async def keep(self, person: Person) -> Person:
+        """Keep a new person. Returns the one that is kept under the id: this one, or that which was there before."""
+
+    async def get(self, person_id: str) -> Person | None: ...
+
+    async def all(self) -> list[Person]:
+        """By age."""
+
+    async def change(self, person_id: str, change: Callable[[Person], Person]) -> Person | None:
+        """Keep what `change` makes of the person, in one step; None if there is no such person. It may be called more
+        than once, and nothing is kept if it raises."""
+
+
+class SessionStore(Protocol):
+    """The desk's sessions. Every method may raise NewswireUnavailable."""
+
+    async def keep(self, session: Session) -> None:
+        """Keep a new one. What is `superfluous` then is ended."""
+
+    async def get(self, session_id: str) -> Session | None:
+        """One that is over may be there still."""
+
+    async def all(self) -> list[Session]:
+        """By age. Some may be over."""
+
+    async def change(self, session_id: str, change: Callable[[Session], Session]) -> Session | None:
+        """As for a person: what has ended meanwhile stays ended."""
+
+    async def end(self, session_id: str) -> Session | None:
+        """The session, if it had not ended before."""
+
+
 class SecretStore(Protocol):
     """What is kept for a while under a name. Every method may raise NewswireUnavailable."""
 
     async def keep(self, name: str, secret: bytes, seconds: int) -> None:
         """Keep a value for `seconds`. The first caller that takes it, on any node, gets it."""
+
+    async def keep_first(self, name: str, secret: bytes, seconds: int) -> bool:
+        """The same, if nothing is kept under the name: whether it was kept, in one step."""
 
     async def get(self, name: str) -> bytes | None:
         """What is kept under the name, which stays there."""

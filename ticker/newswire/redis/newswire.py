@@ -30,7 +30,7 @@ from ticker.newswire.redis.presence import Readers
 from ticker.newswire.redis.publishing import Publishing
 from ticker.newswire.redis.reading import Reading
 from ticker.newswire.redis.settings import SharedSettings
-from ticker.newswire.redis.stores import Keys, Secrets
+from ticker.newswire.redis.stores import Keys, People, Secrets, Sessions
 from ticker.newswire.redis.topology import Topology
 from ticker.newswire.redis.topology.check import check
 from ticker.newswire.redis.topology.connection import reason
@@ -62,6 +62,8 @@ class RedisNewswire:
         self._locks = Locks(self._asking, changed)
         self._histories = Histories(self._asking, node, self._clock, self._channels)
         self.keys = Keys(self._asking)
+        self.people = People(self._asking)
+        self.sessions = Sessions(self._asking, self._clock)
         self.secrets = Secrets(self._asking)
         self._nodes = Nodes(self._asking, node, self._clock)
         self._settings = SharedSettings(self._asking, node, self._clock, self._channels)

@@ -23,7 +23,7 @@ from ticker.newswire.sqlite.drafts import Drafts
 from ticker.newswire.sqlite.following import Following
 from ticker.newswire.sqlite.migrations import migrate
 from ticker.newswire.sqlite.reading import Reading
-from ticker.newswire.sqlite.stores import Keys, Readers, Secrets
+from ticker.newswire.sqlite.stores import Keys, People, Readers, Secrets, Sessions
 from ticker.newswire.sqlite.transactions import Transactions
 from ticker.newswire.sqlite.trimming import Trimming
 from ticker.newswire.sqlite.writing import Writing
@@ -48,6 +48,8 @@ class SqliteNewswire:
         )
         self._trimming = Trimming(self._transactions, self._clock, self._channels)
         self.keys = Keys(self._transactions)
+        self.people = People(self._transactions)
+        self.sessions = Sessions(self._transactions, self._clock)
         self.secrets = Secrets(self._transactions, self._clock)
         self.presence = Readers(self._clock)
         self.corrections = Corrections(self._transactions)

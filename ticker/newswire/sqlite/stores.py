@@ -1,76 +1,121 @@
-"""Editors' keys, secrets that are kept for a while, and presence. Knows how the file keeps them; knows no line."""
+"""People, keys, sessions, secrets that are kept for a while, and presence. Knows how the file keeps them, no line."""
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
+from typing import Generic, TypeVar
 
 import msgspec
+from msgspec.structs import replace
 
-from ticker.identity import Key
+from ticker.identity import Key, Person
 from ticker.newswire.sqlite.clock import MachineClock
 from ticker.newswire.sqlite.transactions import Transactions
 from ticker.newswire.stores import PRESENCE_FOR, Presence
+from ticker.session import Session, superfluous
 
-_decode = msgspec.json.Decoder(Key).decode
+T = TypeVar("T", Key, Person, Session)
 
 
-class Keys:
-    def __init__(self, transactions: Transactions) -> None:
+class _Table(Generic[T]):
+    """A table of records, by their ids."""
+
+    def __init__(self, transactions: Transactions, name: str, kind: type[T]) -> None:
         self._transactions = transactions
+        self._name = name
+        self._decode: Callable[[bytes], T] = msgspec.json.Decoder(kind).decode
 
-    async def keep(self, key: Key) -> Key:
-        def keep(db: sqlite3.Connection) -> Key:
-            if (before := _get(db, key.id)) is None:
-                _put(db, key)
-            return before or key
+    async def get(self, record_id: str) -> T | None:
+        return await self._transactions.read(lambda db: self._get(db, record_id))
+
+    async def all(self) -> list[T]:
+        """By age."""
+        return await self._transactions.read(self._all)
+
+    async def change(self, record_id: str, change: Callable[[T], T]) -> T | None:
+        def work(db: sqlite3.Connection) -> T | None:
+            if (before := self._get(db, record_id)) is None:
+                return None
+            if (after := change(before)) is not before:
+                self._put(db, after)
+            return after
+
+        return await self._transactions.write(work)
+
+    async def _keep(self, record: T) -> T:
+        """Unless there is one of this id: that one then."""
+
+        def keep(db: sqlite3.Connection) -> T:
+            if (before := self._get(db, record.id)) is None:
+                self._put(db, record)
+            return before or record
 
         return await self._transactions.write(keep)
+
+    def _get(self, db: sqlite3.Connection, record_id: str) -> T | None:
+        row = db.execute(f"SELECT body FROM {self._name} WHERE id = ?", (record_id,)).fetchone()
+        return self._decode(row[0]) if row else None
+
+    def _all(self, db: sqlite3.Connection) -> list[T]:
+        rows = db.execute(f"SELECT body FROM {self._name}").fetchall()
+        return sorted((self._decode(body) for (body,) in rows), key=lambda record: (record.created, record.id))
+
+    def _put(self, db: sqlite3.Connection, record: T) -> None:
+        db.execute(f"INSERT OR REPLACE INTO {self._name} VALUES (?, ?)", (record.id, msgspec.json.encode(record)))
+
+
+class Keys(_Table[Key]):
+    def __init__(self, transactions: Transactions) -> None:
+        super().__init__(transactions, "key", Key)
+
+    async def keep(self, key: Key) -> Key:
+        return await self._keep(key)
 
     async def keep_first(self, key: Key) -> bool:
         def keep(db: sqlite3.Connection) -> bool:
             is_first = db.execute("SELECT 1 FROM key").fetchone() is None
             if is_first:
-                _put(db, key)
+                self._put(db, key)
             return is_first
 
         return await self._transactions.write(keep)
 
-    async def get(self, key_id: str) -> Key | None:
-        return await self._transactions.read(lambda db: _get(db, key_id))
-
-    async def all(self) -> list[Key]:
-        rows: list[tuple[bytes]] = await self._transactions.read(
-            lambda db: db.execute("SELECT body FROM key").fetchall()
-        )
-        return sorted((_decode(body) for (body,) in rows), key=lambda key: (key.created, key.id))
-
     async def touch(self, key_id: str, used: datetime) -> None:
-        def touch(db: sqlite3.Connection) -> None:
-            if key := _get(db, key_id):
-                _put(db, msgspec.structs.replace(key, last_used=used))
-
-        await self._transactions.write(touch)
+        await self.change(key_id, lambda key: replace(key, last_used=used))
 
     async def revoke(self, key_id: str, when: datetime) -> Key | None:
-        def revoke(db: sqlite3.Connection) -> Key | None:
-            key = _get(db, key_id)
-            if key and key.revoked is None:
-                key = msgspec.structs.replace(key, revoked=when)
-                _put(db, key)
-            return key
-
-        return await self._transactions.write(revoke)
+        return await self.change(key_id, lambda key: key if key.revoked else replace(key, revoked=when))
 
 
-def _get(db: sqlite3.Connection, key_id: str) -> Key | None:
-    row = db.execute("SELECT body FROM key WHERE id = ?", (key_id,)).fetchone()
-    return _decode(row[0]) if row else None
+class People(_Table[Person]):
+    def __init__(self, transactions: Transactions) -> None:
+        super().__init__(transactions, "person", Person)
+
+    async def keep(self, person: Person) -> Person:
+        return await self._keep(person)
 
 
-def _put(db: sqlite3.Connection, key: Key) -> None:
-    db.execute("INSERT OR REPLACE INTO key VALUES (?, ?)", (key.id, msgspec.json.encode(key)))
+class Sessions(_Table[Session]):
+    def __init__(self, transactions: Transactions, clock: MachineClock) -> None:
+        super().__init__(transactions, "session", Session)
+        self._clock = clock
+
+    async def keep(self, session: Session) -> None:
+        def keep(db: sqlite3.Connection) -> None:
+            for each in superfluous(self._all(db), session, self._clock.now()):
+                db.execute("DELETE FROM session WHERE id = ?", (each.id,))
+            self._put(db, session)
+
+        await self._transactions.write(keep)
+
+    async def end(self, session_id: str) -> Session | None:
+        def end(db: sqlite3.Connection) -> Session | None:
+            row = db.execute("DELETE FROM session WHERE id = ? RETURNING body", (session_id,)).fetchone()
+            return self._decode(row[0]) if row else None
+
+        return await self._transactions.write(end)
 
 
 class Secrets:
@@ -85,6 +130,15 @@ class Secrets:
             db.execute("INSERT OR REPLACE INTO secret VALUES (?, ?, ?)", (name, now + seconds, secret))
 
         await self._transactions.write(keep)
+
+    async def keep_first(self, name: str, secret: bytes, seconds: int) -> bool:
+        def keep(db: sqlite3.Connection) -> bool:
+            now = int(self._clock.seconds())
+            db.execute("DELETE FROM secret WHERE until < ?", (now,))
+            kept = db.execute("INSERT OR IGNORE INTO secret VALUES (?, ?, ?)", (name, now + seconds, secret))
+            return kept.rowcount == 1
+
+        return await self._transactions.write(keep)
 
     async def get(self, name: str) -> bytes | None:
         def look(db: sqlite3.Connection) -> bytes | None:

@@ -17,7 +17,7 @@ from ticker.newswire.redis.asking import Asking, Refused, Script
 from ticker.newswire.schema import Migration, of_another_version, read_migrations
 
 MIGRATIONS = read_migrations(__name__)
-NUMBERED_ONLY = 2  # up to this schema nothing but the number changes, so what is kept can be read without the step
+NUMBERED_ONLY = 3  # up to this schema nothing but the number changes, so what is kept can be read without the step
 
 _STEP = """\
 if (redis.call('GET', KEYS[1]) or '0') ~= '{before}' then

@@ -1,0 +1,2 @@
+-- People and the desk's sessions are kept beside the keys; editors sign in again. Nothing that was kept changes.
+-- KEYS  schema; then, of a channel: head, events, lines, index; of the editors' keys: their hash
