@@ -69,7 +69,8 @@ def as_released(folder: Path) -> Path:
 class RunningNode:
     """`ticker serve` in a process of its own, which can be stopped, killed and started again.
 
-    `wrapper` is a command that starts it: one that limits what it may have, for one.
+    `{port}` in an option becomes the node's own. `wrapper` is a command that starts it: one that limits what it may
+    have, for one.
 
     `constants` are put in place of the product's own at each start: another patience than it has, for one.
 
@@ -129,7 +130,8 @@ class RunningNode:
 
     def _started(self) -> bool:
         """Whether it says where it is; else it has ended."""
-        command = [*self.wrapper, sys.executable, "-m", "ticker", "serve", "--port", str(self.port), *self.options]
+        options = [option.replace("{port}", str(self.port)) for option in self.options]
+        command = [*self.wrapper, sys.executable, "-m", "ticker", "serve", "--port", str(self.port), *options]
         self._log = (self.folder / "log.txt").open("a")
         self.process = subprocess.Popen(
             command, cwd=self.folder, env=self._env, stdout=subprocess.PIPE, stderr=self._log, text=True

@@ -56,6 +56,7 @@ late_after = "20m"
 flash_brake = "3 in 10m"
 burst_brake = "20 in 90s"
 markers = ["TK TK", "EMBARGO"]
+step_up = ["flash"]
 repeat_canceled = true
 """
 
@@ -79,6 +80,7 @@ def test_all_that_sets_a_channel_apart_is_read_and_declared(tmp_path: Path) -> N
         flash_brake=Brake(3, 600),
         burst_brake=Brake(20, 90),
         markers=("TK TK", "EMBARGO"),
+        step_up=("flash",),
         repeat_canceled=True,
     )
     assert read_channels(file) == {"en": channel}
@@ -94,6 +96,7 @@ def test_all_that_sets_a_channel_apart_is_read_and_declared(tmp_path: Path) -> N
         "tombstones": "5h",
         "history": "3d",
         "approve": "flash, cancel",
+        "step_up": "flash",
         "hold": "flash 5s, bulletin 3s, urgent 3s, update 0s",
         "late_after": "20m",
         "flash_brake": "3 in 10m",

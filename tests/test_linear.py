@@ -21,7 +21,7 @@ import pytest
 from tests.test_intake import FORM, part, request
 from ticker.desk.intake import BODY_MAX, query_of, sent
 from ticker.desk.keyring import KeyRequest
-from ticker.desk.lines import Cancellation
+from ticker.desk.wishes import Cancellation
 from ticker.errors import TickerError
 from ticker.line import NewLine, Patch, checked
 from ticker.settings import read_channels

@@ -26,6 +26,7 @@ from ticker.channel import Channel
 from ticker.desk import brake, security_log
 from ticker.desk.brake import Brake
 from ticker.desk.keys import Keyring
+from ticker.desk.origins import OwnPages
 from ticker.desk.security_log import NOWHERE, SecurityLog, address
 from ticker.desk.sessions import Sessions
 from ticker.errors import Malformed, Misconfigured, TickerError, TooManyAttempts, Unauthorized
@@ -237,7 +238,8 @@ def a_request(cookie: bytes) -> Request:
 
 
 def test_cookies_that_arent_ours_cost_nothing() -> None:
-    sessions = Sessions(None, None, "http://desk.example", SecurityLog())  # type: ignore[arg-type]
+    log = SecurityLog()
+    sessions = Sessions(None, None, OwnPages("http://desk.example", log), log)  # type: ignore[arg-type]
     name = COOKIE.encode()
     for filler in (b";", b"; ", b" ", b"a=b; ", b";" + name[:-1], b"x" + name + b"= ", name):
         header = filler * (60_000 // len(filler)) + b"; " + name + b"=word"
@@ -286,12 +288,13 @@ def test_only_our_own_page_and_programs_sign_in_and_out(
     is_json = kind is not None and kind.startswith(JSON)
     if kind:
         headers["Content-Type"] = kind
-    answer = http.post(f"{node.url}/desk/session", content=f'{{"key": "{ADMIN_KEY}"}}', headers=headers)
+    content = f"key={ADMIN_KEY}" if kind == FORM else f'{{"key": "{ADMIN_KEY}"}}'
+    answer = http.post(f"{node.url}/desk/session", content=content, headers=headers)
     if ours or (ours is None and is_json):
-        assert answer.status_code == (204 if is_json else 415)
+        assert answer.status_code == (204 if is_json else 303 if kind == FORM else 415)
     else:
         assert answer.status_code == 403
-    assert ("set-cookie" in answer.headers) == (answer.status_code == 204)
+    assert ("set-cookie" in answer.headers) == (answer.status_code in (204, 303))
 
     cookie = sign_in(node, ADMIN_KEY)
     out = http.delete(f"{node.url}/desk/session", headers={**headers, "Cookie": cookie})
@@ -325,10 +328,10 @@ def test_only_our_own_page_and_programs_sign_in_and_out(
     ],
 )
 def test_an_origin_is_ours_by_the_public_url_or_by_host(public_url: str, host: str, origin: str, status: int) -> None:
-    sessions = Sessions(None, None, public_url, SecurityLog())  # type: ignore[arg-type]
+    pages = OwnPages(public_url, SecurityLog())
     headers = [(b"host", host.encode()), (b"origin", origin.encode())]
     request = Request({"type": "http", "method": "POST", "headers": headers})
-    assert sessions._from_our_own_page(request) is (status == 201)
+    assert pages.sent(request) is (status == 201)
 
 
 def test_a_proxy_that_drops_the_port_makes_no_change_a_403(start_node: Any) -> None:
@@ -346,7 +349,7 @@ def test_a_proxy_that_drops_the_port_makes_no_change_a_403(start_node: Any) -> N
 @pytest.mark.parametrize("url", ["desk.example", "ftp://desk.example", "https://", "http://[", "https://a b", ""])
 def test_a_public_url_that_is_none_is_refused_at_the_start(url: str) -> None:
     with pytest.raises(Misconfigured) as refused:
-        Sessions(None, None, url, SecurityLog())  # type: ignore[arg-type]
+        OwnPages(url, SecurityLog())
     assert "--public-url" in refused.value.detail
 
 
@@ -527,13 +530,13 @@ def test_addresses_are_logged_where_the_operator_asks_for_them(start_node: Any) 
 def test_what_a_stranger_writes_is_no_line_of_the_log(
     caplog: pytest.LogCaptureFixture, origin: bytes, logged: str
 ) -> None:
-    sessions = Sessions(None, None, "http://desk.example", SecurityLog())  # type: ignore[arg-type]
+    pages = OwnPages("http://desk.example", SecurityLog())
     path = "/v1/channels/en\n2026-01-01 signed-in key=abc/lines"
     headers = [(b"origin", origin), (b"host", b"desk.example")]
     request = Request({"type": "http", "method": "POST", "path": path, "headers": headers})
 
     async def refuse() -> None:
-        sessions._other_site(request)
+        pages.refusal(request)
 
     with caplog.at_level("INFO", "ticker.security"):
         asyncio.run(refuse())

@@ -27,10 +27,15 @@ from ticker.desk.keyring import Keys
 from ticker.desk.keys import Keyring
 from ticker.desk.lines import Lines
 from ticker.desk.locks import Locks
+from ticker.desk.origins import OwnPages
 from ticker.desk.pages import DeskPages
+from ticker.desk.passkeys import Passkeys
 from ticker.desk.pending import Pending
+from ticker.desk.people import People
 from ticker.desk.proposals import Proposals
+from ticker.desk.roster import Roster
 from ticker.desk.security_log import SecurityLog
+from ticker.desk.session_list import SessionList
 from ticker.desk.sessions import Sessions
 from ticker.errors import Misconfigured, TickerError
 from ticker.fanout.relay import Relay
@@ -70,7 +75,9 @@ class Node:
         self.relay = Relay(self.newswire, settings.channels, sender, connection_age=settings.connection_age)
         security_log = SecurityLog(addresses=settings.log_addresses)
         self.keyring = Keyring(self.newswire, settings.admin_key, security_log)
-        sessions = Sessions(self.newswire, self.keyring, settings.public_url, security_log)
+        own_pages = OwnPages(settings.public_url, security_log)
+        sessions = Sessions(self.newswire, self.keyring, own_pages, security_log)
+        roster = Roster(self.newswire, self.keyring, security_log)
         access = Access(self.relay, sessions)
         checks, answers = Checks(self.newswire, self.relay, access), Answers(self.newswire, self.relay)
         pending = Pending(self.newswire)
@@ -94,8 +101,11 @@ class Node:
                 *drafts.routes(),
                 *DraftPages(self.newswire, access, proposals).routes(),
                 *Locks(self.newswire, self.relay, access, security_log).routes(),
-                *Keys(self.relay, access, self.keyring).routes(),
-                *DeskPages(web, self.relay, self.keyring, sessions, settings.timezone).routes(),
+                *Keys(self.newswire, self.relay, access, self.keyring).routes(),
+                *People(self.relay, access, roster, own_pages.origin, settings.public_url).routes(),
+                *SessionList(self.newswire, access, roster, security_log).routes(),
+                *Passkeys(self.newswire, access, self.keyring, roster, sessions, own_pages, security_log).routes(),
+                *DeskPages(web, templates, self.relay, self.keyring, sessions, own_pages, settings.timezone).routes(),
                 *Snapshots(self.newswire, self.relay).routes(),
                 *corrections.routes(),
                 *self.widget.routes(),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 from msgspec import Struct, field
 
@@ -54,6 +54,8 @@ DAY = 24 * HOUR
 
 
 URGENCIES = ("flash", "bulletin", "urgent", "update")
+StepUpAct = Literal["flash", "cancel"]
+STEP_UPS: tuple[StepUpAct, ...] = get_args(StepUpAct)
 APPROVABLE = (*URGENCIES, "correct", "cancel")
 HOLD: Mapping[str, int] = dict.fromkeys(URGENCIES, 3)  # seconds; long enough to see the slip, too short to be late
 MARKERS = ("DO NOT PUBLISH", "NOT FOR PUBLICATION", "LOREM IPSUM", "TK TK", "XXX")
@@ -84,6 +86,8 @@ class Channel(Struct, frozen=True, kw_only=True):
     """How long events are kept. What stands on the board stays, however old."""
     approve: tuple[str, ...] = ()
     """What a second person must agree to: urgencies, `correct`, `cancel`."""
+    step_up: tuple[StepUpAct, ...] = ()
+    """What a session needs a passkey's touch for, just before: `flash`, `cancel`."""
     hold: Mapping[str, int] = field(default_factory=lambda: dict(HOLD))
     """By urgency, for how long the desk can undo what it publishes."""
     late_after: int = 15 * 60
@@ -110,6 +114,7 @@ def as_declared(channel: Channel) -> dict[str, str]:
         "tombstones": _span(channel.tombstones_for),
         "history": _span(channel.history_for),
         "approve": ", ".join(channel.approve) or "nobody",
+        "step_up": ", ".join(channel.step_up) or "nothing",
         "hold": ", ".join(f"{urgency} {_span(seconds)}" for urgency, seconds in channel.hold.items()),
         "late_after": _span(channel.late_after),
         "flash_brake": _limit(channel.flash_brake),

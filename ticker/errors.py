@@ -7,6 +7,7 @@ TickerError                     500
 ├── Malformed                   400  not JSON, not UTF-8, not a cursor
 ├── Unauthorized                401  no key, or one that doesn't hold
 ├── Forbidden                   403  a key that holds, but not for this
+│   └── StepUp                  403  a passkey must be touched first
 ├── NotFound                    404  no such channel, line or page
 ├── Conflict                    409  the life cycle of the line or the draft doesn't allow it
 ├── Braked                      409  a warning that must be confirmed by its name first
@@ -16,7 +17,7 @@ TickerError                     500
 ├── TooLarge                    413
 ├── UnsupportedType             415
 ├── Locked                      423  the desk is locked
-├── TooManyAttempts             429  too many wrong keys; a right one is still taken
+├── TooManyAttempts             429  too many wrong keys or sign-ins; a right one is still taken
 ├── Busy                        503  too many come at once; come back in a moment
 ├── NewswireUnavailable         503  nothing was kept; try again
 │   └── NewswireFull            507  the disk is full; nothing was kept
@@ -92,6 +93,24 @@ class Forbidden(TickerError):
     status = 403
     title = "This key does not reach that far"
     slug = "forbidden"
+
+
+class StepUp(Forbidden):
+    """What a session alone may not do: a passkey must be touched first. `act` says for what; `person`: who can touch
+    theirs at /desk/touch; None if nobody can in this session."""
+
+    title = "A passkey's touch is needed"
+    slug = "step-up"
+
+    def __init__(self, act: str, detail: str, person: str | None) -> None:
+        super().__init__(detail)
+        self.act = act
+        self.person = person
+        self.members = {"act": act, "person": person}
+
+    def but(self, done: str) -> StepUp:
+        """The same, when something was done all the same."""
+        return StepUp(self.act, f"{done} {self.detail}", self.person)
 
 
 class NotFound(TickerError):
@@ -176,10 +195,10 @@ class Locked(TickerError):
 
 
 class TooManyAttempts(TickerError):
-    """A wrong key, while the brake on guessing is on."""
+    """A wrong key or sign-in, while the brake on guessing is on."""
 
     status = 429
-    title = "Too many wrong keys"
+    title = "Too many wrong attempts"
     slug = "too-many-attempts"
 
     def __init__(self, detail: str, retry_after: int) -> None:

@@ -12,10 +12,10 @@ from typing import Literal
 
 from msgspec import Struct
 
-IDLE_FOR = timedelta(hours=12)  # a shift, with the handover
-SESSION_FOR = timedelta(days=7)
-USED_EVERY = timedelta(minutes=5)
-TOUCH_FOR = timedelta(minutes=5)  # a passkey's touch counts so long: a correction right after it asks for no other
+IDLE_FOR = 12 * 3_600  # seconds; a shift, with the handover
+SESSION_FOR = 7 * 86_400  # seconds
+USED_EVERY = 300  # seconds
+TOUCH_FOR = 300  # seconds; a passkey's touch counts so long: a correction right after it asks for no other
 SESSIONS_MAX = 50  # of one key or person at once; beyond, the one ends that was used longest ago
 
 How = Literal["key", "link", "passkey", "invitation", "oidc"]
@@ -44,14 +44,22 @@ class Session(Struct, frozen=True, kw_only=True):
     @property
     def until(self) -> datetime:
         """When it is over, if it isn't used again."""
-        return min(self.last_used + IDLE_FOR, self.created + SESSION_FOR)
+        return min(self.last_used + timedelta(seconds=IDLE_FOR), self.created + timedelta(seconds=SESSION_FOR))
 
     def is_over(self, now: datetime) -> bool:
         return now >= self.until
 
     def is_touched(self, now: datetime) -> bool:
         """Whether a passkey was touched just now."""
-        return self.touched is not None and now - self.touched <= TOUCH_FOR
+        return self.touched is not None and (now - self.touched).total_seconds() <= TOUCH_FOR
+
+    def was_used(self, now: datetime) -> bool:
+        """Whether a use now is worth noting."""
+        return (now - self.last_used).total_seconds() > USED_EVERY
+
+    def is_new(self, now: datetime) -> bool:
+        """Whether it began just now."""
+        return (now - self.created).total_seconds() <= TOUCH_FOR
 
     def is_of(self, one: str) -> bool:
         """Whether it is a session of the key or the person with this id, by any key of theirs."""

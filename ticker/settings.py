@@ -17,10 +17,12 @@ from ticker.channel import (
     DAY,
     HOLD,
     MARKERS,
+    STEP_UPS,
     URGENCIES,
     Brake,
     Channel,
     Direction,
+    StepUpAct,
     direction_of,
     label_for,
 )
@@ -147,6 +149,7 @@ def _channel(slug: str, table: dict[str, Any]) -> Channel:
         tombstones_for=_named("tombstones", duration, _string(table, "tombstones", "24h")),
         history_for=_named("history", duration, _string(table, "history", "90d")),
         approve=_named("approve", _approvable, table.pop("approve", [])),
+        step_up=_named("step_up", _step_up, table.pop("step_up", [])),
         hold=_named("hold", _hold, table.pop("hold", {})),
         late_after=_named("late_after", duration, _string(table, "late_after", "15m")),
         flash_brake=_named("flash_brake", _brake, _string(table, "flash_brake", "off")),
@@ -157,7 +160,8 @@ def _channel(slug: str, table: dict[str, Any]) -> Channel:
     if table:
         raise ValueError(
             f"{_names(table)} is unknown. A channel has title, language, direction, label, max_lines, expires_in, "
-            "tombstones, history, approve, hold, late_after, flash_brake, burst_brake, markers and repeat_canceled."
+            "tombstones, history, approve, step_up, hold, late_after, flash_brake, burst_brake, markers and "
+            "repeat_canceled."
         )
     return channel
 
@@ -165,6 +169,12 @@ def _channel(slug: str, table: dict[str, Any]) -> Channel:
 def _approvable(given: object) -> tuple[str, ...]:
     if not isinstance(given, list) or not all(each in APPROVABLE for each in given):
         raise ValueError(f'{_shown(given)} is not a list of {", ".join(APPROVABLE)}. Write it as ["flash", "cancel"].')
+    return tuple(dict.fromkeys(given))
+
+
+def _step_up(given: object) -> tuple[StepUpAct, ...]:
+    if not isinstance(given, list) or not all(each in STEP_UPS for each in given):
+        raise ValueError(f'{_shown(given)} is not a list of {", ".join(STEP_UPS)}. Write it as ["flash", "cancel"].')
     return tuple(dict.fromkeys(given))
 
 

@@ -21,7 +21,7 @@ AbortSignal.timeout = () => new AbortController().signal;
 def sign_in(page: Page, node: Any, channel: str = "en") -> None:
     page.goto(f"{node.url}/desk?channel={channel}")
     page.get_by_label("Your key").fill(node.key)
-    page.get_by_role("button", name="Sign in").click()
+    page.get_by_role("button", name="Sign in", exact=True).click()
     expect(connection(page)).to_have_text("Live")
 
 

@@ -170,7 +170,7 @@ def test_no_rule_is_broken_on_the_desk(node: RunningNode, page: Page) -> None:
     page.goto(f"{node.url}/desk?channel=en")
     assert violations(page) == []
     page.get_by_label("Your key").fill(node.key)
-    page.get_by_role("button", name="Sign in").click()
+    page.get_by_role("button", name="Sign in", exact=True).click()
     expect(page.locator("#connection")).to_have_text("Live")
     assert violations(page) == []
     page.emulate_media(color_scheme="dark")

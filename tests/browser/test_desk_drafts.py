@@ -55,7 +55,7 @@ def colleague(browser: Browser) -> Iterator[Page]:
 def enter(page: Page, node: Any, token: str, channel: str = "en") -> None:
     page.goto(f"{node.url}/desk?channel={channel}")
     page.get_by_label("Your key").fill(token)
-    page.get_by_role("button", name="Sign in").click()
+    page.get_by_role("button", name="Sign in", exact=True).click()
     expect(connection(page)).to_have_text("Live")
 
 

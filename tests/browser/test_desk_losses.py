@@ -46,7 +46,7 @@ def test_over_plain_http_and_a_host_name_everything_works(node: Any, far_page: P
     page.goto(f"http://desk.newsroom.example:{node.port}/desk?channel={channel}")
     assert not page.evaluate("isSecureContext")
     page.get_by_label("Your key").fill(node.key)
-    page.get_by_role("button", name="Sign in").click()
+    page.get_by_role("button", name="Sign in", exact=True).click()
     expect(connection(page)).to_have_text("Live")
     publish(page, WORDS)
     expect(page.locator("#told")).to_contain_text("On air since")
@@ -220,7 +220,7 @@ def test_a_draft_is_not_shown_to_another_editor(node: Any, desk: Page, channel: 
     desk.context.clear_cookies()
     desk.reload()
     desk.get_by_label("Your key").fill(made["key"])
-    desk.get_by_role("button", name="Sign in").click()
+    desk.get_by_role("button", name="Sign in", exact=True).click()
     expect(connection(desk)).to_have_text("Live")
     expect(desk.get_by_label("Text", exact=True)).to_have_value("")
     assert drafts(desk) == 0

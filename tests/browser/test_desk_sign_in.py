@@ -73,7 +73,7 @@ def test_a_session_that_ends_keeps_what_was_typed(node: Any, desk: Page) -> None
     publish(desk, WORDS)
     expect(desk.get_by_role("status").first).to_contain_text("what you typed is kept")
     desk.get_by_label("Your key").fill(node.key)
-    desk.get_by_role("button", name="Sign in").click()
+    desk.get_by_role("button", name="Sign in", exact=True).click()
     expect(desk.get_by_label("Text", exact=True)).to_have_value(WORDS)
     desk.get_by_role("button", name="Publish to").click()
     expect(line(desk, WORDS)).to_be_visible()
@@ -146,7 +146,7 @@ def test_who_was_signed_out_by_another_signs_in_again_with_what_was_typed(
     expect(page.get_by_label("Your key")).to_be_focused()
     signed_in.answer = {"id": "third-sign-in", "name": "Ada"}
     page.get_by_label("Your key").fill(node.key)
-    page.get_by_role("button", name="Sign in").click()
+    page.get_by_role("button", name="Sign in", exact=True).click()
     expect(page.get_by_label("Text", exact=True)).to_have_value(WORDS)
     page.get_by_role("button", name="Publish to").click()
     expect(line(page, WORDS)).to_be_visible()

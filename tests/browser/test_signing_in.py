@@ -20,7 +20,7 @@ SUBMIT = "<script>document.forms[0].submit()</script>"
 def sign_in(page: Page, node: RunningNode, key: str) -> None:
     page.goto(f"{node.url}/desk?channel=en")
     page.get_by_label("Your key").fill(key)
-    page.get_by_role("button", name="Sign in").click()
+    page.get_by_role("button", name="Sign in", exact=True).click()
     expect(page.locator("#connection")).to_have_text("Live")
 
 
@@ -129,7 +129,7 @@ def test_a_browser_keeps_the_cookie_of_an_https_desk_and_gives_it_up_again(
     node = start_node("--public-url", "https://desk.example")
     page.goto(f"http://localhost:{node.port}/desk?channel=en")
     page.get_by_label("Your key").fill(ADMIN_KEY)
-    page.get_by_role("button", name="Sign in").click()
+    page.get_by_role("button", name="Sign in", exact=True).click()
     expect(page.locator("#connection")).to_have_text("Live")
     [cookie] = context.cookies()
     assert (cookie["name"], cookie["path"], cookie["secure"], cookie["httpOnly"], cookie["sameSite"]) == (

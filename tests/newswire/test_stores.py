@@ -208,7 +208,7 @@ async def test_a_session_is_kept_until_it_is_ended_and_ended_once(newswire: News
 
 async def test_what_is_over_makes_room_for_a_new_session_and_too_many_do_too(newswire: Newswire) -> None:
     now = newswire.now()
-    over = session(0, now - SESSION_FOR, "p_2")
+    over = session(0, now - timedelta(seconds=SESSION_FOR), "p_2")
     await newswire.sessions.keep(over)
     for n in range(SESSIONS_MAX + 2):
         await newswire.sessions.keep(session(n, now))

@@ -29,12 +29,16 @@ def key() -> None:
 )
 @option("--channel", "channels", multiple=True, help="A channel that it works on; may be repeated.  [default: all]")
 @option("--owner", help="Whose key it is: two keys of one owner are one person, who can't approve their own drafts.")
+@option("--person", metavar="ID", help="The person whose key it is: it does no more than they may.")
 @speaks_with_a_key
-def create_key(client: Client, name: str, role: str, channels: tuple[str, ...], owner: str | None) -> None:
+def create_key(
+    client: Client, name: str, role: str, channels: tuple[str, ...], owner: str | None, person: str | None
+) -> None:
     """Make a key and print only the key on standard output. It can't be shown again."""
     if channels and role in ("chief", "admin"):
         raise click.UsageError(f"The role {role} has access to every channel: --channel is for other roles.")
-    body = {"name": name, "role": role, "channels": list(channels)} | ({"owner": owner} if owner else {})
+    given = {"owner": owner, "person": person}
+    body = {"name": name, "role": role, "channels": list(channels)} | {k: v for k, v in given.items() if v}
     from ticker.client import Unreachable
 
     try:
@@ -67,7 +71,8 @@ def list_keys(client: Client, as_json: bool) -> None:
 
 
 def _of(key: dict[str, Any]) -> str:
-    return f" of {key['owner']}" if key.get("owner") else ""
+    owner = key.get("owner") or key.get("person")
+    return f" of {owner}" if owner else ""
 
 
 @key.command("revoke")

@@ -23,6 +23,7 @@ COMMANDS = {
     "unlock": "locks:unlock",
     "tail": "lines:tail",
     "key": "keys:key",
+    "person": "people:person",
     "channel": "channels:channel",
 }
 """Each command, and where it is: a module of this package, and its name there."""

@@ -36,7 +36,8 @@ OPTIONS = {
 }
 """What a command calls the fields of the API that it names otherwise."""
 SAME_NAME = frozenset(
-    "urgency source sources story note language direction pinned refile role owner confirm reason state".split()
+    "urgency source sources story note language direction pinned refile role owner person email confirm reason "
+    "state".split()
 )
 
 P = ParamSpec("P")

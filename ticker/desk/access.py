@@ -11,10 +11,10 @@ import msgspec
 from msgspec import Struct
 from starlette.requests import Request
 
-from ticker.channel import Channel, no_such_channel
+from ticker.channel import Channel, StepUpAct, no_such_channel
 from ticker.desk.keys import allow, allow_admin
-from ticker.desk.sessions import Sessions
-from ticker.errors import Forbidden, Malformed, NewswireUnavailable, NotFound
+from ticker.desk.sessions import Sessions, session_of
+from ticker.errors import Forbidden, Malformed, NewswireUnavailable, NotFound, StepUp
 from ticker.fanout.relay import Relay
 from ticker.identity import Action, Identity, Role
 from ticker.newswire import IdempotencyKey
@@ -71,6 +71,16 @@ class Access:
         newswire."""
         self.expect_newswire()  # before the key, which is asked for over the same way
         return await self.entitled(request)
+
+    def expect_touch(self, request: Request, slug: str, act: StepUpAct) -> None:
+        """Raises StepUp if the channel asks for a passkey's touch before this, and none came in the last minutes. A
+        key in a header is a program's, which has no passkey: what it may do is its role's matter (docs/adr/0018)."""
+        session = session_of(request)
+        if act not in self._relay.channels[slug].step_up or session is None or session.is_touched(self._sessions.now()):
+            return
+        if session.person is None:
+            raise StepUp(act, f"On {slug}, this needs a passkey's touch. Sign in with your passkey.", None)
+        raise StepUp(act, f"On {slug}, this needs a passkey's touch, to show that it is you.", session.person)
 
     def expect_newswire(self) -> None:
         """Raises NewswireUnavailable if this node receives nothing from the newswire."""

@@ -254,6 +254,7 @@ class Drafts:
                 _expect_same(kept, draft)
                 after = rules.schedule(kept, channel, key, now, at)
                 _expect_in_its_state(kept, draft, after)
+                self._expect_touch(request, kept, after)
                 return after if after is kept else rules.pass_over(after, _joined(kept.confirmed, confirm))
 
             if at is not None:
@@ -298,12 +299,21 @@ class Drafts:
             _expect_same(kept, draft)
             after = change(kept)
             _expect_in_its_state(kept, draft, after)
+            self._expect_touch(request, kept, after)
             return after
 
         changed = await self._newswire.change_draft(draft.channel, draft.id, careful)
         return self._proposals.answer(changed, status)
 
     # What stands in the way
+
+    def _expect_touch(self, request: Request, before: Draft, after: Draft) -> None:
+        """Raises StepUp if this lets a flash or a cancellation go out, and the channel asks for a passkey's touch."""
+        goes_out = after.state == "scheduled" and after is not before
+        if goes_out and after.kind == "cancel":
+            self._access.expect_touch(request, after.channel, "cancel")
+        elif goes_out and after.fields.urgency == "flash":
+            self._access.expect_touch(request, after.channel, "flash")
 
     async def _line_of(self, draft: Draft) -> Line:
         assert draft.line is not None

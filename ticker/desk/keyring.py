@@ -9,15 +9,16 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from ticker import text
-from ticker.channel import no_such_channel
 from ticker.desk.access import Access, idempotency_key
 from ticker.desk.intake import query_of, sent
 from ticker.desk.keys import Keyring
+from ticker.desk.people import checked_identity
 from ticker.desk.security_log import address_of
 from ticker.errors import FieldError, Invalid
 from ticker.fanout.relay import Relay
 from ticker.http.answers import json_answer
-from ticker.identity import ENVIRONMENT_NAME, KeyInfo, Role, key_info
+from ticker.identity import ROLES, KeyInfo, Role, key_info
+from ticker.newswire import Newswire
 
 
 class KeyRequest(Struct, frozen=True, forbid_unknown_fields=True):
@@ -25,10 +26,13 @@ class KeyRequest(Struct, frozen=True, forbid_unknown_fields=True):
     role: Role = "editor"
     channels: tuple[str, ...] = ()
     owner: str | None = None
+    person: str | None = None
+    """The id of the person whose key it is."""
 
 
 class Keys:
-    def __init__(self, relay: Relay, access: Access, keyring: Keyring) -> None:
+    def __init__(self, newswire: Newswire, relay: Relay, access: Access, keyring: Keyring) -> None:
+        self._newswire = newswire
         self._channels = relay.channels
         self._access = access
         self._keyring = keyring
@@ -43,42 +47,33 @@ class Keys:
     async def make(self, request: Request) -> Response:
         admin = await self._access.admin(request)
         query_of(request)
-        asked = self._checked(await sent(request, KeyRequest))
+        asked = await self._checked(await sent(request, KeyRequest))
         key, token = await self._keyring.make(
             asked.name,
             asked.role,
             asked.channels,
             owner=asked.owner,
+            person_id=asked.person,
             by=admin,
             address=address_of(request),
             once=idempotency_key(request, admin, asked),
         )
         return json_answer({**asdict(key_info(key)), "key": token}, 201)
 
-    def _checked(self, asked: KeyRequest) -> KeyRequest:
-        """With its names as they will be kept. Channels that would not limit the key are refused. Raises Invalid."""
-        errors = []
-        if asked.role in ("chief", "admin") and asked.channels:
-            detail = f"The role {asked.role} has access to every channel. Name no channel, or make it an editor's key."
-            errors.append(FieldError("channels", detail))
-        elif unknown := set(asked.channels) - self._channels.keys():
-            errors.append(FieldError("channels", no_such_channel(min(unknown), self._channels)))
-        elif len(set(asked.channels)) < len(asked.channels):
-            errors.append(FieldError("channels", "A channel is named more than once."))
-        names = {"name": asked.name, "owner": asked.owner}
-        for field, value in names.items():
-            try:
-                names[field] = None if value is None else text.one_line(value, text.SOURCE_MAX)
-            except ValueError as broken:
-                errors.append(FieldError(field, str(broken)))
-        name = names["name"] or ""
-        if name.casefold() == ENVIRONMENT_NAME.casefold():
-            errors.append(
-                FieldError("name", f"{name} is the name of the key in the node's environment. Choose another name.")
-            )
-        if errors:
-            raise Invalid(*errors)
-        return KeyRequest(name, asked.role, asked.channels, names["owner"])
+    async def _checked(self, asked: KeyRequest) -> KeyRequest:
+        """With its words as they will be kept. Raises Invalid."""
+        checked = KeyRequest(**checked_identity(asdict(asked), self._channels))
+        if checked.person is None:
+            return checked
+        if checked.owner is not None:
+            raise Invalid(FieldError("owner", "Name a person or an owner, not both."))
+        person = await self._newswire.people.get(checked.person)
+        if person is None or person.revoked is not None:
+            raise Invalid(FieldError("person", f"There is no person {text.shown(checked.person)}."))
+        if ROLES.index(checked.role) > ROLES.index(person.role):
+            detail = f"{person.name} has the role {person.role}, and the key can't have a higher one."
+            raise Invalid(FieldError("role", detail))
+        return checked
 
     async def list(self, request: Request) -> Response:
         await self._access.admin(request)

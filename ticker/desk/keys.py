@@ -23,7 +23,18 @@ from ticker.errors import (
     TooManyAttempts,
     Unauthorized,
 )
-from ticker.identity import ENVIRONMENT, ENVIRONMENT_NAME, TOKEN_MAX, Identity, Key, Role, hashed, make, parts
+from ticker.identity import (
+    ENVIRONMENT,
+    ENVIRONMENT_NAME,
+    TOKEN_MAX,
+    Identity,
+    Key,
+    Role,
+    hashed,
+    make,
+    of_person,
+    parts,
+)
 from ticker.newswire import KEY_REUSED, IdempotencyKey, Newswire
 
 TOUCH_EVERY = timedelta(minutes=1)  # "last used" needs no finer grain, and each touch is a write
@@ -54,7 +65,7 @@ class Keyring:
             created=datetime.now(UTC),
         )
         self._log = security_log or SecurityLog()
-        self._brake = Brake(self._log)
+        self.brake = Brake(self._log)
         self._guesses = asyncio.Semaphore(GUESSES_AT_ONCE)
         self._known: dict[str, Key] = {}
         self._copying: asyncio.Task[None] | None = None
@@ -72,7 +83,9 @@ class Keyring:
         if self._is_admin_key(token):
             return self._admin
         key_id, secret = parts(token) or ("", "")
-        return await self._found(key_id, lambda key: key.opens_with(secret), address, event, UNKNOWN)
+        return await self._as_it_acts(
+            await self._found(key_id, lambda key: key.opens_with(secret), address, event, UNKNOWN)
+        )
 
     async def named(self, key_id: str) -> Key:
         """The key of an id that a session or a link was made for. Raises Unauthorized if it is no longer valid."""
@@ -82,7 +95,18 @@ class Keyring:
         if key.revoked is not None:
             raise Unauthorized(REVOKED)
         self._touch(key)
-        return key
+        return await self._as_it_acts(key)
+
+    async def _as_it_acts(self, key: Key) -> Key:
+        """The key, if it belongs to a person as they stand now. Raises Unauthorized, Forbidden."""
+        if key.person_id is None:
+            return key
+        person = await self._newswire.people.get(key.person_id)
+        if person is None or person.revoked is not None:
+            raise Unauthorized(REVOKED)
+        if (acting := of_person(key, person)) is None:
+            raise Forbidden(f"The key {key.name!r} works on no channel that {person.name} may work on.")
+        return acting
 
     def seal(self, salt: str) -> str:
         """A salted hash of TICKER_ADMIN_KEY: another key gives another hash, and without the salt nobody can test keys
@@ -108,7 +132,7 @@ class Keyring:
         key = await self._looked_up(key_id) if is_right(self._known.get(key_id)) else None
         if key is None or not is_right(key):
             async with self._guesses:
-                if not self._brake.seconds_left(address):
+                if not self.brake.seconds_left(address):
                     key = await self._looked_up(key_id) if key_id else None
                 else:
                     await self._copy_keys()
@@ -116,11 +140,11 @@ class Keyring:
                     if is_right(key):
                         key = await self._looked_up(key_id)
                 if key is None:
-                    raise self._wrong(unfit, address, event, why="unknown")
+                    raise self.wrong(unfit, address, event, why="unknown")
                 if not fits(key):
-                    raise self._wrong(unfit, address, event, why="wrong", key=key_id, role=key.role)
+                    raise self.wrong(unfit, address, event, why="wrong", key=key_id, role=key.role)
                 if key.revoked is not None:
-                    raise self._wrong(REVOKED, address, event, why="revoked", key=key_id, role=key.role)
+                    raise self.wrong(REVOKED, address, event, why="revoked", key=key_id, role=key.role)
         self._touch(key)
         return key
 
@@ -129,15 +153,16 @@ class Keyring:
             self._known[key_id] = key
         return key
 
-    def _wrong(self, detail: str, address: Address, event: str, **facts: str) -> TickerError:
+    def wrong(self, detail: str, address: Address, event: str, **facts: str) -> TickerError:
         """Count a wrong attempt, and log it while the brake is off; what to raise."""
-        seconds = self._brake.seconds_left(address)
+        seconds = self.brake.seconds_left(address)
         if not seconds:
             self._log.refused(event, address, **facts)
-        self._brake.failed(address)
+        self.brake.failed(address)
         if seconds:
             return TooManyAttempts(
-                f"Too many wrong keys came, and this one is wrong too. Look at it again, and wait {seconds} s.", seconds
+                f"Too many wrong attempts came, and this one is wrong too. Look at it again, and wait {seconds} s.",
+                seconds,
             )
         return Unauthorized(detail)
 
@@ -175,16 +200,23 @@ class Keyring:
         channels: tuple[str, ...],
         *,
         owner: str | None = None,
+        person_id: str | None = None,
         by: Identity,
         address: Address = NOWHERE,
         once: IdempotencyKey | None = None,
     ) -> tuple[Key, str]:
         """A new key, and its token. The same request makes one key only: raises Conflict, or KeyReused, if it comes
         again, because the token can't be shown again."""
-        key, token = make(name, role, channels, self._newswire.now(), owner, once and once.key)
+        key, token = make(name, role, channels, self._newswire.now(), owner, once and once.key, person_id)
         kept = await self._newswire.keys.keep(key)
         if kept.hash != key.hash:
-            if (kept.name, kept.role, kept.channels, kept.owner) != (name, role, channels, owner):
+            if (kept.name, kept.role, kept.channels, kept.owner, kept.person_id) != (
+                name,
+                role,
+                channels,
+                owner,
+                person_id,
+            ):
                 raise KeyReused(KEY_REUSED)
             raise Conflict(
                 f"This request has made the key {key.id} already, and a key is shown only once. If you haven't seen "
@@ -229,7 +261,7 @@ class Keyring:
         key_id, secret, code = _split(word)
         event, name = "link-refused", f"once:{hashed(word)}"
         if name in self._spent:
-            raise self._wrong(SPENT, address, event, why="spent")
+            raise self.wrong(SPENT, address, event, why="spent")
 
         def fits(key: Key) -> bool:
             return hmac.compare_digest(self._code(key, secret).encode(), code.encode())
@@ -237,14 +269,14 @@ class Keyring:
         if key_id == ENVIRONMENT:
             key = self._admin
             if self._admin_key is None or not fits(key):
-                raise self._wrong(SPENT, address, event, why="unknown")
+                raise self.wrong(SPENT, address, event, why="unknown")
         else:
             key = await self._found(key_id, fits, address, event, SPENT)
         granted = await self._newswire.secrets.take(name)
         self._remember_spent(name)
         if granted != key.id.encode():
-            raise self._wrong(SPENT, address, event, why="spent", key=key.id, role=key.role)
-        return key
+            raise self.wrong(SPENT, address, event, why="spent", key=key.id, role=key.role)
+        return await self._as_it_acts(key)
 
     def _code(self, key: Key, secret: str) -> str:
         known = (self._admin_key or b"") if key is self._admin else key.hash.encode()
@@ -271,16 +303,16 @@ class Keyring:
             log.debug("When key %s was last used is not kept: %s", key_id, error.detail)  # the log has the trouble
 
 
-def allow(key: Key, channel: str) -> None:
+def allow(key: Identity, channel: str) -> None:
     """Raises Forbidden if the key has no access to the channel."""
     if not key.reaches(channel):
-        raise Forbidden(f"The key {key.name!r} has access to {', '.join(key.channels)}, not to {channel}.")
+        raise Forbidden(f"{key.name!r} has access to {', '.join(key.channels)}, not to {channel}.")
 
 
-def allow_admin(key: Key) -> None:
+def allow_admin(key: Identity) -> None:
     """Raises Forbidden if the key is not an admin's."""
     if key.role != "admin":
-        raise Forbidden(f"Keys are made, listed and revoked by admins; the role of {key.name!r} is {key.role}.")
+        raise Forbidden(f"This is for admins; the role of {key.name!r} is {key.role}.")
 
 
 def _split(word: str) -> tuple[str, str, str]:

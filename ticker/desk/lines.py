@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from ticker.channel import Channel
+from ticker.channel import Channel, StepUpAct
 from ticker.desk.access import Access, expect, idempotency_key, if_match_of
 from ticker.desk.answers import Answers
 from ticker.desk.checks import Checks
@@ -23,17 +23,19 @@ from ticker.desk.pending import Pending
 from ticker.desk.proposals import Proposals
 from ticker.desk.wishes import (
     NO_WISHES,
+    Cancellation,
     Change,
     Publication,
     Wishes,
     confirmed,
     confirms,
+    expect_mere_refile,
     part_of,
     unconfirmed,
     wishes_of,
 )
 from ticker.draft import microseconds, must_be_approved
-from ticker.errors import Braked, Conflict, FieldError, Invalid, KeyReused, Locked, Stale
+from ticker.errors import Braked, Conflict, FieldError, Invalid, KeyReused, Locked, Stale, StepUp
 from ticker.identity import Actor, Identity
 from ticker.line import Act, Approval, Cursor, Line, NewLine, Patch, amend, checked, withholds
 from ticker.line import expect as expect_version
@@ -42,13 +44,6 @@ from ticker.newswire import IdempotencyKey, Newswire, Outcome
 TRIES = 30  # times that a change is judged again, because others have changed the line meanwhile
 # What a correction is of. The rest says how a line is shown.
 _WORDS = ("text", "url", "source", "note", "language", "direction")
-
-
-class Cancellation(Struct, frozen=True, forbid_unknown_fields=True):
-    """The body of a DELETE."""
-
-    note: str | None = None
-    confirm: tuple[str, ...] = ()
 
 
 class Version(Line, frozen=True, kw_only=True):
@@ -99,6 +94,8 @@ class Lines:
         given = await sent(request, Publication)
         new_line, wishes = checked(part_of(given, NewLine)), wishes_of(given)
         once = _once(request, key, new_line, wishes)
+        if new_line.urgency == "flash" and (answered := await self._untouched(request, channel, "flash", once, 201)):
+            return answered
         async with self._checks.in_turn(channel):
             warnings = await self._checks.of_new(channel, key, new_line, self._proposals.due(wishes))
             braked = unconfirmed(warnings, wishes.confirm)
@@ -135,7 +132,7 @@ class Lines:
         patch, wishes = checked(part_of(given, Patch)), wishes_of(given)
         if patch.status == "canceled":
             raise Invalid(FieldError("status", "To cancel a line for good, DELETE it."))
-        _expect_mere_refile(patch)
+        expect_mere_refile(patch)
         once = _once(request, key, patch, wishes)
         if patch.status != "withheld":
             async with self._checks.in_turn(channel) if patch.urgency == "flash" else nullcontext():
@@ -170,7 +167,7 @@ class Lines:
         try:
             async with self._checks.in_turn(channel) if patch.urgency == "flash" else nullcontext():
                 return await self._change(request, key, channel, patch, wishes, once)
-        except (Braked, Locked) as error:
+        except (Braked, Locked, StepUp) as error:
             await self._take_off(request, key, channel, line, patch.note)
             raise error if isinstance(error, Locked) else error.but("The line is withheld.") from error
 
@@ -204,6 +201,8 @@ class Lines:
                     return answered
                 raise
             amend(line, patch, Cursor(microseconds(self._newswire.now()) // 1000, 0))  # raises Conflict
+            if patch.urgency == "flash" != line.urgency:
+                self._access.expect_touch(request, channel.slug, "flash")
             warnings = await self._checks.of_change(key, channel, line, patch, self._proposals.due(wishes))
             braked = unconfirmed(warnings, wishes.confirm)
             if braked or wishes.waits or _must_be_approved(channel, key, patch, line):
@@ -255,6 +254,16 @@ class Lines:
         patch = checked(Patch(status="canceled", note=UNSET if note is None else note))
         once = _once(request, key, patch, NO_WISHES)
         line = await self._line(request, channel)
+        if line.status != "canceled":
+            try:
+                if answered := await self._untouched(request, channel, "cancel", once, 200):
+                    return answered
+            except StepUp as error:
+                if not key.may("withhold"):
+                    raise
+                expect_version(line, if_match_of(request))
+                await self._take_off(request, key, channel, line, patch.note)
+                raise error.but("The line is withheld.") from error
         warnings = await self._checks.of_change(key, channel, line, patch)
         braked = unconfirmed(warnings, given.confirm)
         if line.status == "canceled" or not (braked or must_be_approved(channel, key, patch)):
@@ -309,6 +318,18 @@ class Lines:
                 return answered
             raise
         return await self._answers.changed(channel, outcome)
+
+    async def _untouched(
+        self, request: Request, channel: Channel, act: StepUpAct, once: IdempotencyKey | None, status: int
+    ) -> Response | None:
+        """If a passkey must be touched first: the answer that this Idempotency-Key has had. Raises StepUp if none."""
+        try:
+            self._access.expect_touch(request, channel.slug, act)
+        except StepUp:
+            if answered := await self._answered(channel, once, status):
+                return answered
+            raise
+        return None
 
     async def _answered(self, channel: Channel, once: IdempotencyKey | None, status: int) -> Response | None:
         """The answer that this Idempotency-Key has had. Raises KeyReused."""
@@ -366,19 +387,6 @@ def _must_be_approved(channel: Channel, key: Identity, patch: Patch, line: Line)
     if key.may("publish") and change.status is UNSET and all(getattr(change, name) is UNSET for name in _WORDS):
         return change.urgency in channel.approve
     return must_be_approved(channel, key, change)
-
-
-def _expect_mere_refile(patch: Patch) -> None:
-    """Raises Invalid if more than the text is to change silently."""
-    if not patch.refile:
-        return
-    others = [name for name, value in asdict(patch).items() if value is not UNSET and name not in ("text", "refile")]
-    if others:
-        raise Invalid(
-            FieldError(others[0], "A refile mends a slip in the text, and nothing else. Send this by itself.")
-        )
-    if patch.text is UNSET:
-        raise Invalid(FieldError("text", "A refile mends a slip in the text: send the whole text as it should be."))
 
 
 def _once(request: Request, key: Identity, meant: Struct, wishes: Wishes) -> IdempotencyKey | None:

@@ -9,7 +9,7 @@ from operator import attrgetter
 from typing import Any, Final, Literal, TypeVar, get_args
 
 from msgspec import UNSET, Struct, UnsetType
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 
 from ticker import text
 from ticker.brakes import BrakeName, Warning
@@ -58,6 +58,13 @@ class Change(Patch, frozen=True, kw_only=True, forbid_unknown_fields=True):
     note_to_desk: str | UnsetType | None = UNSET
     confirm: tuple[str, ...] = ()
     on_brake: Literal["refuse", "draft"] = "refuse"
+
+
+class Cancellation(Struct, frozen=True, forbid_unknown_fields=True):
+    """The body of a DELETE."""
+
+    note: str | None = None
+    confirm: tuple[str, ...] = ()
 
 
 def part_of(given: Struct, kind: type[T]) -> T:
@@ -113,3 +120,16 @@ def unconfirmed(warnings: Iterable[Warning], confirm: tuple[str, ...]) -> Braked
 def confirmed(warnings: Iterable[Warning], confirm: tuple[str, ...]) -> tuple[str, ...]:
     """The names of those that would have blocked."""
     return tuple(dict.fromkeys(warning.code for warning in warnings if warning.blocking and warning.code in confirm))
+
+
+def expect_mere_refile(patch: Patch) -> None:
+    """Raises Invalid if more than the text is to change silently."""
+    if not patch.refile:
+        return
+    others = [name for name, value in asdict(patch).items() if value is not UNSET and name not in ("text", "refile")]
+    if others:
+        raise Invalid(
+            FieldError(others[0], "A refile mends a slip in the text, and nothing else. Send this by itself.")
+        )
+    if patch.text is UNSET:
+        raise Invalid(FieldError("text", "A refile mends a slip in the text: send the whole text as it should be."))

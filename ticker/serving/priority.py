@@ -7,7 +7,11 @@ from typing import NamedTuple
 from ticker.http.head import Head
 
 SESSION = "/desk/session"  # to see it needs a good key, too
-CHANGES = frozenset((b"POST", b"PATCH", b"PUT", b"DELETE"))  # under /v1/, these need a key
+SIGN_INS = frozenset(
+    (SESSION, "/desk/passkey/options", "/desk/passkey", "/desk/invitation/options", "/desk/invitation")
+)
+CHANGES = frozenset((b"POST", b"PATCH", b"PUT", b"DELETE"))  # under these, they need a key or a session
+SIGNED_IN = ("/v1/", "/desk/touch", "/desk/passkeys")
 
 
 class Claim(NamedTuple):
@@ -24,6 +28,6 @@ def claim_of(head: Head) -> Claim:
     is_session = head.path == SESSION
     return Claim(
         credential=named.get(b"authorization") or named.get(b"cookie", b""),
-        needs_it=(head.method in CHANGES and head.path.startswith("/v1/")) or (is_session and head.method == b"GET"),
-        signs_in=is_session,
+        needs_it=(head.method in CHANGES and head.path.startswith(SIGNED_IN)) or (is_session and head.method == b"GET"),
+        signs_in=head.path in SIGN_INS,
     )

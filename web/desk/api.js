@@ -5,8 +5,13 @@
  *   it gives its answer · it throws Refused (nothing happened) · it throws Unheard (nobody knows)
  */
 
+import { NoPasskey, touch } from "./passkey.js";
+
 const PATIENCE = 15_000; // ms for an answer; after that, the editor must learn that there is none
 const OTHER_SESSION = "urn:ticker:problem:other-session";
+const STEP_UP = "urn:ticker:problem:step-up";
+/** Says that the page asks by itself, which is no use of the session. */
+const UNATTENDED = { "Ticker-Unattended": "1" };
 
 /**
  * @typedef {{slug: string, title: string, language: string, direction: "ltr"|"rtl", label: string,
@@ -103,7 +108,7 @@ export class Api extends EventTarget {
 
   /** Those that have not ended; null if nothing has changed since `etag`. @param {string} channel @param {string} etag */
   async drafts(channel, etag) {
-    const answer = await this.#ask("GET", `${drafts(channel)}?limit=200`, { headers: etag ? { "If-None-Match": etag } : {} });
+    const answer = await this.#ask("GET", `${drafts(channel)}?limit=200`, { headers: { ...UNATTENDED, ...(etag && { "If-None-Match": etag }) } });
     if (answer.status === 304) return null;
     const { drafts: found } = await this.#read(answer);
     if (!Array.isArray(found)) throw new Unheard("The answer is not the desk's.");
@@ -139,7 +144,7 @@ export class Api extends EventTarget {
 
   /** Null if nothing has changed since `etag`. @param {string} etag @returns {Promise<{locks: Lock[], etag: string}|null>} */
   async locks(etag) {
-    const answer = await this.#ask("GET", "/v1/lock", { headers: etag ? { "If-None-Match": etag } : {} });
+    const answer = await this.#ask("GET", "/v1/lock", { headers: { ...UNATTENDED, ...(etag && { "If-None-Match": etag }) } });
     return answer.status === 304 ? null : this.#locks(answer);
   }
 
@@ -199,7 +204,7 @@ export class Api extends EventTarget {
   }
 
   /** @returns {Promise<Response>} an answer in the 200s, or 304 */
-  async #ask(method, url, { body = undefined, headers = {}, quiet = false } = {}) {
+  async #ask(method, url, { body = undefined, headers = {}, quiet = false, touched = false } = {}) {
     const sent = { Accept: "application/json, application/problem+json", ...headers };
     if (body !== undefined) sent["Content-Type"] = "application/json";
     if (method !== "GET" && this.#session !== undefined) sent["Ticker-Session"] = this.#session;
@@ -217,6 +222,15 @@ export class Api extends EventTarget {
       const other = new OtherSession(answer.status, problem);
       this.dispatchEvent(new CustomEvent("othersession", { detail: other }));
       throw other;
+    }
+    if (problem.type === STEP_UP && problem.person && !touched) {
+      try {
+        await touch(this.#session);
+      } catch (stopped) {
+        if (!(stopped instanceof NoPasskey)) throw stopped;
+        throw new Refused(answer.status, { ...problem, detail: `${problem.detail} ${stopped.detail}` });
+      }
+      return this.#ask(method, url, { body, headers, quiet, touched: true });
     }
     if (answer.status === 401 && problem.type && !quiet) this.dispatchEvent(new Event("signedout"));
     throw new Refused(answer.status, problem);

@@ -11,6 +11,7 @@ import { ask, Cancelling, named } from "./dialogs.js";
 import { Drafts } from "./draft.js";
 import { clearFaults, showFaults } from "./fields.js";
 import { DeskLock } from "./lock.js";
+import { NoPasskey, passkeysWork, signIn as signInWithPasskey } from "./passkey.js";
 import { cleaned } from "./paste.js";
 import { Waiting } from "./waiting.js";
 
@@ -65,6 +66,8 @@ class Desk {
       event.preventDefault();
       this.#signIn();
     }, { signal });
+    part("#by-passkey").hidden = !passkeysWork();
+    part("#passkey").addEventListener("click", () => this.#signInWithPasskey(), { signal });
     part("#signin").addEventListener("input", () => clearFaults(part("#signin")), { signal });
     part("#signout").addEventListener("click", () => this.#signOut(), { signal });
     part("#channel").addEventListener("change", () => this.#choose(part("#channel").value), { signal });
@@ -98,7 +101,7 @@ class Desk {
   }
 
   async #signIn() {
-    const [form, input, button] = [part("#signin"), part("#key"), part("#signin button")];
+    const [form, input, button] = [part("#signin"), part("#key"), part("#signin button[type=submit]")];
     const key = cleaned(input.value).text.trim();
     clearFaults(form);
     if (key === "") {
@@ -117,6 +120,24 @@ class Desk {
       const words = problem instanceof Refused ? problem.detail : "The server does not answer. Try again.";
       showFaults(form, new Map([["key", words]]));
       input.select();
+    } finally {
+      button.disabled = false;
+    }
+  }
+
+  async #signInWithPasskey() {
+    const [button, fault] = [part("#passkey"), part("#passkey-fault")];
+    button.disabled = true;
+    fault.hidden = true;
+    try {
+      await signInWithPasskey();
+      this.#session = await this.#api.session();
+      if (this.#session === null) throw new Refused(401, { detail: "This browser does not keep the session. Allow cookies for this page." });
+      this.#enter(this.#session);
+    } catch (problem) {
+      if (!(problem instanceof Refused || problem instanceof Unheard || problem instanceof NoPasskey)) throw problem;
+      fault.textContent = problem instanceof Unheard ? "The server does not answer. Try again." : problem.detail;
+      fault.hidden = false;
     } finally {
       button.disabled = false;
     }
