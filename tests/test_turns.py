@@ -319,6 +319,22 @@ async def test_who_has_gone_waits_for_no_turn(here: NodeHere) -> None:
                 await each.wait_closed()
 
 
+async def test_who_waits_for_a_turn_when_the_node_stops_is_told_to_come_back(here: NodeHere) -> None:
+    here.entrance.turns._going = True  # somebody's request, whose turn takes very long
+    reader, writer = await asyncio.open_connection("127.0.0.1", here.port)
+    with contextlib.closing(writer):
+        writer.write(HEALTHY)
+        async with asyncio.timeout(WITHIN):
+            while not here.entrance.turns._waiting:
+                await asyncio.sleep(0.005)
+            (door,) = (each for turn in here.entrance.connections._by_turn.values() for each in turn)
+            assert isinstance(door, Door)
+            door.shutdown()
+            head = await reader.readuntil(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 503 ")
+    assert b"\r\nretry-after: 1\r\n" in head
+
+
 async def test_of_many_who_begin_to_send_in_the_same_moment_few_are_read_in_a_turn(
     here: NodeHere, monkeypatch: pytest.MonkeyPatch
 ) -> None:

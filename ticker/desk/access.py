@@ -74,7 +74,7 @@ class Access:
 
     def expect_touch(self, request: Request, slug: str, act: StepUpAct) -> None:
         """Raises StepUp if the channel asks for a passkey's touch before this, and none came in the last minutes. A
-        key in a header is a program's, which has no passkey: what it may do is its role's matter (docs/adr/0018)."""
+        key in a header is a program's, which has no passkey: what it may do is its role's matter (docs/adr/0019)."""
         session = session_of(request)
         if act not in self._relay.channels[slug].step_up or session is None or session.is_touched(self._sessions.now()):
             return

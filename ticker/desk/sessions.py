@@ -1,7 +1,7 @@
 """Who is behind a request: a key in its header, or the desk's session. Knows headers and cookies; knows no route.
 
 A session is a random word in a cookie. The newswire keeps under half of the word's hash who opened it, so that ending
-it there ends it on every node; the cookie itself says nothing (docs/adr/0010, docs/adr/0018).
+it there ends it on every node; the cookie itself says nothing (docs/adr/0010, docs/adr/0019).
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from http import HTTPStatus
+from typing import Final
 
 from starlette.responses import Response
 
@@ -15,10 +16,17 @@ from ticker.http.security import ANSWERS
 _TO_WEBSOCKET = {"upgrade": "websocket", "connection": "upgrade", "sec-websocket-version": "13"}
 
 
+_HEADERS: Final[Mapping[HTTPStatus, Mapping[str, str]]] = {
+    HTTPStatus.UPGRADE_REQUIRED: _TO_WEBSOCKET,
+    HTTPStatus.SERVICE_UNAVAILABLE: {"retry-after": "1"},  # seconds; other nodes are there, or this one comes back
+}
+
+
 def refusal(status: HTTPStatus, detail: str, *, body: bool = True) -> bytes:
     """What is said to a request that can't be one. `body`: whether a body may follow; with HEAD it may not."""
-    headers = _TO_WEBSOCKET if status == HTTPStatus.UPGRADE_REQUIRED else None
-    return _written(problem(status, status.phrase.lower().replace(" ", "-"), status.phrase, detail), headers, body=body)
+    return _written(
+        problem(status, status.phrase.lower().replace(" ", "-"), status.phrase, detail), _HEADERS.get(status), body=body
+    )
 
 
 def explanation(error: TickerError) -> bytes:
