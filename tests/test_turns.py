@@ -73,6 +73,26 @@ async def test_of_requests_sent_ahead_no_more_is_read_than_is_worked_on(here: No
     assert 0 < most <= 2 * 262_144  # a read or two of the event loop
 
 
+async def test_nor_is_more_read_while_many_wait_for_their_turns(here: NodeHere) -> None:
+    """Each request of those sent ahead let some more be read: 2 MB each of 20 clients, and others had to go for it."""
+    opened = [await asyncio.open_connection("127.0.0.1", here.port) for _ in range(3)]
+    most = answered = 0
+    for _, writer in opened:
+        writer.write(100_000 * HEALTHY)
+    async with asyncio.timeout(WITHIN):
+        while answered < 100:
+            for reader, _ in opened:
+                answered += (await reader.readuntil(b'"ok"}')).count(b"HTTP/1.1 200")
+            for door in [each for turn in here.entrance.connections._by_turn.values() for each in turn]:
+                assert isinstance(door, Door)
+                most = max(most, len(door._data))
+    for _, writer in opened:
+        writer.transport.abort()  # it would send the rest first
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
+    assert 0 < most <= 2 * 262_144  # a read or two of the event loop
+
+
 async def test_a_request_cut_anywhere_goes_on_when_one_came_before_it(here: NodeHere) -> None:
     """Reading stops while a request is worked on, and goes on for the rest of the next."""
     head = b"POST /desk/session HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 12\r\n\r\n"

@@ -240,7 +240,10 @@ class Door(asyncio.Protocol):
             self._head = head
             self._entrance.turns.take(self._begin, claim.credential, signs_in=signs_in)
         if self._phase is Phase.QUEUED:
-            self._wait_for_client()
+            if self._data:
+                self.pause_reading()  # more when its turn comes, or each request of many sent ahead would read more
+            else:
+                self._wait_for_client()
 
     def _begin(self) -> None:
         head, self._head = self._head, None
